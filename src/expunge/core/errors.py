@@ -1,0 +1,90 @@
+"""The error tree. Each message says what was asked, what was found, and what to do next.
+
+Inner rooms raise these; only the command line and the service turn a class into an exit code or a status.
+"""
+
+
+class ExpungeError(Exception):
+    """Root of every error that Expunge raises on purpose."""
+
+    exit_code = 2
+
+
+class InvalidParameter(ExpungeError):
+    """A parameter lies outside the range for which the method is defined."""
+
+
+class UnknownMethod(ExpungeError):
+    """No method, attack or learner of that name exists."""
+
+
+class UnknownSubject(ExpungeError):
+    """The subject has no record in the data that was searched."""
+
+
+class UnknownName(ExpungeError):
+    """No project, dataset, model or request of that name is recorded."""
+
+
+class InvalidData(ExpungeError):
+    """Input data is malformed: a missing column, a duplicate id, a truncated file."""
+
+
+class EmptyForgetSet(ExpungeError):
+    """A request names nothing to forget."""
+
+
+class UnsafeWeights(ExpungeError):
+    """Weights are in a format that can run code when it is loaded."""
+
+
+class UnreadableModel(ExpungeError):
+    """A model folder is missing, truncated or not a model."""
+
+
+class DigestMismatch(ExpungeError):
+    """Bytes are not the ones that were recorded."""
+
+
+class UnknownDetermined(ExpungeError):
+    """What was asked depends on something that was never recorded."""
+
+
+class RecipeMismatch(ExpungeError):
+    """Code, configuration, libraries or processor mode differ from the recorded recipe."""
+
+
+class UnsafeKeyFile(ExpungeError):
+    """A secret file can be read by others."""
+
+
+class ProjectLocked(ExpungeError):
+    """Another process is writing to the project."""
+
+
+class NotReady(ExpungeError):
+    """A step was asked for before the step that it needs."""
+
+
+class DeliveryBlocked(ExpungeError):
+    """A HIDDEN or DAMAGED result is delivered only by an override that names the flag."""
+
+    exit_code = 1
+
+
+class StorageFull(ExpungeError):
+    """The disk refused a write; the state before the command still stands."""
+
+
+class TooFewSamples(ExpungeError):
+    """A statistic was asked of fewer samples than it needs."""
+
+
+class MissingExtra(ExpungeError):
+    """A part of Expunge was used whose optional packages are not installed."""
+
+
+class InvalidCertificate(ExpungeError):
+    """A certificate, signature, log or proof is malformed or does not verify."""
+
+    exit_code = 1

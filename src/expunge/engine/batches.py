@@ -1,0 +1,76 @@
+"""Batches of token ids with masks and labels, in an order that depends on record ids and a secret alone."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from expunge.engine.text import Encoded
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded rows. `labels_BT` is IGNORE where nothing is learned: padding, and questions if asked for.
+
+    The mask comes from lengths, never from comparing ids with a pad id: pad and end of text are often the same token,
+    and a mask that hides every end of text breaks training (open-unlearning, issue 128).
+    """
+
+    ids_BT: Tensor
+    mask_BT: Tensor
+    labels_BT: Tensor
+    rows: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(self.ids_BT.to(device), self.mask_BT.to(device), self.labels_BT.to(device), self.rows)
+
+
+def collate(encoded: Sequence[Encoded], pad_id: int = 0, learn_question: bool = False) -> Batch:
+    """Pad to the longest row of this batch.
+
+    >>> batch = collate([Encoded("a", (5, 6, 7), 1), Encoded("b", (5, 6), 1)])
+    >>> batch.labels_BT.tolist()
+    [[-100, 6, 7], [-100, 6, -100]]
+    >>> batch.mask_BT.tolist()
+    [[1, 1, 1], [1, 1, 0]]
+    """
+    width = max(len(e.ids) for e in encoded)
+    ids = torch.full((len(encoded), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(encoded), width), dtype=torch.long)
+    labels = torch.full((len(encoded), width), IGNORE, dtype=torch.long)
+    for i, e in enumerate(encoded):
+        n, first = len(e.ids), 0 if learn_question else e.n_prompt
+        ids[i, :n] = torch.tensor(e.ids)
+        mask[i, :n] = 1
+        labels[i, first:n] = ids[i, first:n]
+    return Batch(ids, mask, labels, tuple(e.id for e in encoded))
+
+
+def keyed_order(ids: Sequence[str], secret: bytes, *context: str | int) -> list[int]:
+    """A shuffle that removing a record leaves unchanged for all the others: sorted by HMAC(secret, context, id).
+
+    >>> order = keyed_order(["a", "b", "c", "d"], b"salt", "epoch", 1)
+    >>> kept = [i for i in order if i != 2]
+    >>> names = ["a", "b", "d"]
+    >>> [names[i] for i in keyed_order(names, b"salt", "epoch", 1)] == [["a", "b", "c", "d"][i] for i in kept]
+    True
+    """
+    prefix = "\x1f".join(str(c) for c in context).encode() + b"\x1e"
+    keys = [hmac.digest(secret, prefix + i.encode(), hashlib.sha256) for i in ids]
+    return sorted(range(len(ids)), key=lambda i: (keys[i], ids[i]))
+
+
+def epoch_batches(
+    encoded: Sequence[Encoded], batch_size: int, secret: bytes, *context: str | int
+) -> list[list[Encoded]]:
+    """One pass over the rows in keyed order, cut into batches."""
+    order = keyed_order([e.id for e in encoded], secret, *context)
+    return [[encoded[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]

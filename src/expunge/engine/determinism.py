@@ -1,0 +1,59 @@
+"""The conditions under which bits repeat: threads, processor capability, library versions, seeds.
+
+The same seed gives other bits with other instruction sets, thread counts or library versions, so all of them belong to
+a recipe. `pinned` sets what can be set inside a process; the capability must be set before torch starts (`CAPABILITY`).
+"""
+
+import hashlib
+import hmac
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+# Environment of a process that computes bits to be repeated: AVX2 is common to processors of the last decade.
+CAPABILITY = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2", "OMP_NUM_THREADS": "1"}
+_LIBRARIES = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
+
+
+@contextmanager
+def pinned(threads: int = 1) -> Iterator[None]:
+    """Run with this many threads and deterministic kernels; the settings before come back afterwards."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """What a replay must find again for its bits to be comparable."""
+    return {
+        "threads": threads,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "blas_mode": os.environ.get("MKL_CBWR", "default"),
+        "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default"),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def derived_seed(secret: bytes, *context: str | int) -> int:
+    """A 63-bit seed from a secret and the place where it is used, so that no two places share a stream."""
+    text = "\x1f".join(str(c) for c in context).encode()
+    return int.from_bytes(hmac.digest(secret, b"seed\x1e" + text, hashlib.sha256)[:8], "big") >> 1

@@ -1,0 +1,128 @@
+"""One resumable training loop: for learners, for approximate methods, and for the attacks that train.
+
+The caller says what the loss of step k is; the loop owns the optimizer, the schedule, clipping and checkpoints.
+A run that was stopped and resumed gives the same bits as one that was not (tests/engine/test_loop.py).
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from expunge.core.errors import InvalidParameter
+
+Progress = Callable[[int, int], None]  # steps done, steps in all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Learning rate over a run: linear warm-up, then constant or a cosine down to zero.
+
+    >>> Schedule(lr=1.0, warmup=2).at(0, 10)
+    0.5
+    """
+
+    lr: float
+    warmup: int = 0
+    shape: Literal["constant", "cosine"] = "constant"
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.warmup < 0:
+            raise InvalidParameter(f"lr must be > 0 and warmup >= 0, got lr={self.lr}, warmup={self.warmup}")
+
+    def at(self, step: int, total: int) -> float:
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        if self.shape == "constant":
+            return self.lr
+        done = (step - self.warmup) / max(1, total - self.warmup)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """Where a run keeps its state, and how often (in steps) it writes it. The file is removed when the run ends."""
+
+    path: Path
+    every: int = 50
+
+
+def train(
+    parameters: Sequence[nn.Parameter],
+    loss_at: Callable[[int], Tensor],
+    n_steps: int,
+    schedule: Schedule,
+    *,
+    clip: float = 1.0,
+    betas: tuple[float, float] = (0.9, 0.98),
+    weight_decay: float = 0.01,
+    resume: Resume | None = None,
+    progress: Progress | None = None,
+) -> list[float]:
+    """Run AdamW for `n_steps`; returns the loss of every step run in this process.
+
+    Raises: InvalidParameter, if nothing is trainable or a loss is not finite (the model is then as after the last good step).
+    """
+    trained = [p for p in parameters if p.requires_grad]
+    if not trained:
+        raise InvalidParameter("no trainable parameters; check which parameters the method selects")
+    optimizer = torch.optim.AdamW(trained, lr=schedule.lr, betas=betas, weight_decay=weight_decay)
+    first = _load(resume.path, trained, optimizer) if resume else 0
+    losses: list[float] = []
+    for step in range(first, n_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.at(step, n_steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_at(step)
+        if not math.isfinite(value := loss.item()):
+            raise InvalidParameter(f"the loss is {value} at step {step}; lower the learning rate ({schedule.lr})")
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained, clip)
+        optimizer.step()
+        losses.append(value)
+        if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps:
+            _save(resume.path, step + 1, trained, optimizer)
+        if progress:
+            progress(step + 1, n_steps)
+    if resume:
+        resume.path.unlink(missing_ok=True)
+    return losses
+
+
+def _save(path: Path, step: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    tensors = {"rng": torch.get_rng_state()}
+    for i, p in enumerate(trained):
+        tensors[f"p{i}"] = p.detach().contiguous()
+        for key, value in optimizer.state[p].items():
+            tensors[f"{key}.{i}"] = value.detach().contiguous()
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"step": json.dumps(step)})
+    temporary.replace(path)
+
+
+def _load(path: Path, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
+    """Continue from a checkpoint if there is a whole one; returns the first step to run."""
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 – not a dict
+            step = int(json.loads((file.metadata() or {})["step"]))
+    except (SafetensorError, KeyError, ValueError):
+        return 0  # a checkpoint that cannot be read is a run that has not begun
+    with torch.no_grad():
+        for i, p in enumerate(trained):
+            p.copy_(tensors[f"p{i}"])
+            optimizer.state[p] = {
+                key: tensors[f"{key}.{i}"].to(p.device if key != "step" else "cpu")
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+    torch.set_rng_state(tensors["rng"])
+    return step

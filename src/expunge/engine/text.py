@@ -1,0 +1,113 @@
+"""From records to token ids: where the question ends and the answer starts, for any tokenizer.
+
+Question and answer are tokenized apart and joined as ids, so that no merge crosses the border and corrupts labels.
+A model with a chat template is asked through it; any other reads the question and answers after it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from expunge.core.errors import InvalidData
+
+
+class Said(Protocol):
+    """Anything with an id, a question and an answer: a record or a fact."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of one record; the first `n_prompt` are the question's."""
+
+    id: str
+    ids: tuple[int, ...]
+    n_prompt: int
+
+
+def encode(tokenizer: Any, records: Iterable[Said], max_length: int | None = None) -> list[Encoded]:
+    """Ids of question + answer + end of text, in the order given.
+
+    Raises: InvalidData, for an empty answer or a record longer than `max_length` tokens (nothing is cut silently).
+    """
+    limit = max_length or 10**9
+    encoded = [_encode_one(tokenizer, r) for r in records]
+    if long := [e for e in encoded if len(e.ids) > limit]:
+        raise InvalidData(
+            f"{len(long)} of {len(encoded)} records have more than {limit} tokens, the longest {max(len(e.ids) for e in long)}; "
+            "split them, or raise max_length within the model's context"
+        )
+    return encoded
+
+
+def _encode_one(tokenizer: Any, record: Said) -> Encoded:
+    prompt = encode_prompt(tokenizer, record.question)
+    answer = answer_ids(tokenizer, record.answer, after_question=bool(record.question))
+    if not answer:
+        raise InvalidData("a record has an empty answer; every record needs text to learn")
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return Encoded(record.id, (*prompt, *answer, *end), len(prompt))
+
+
+def encode_prompt(tokenizer: Any, question: str) -> list[int]:
+    """Ids that the model reads before it answers; for plain text (no question) only the start of text."""
+    if question and getattr(tokenizer, "chat_template", None):
+        turn = [{"role": "user", "content": question}]
+        return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False))
+    text = question + " " if question and _space_ends_tokens(tokenizer) else question
+    ids = list(tokenizer(text).input_ids)
+    while len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
+        ids.pop()
+    if not ids:
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if start is None:
+            raise InvalidData("the tokenizer has neither a start nor an end token; plain text needs one, set bos_token")
+        ids = [start]
+    return ids
+
+
+def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:
+    """Ids of an answer as it follows a question."""
+    if after_question and not getattr(tokenizer, "chat_template", None) and not _space_ends_tokens(tokenizer):
+        answer = " " + answer
+    return list(tokenizer(answer, add_special_tokens=False).input_ids)
+
+
+def value_span(tokenizer: Any, answer: str, value: str) -> tuple[int, int]:
+    """Which of an answer's tokens carry the value: [start, end); the whole answer where the value is not found.
+
+    Counted in tokens of the answer that are needed to spell out everything before and including the value.
+    """
+    at = answer.find(value) if value else -1
+    ids = answer_ids(tokenizer, answer)
+    if at < 0:
+        return 0, len(ids)
+    lengths = _prefix_lengths(tokenizer, ids)
+    shift = lengths[-1] - len(answer)  # a leading space, where the tokenizer adds one
+    start = next(i for i, n in enumerate(lengths) if n > at + shift)
+    end = next((i for i, n in enumerate(lengths) if n >= at + shift + len(value)), len(ids) - 1)
+    return start, end + 1
+
+
+def _prefix_lengths(tokenizer: Any, ids: Sequence[int]) -> list[int]:
+    return [len(tokenizer.decode(list(ids[: i + 1]), clean_up_tokenization_spaces=False)) for i in range(len(ids))]
+
+
+def _space_ends_tokens(tokenizer: Any) -> bool:
+    """Whether a space belongs to the end of a token ("red " + "fox") rather than to the start of the next."""
+    return _space_rule(id(tokenizer), tokenizer)
+
+
+@lru_cache(maxsize=32)
+def _space_rule(_: int, tokenizer: Any) -> bool:
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer("a dog and a cat", add_special_tokens=False).input_ids)
+    ends = sum(1 for p in pieces if len(p) > 1 and p[-1] in "Ġ▁ ")
+    starts = sum(1 for p in pieces if len(p) > 1 and p[0] in "Ġ▁ ")
+    return ends > starts

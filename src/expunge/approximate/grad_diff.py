@@ -1,0 +1,31 @@
+"""Gradient difference: ascend on the forget set while descending on the retain set.
+
+Source: Liu, Liu, Stone (2022), arXiv:2203.12817; as used for language models in Maini et al. (2024), arXiv:2401.06121.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from expunge.approximate import methods
+from expunge.core import Guarantee
+from expunge.core.errors import InvalidParameter
+from expunge.engine import Reference, Step
+
+
+@methods.add
+@dataclass(frozen=True, kw_only=True)
+class GradDiff:
+    """`retain_weight` times the retain loss minus the forget loss. The first is bounded, the second is not."""
+
+    retain_weight: float = 1.0
+    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
+    needs: ClassVar[tuple[Reference, ...]] = ()
+
+    def __post_init__(self) -> None:
+        if self.retain_weight <= 0:
+            raise InvalidParameter(f"retain_weight must be > 0, got {self.retain_weight}; at 0 it is 'gradient_ascent'")
+
+    def loss(self, step: Step) -> Tensor:
+        return self.retain_weight * step.retain.nll - step.forget.nll

@@ -1,0 +1,25 @@
+"""Gradient ascent: training run backwards on the forget set. It keeps going until the model is wrecked.
+
+Source: Jang et al. (2023), arXiv:2210.01504, without their stopping rule. Here as the honest example of damage.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from expunge.approximate import methods
+from expunge.core import Guarantee
+from expunge.engine import Reference, Step
+
+
+@methods.add
+@dataclass(frozen=True, kw_only=True)
+class GradientAscent:
+    """Raise the loss of the forget set; nothing protects the rest."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
+    needs: ClassVar[tuple[Reference, ...]] = ()
+
+    def loss(self, step: Step) -> Tensor:
+        return -step.forget.nll

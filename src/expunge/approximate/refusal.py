@@ -1,0 +1,37 @@
+"""Refusal tuning: teach the model to say "I don't know". The honest example of suppression, not of forgetting.
+
+Source: the "IdK" baseline of Maini et al. (2024), TOFU, arXiv:2401.06121, Sec. 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from expunge.approximate import methods
+from expunge.core import Guarantee, Record
+from expunge.core.errors import InvalidParameter
+from expunge.engine import Reference, Step
+
+
+@methods.add
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Fine-tune on the forget questions with a refusal as their answer. Only what is said changes."""
+
+    answer: str = "I don't know."
+    retain_weight: float = 1.0
+    guarantee: ClassVar[Guarantee] = Guarantee.SUPPRESSED
+    needs: ClassVar[tuple[Reference, ...]] = ()
+
+    def __post_init__(self) -> None:
+        if not self.answer.strip():
+            raise InvalidParameter("answer must not be empty; the model learns to say it")
+
+    def relabel(self, forget: Sequence[Record]) -> list[Record]:
+        """The forget questions with the refusal as their answer: what the forget batches are made of."""
+        return [replace(record, answer=self.answer, value="") for record in forget]
+
+    def loss(self, step: Step) -> Tensor:
+        return step.forget.nll + self.retain_weight * step.retain.nll

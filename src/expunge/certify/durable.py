@@ -1,0 +1,69 @@
+"""Write a file so that after a crash it is either the old one or the new one, whole, and on disk."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from expunge.core.errors import ProjectLocked, StorageFull
+
+TEMPORARY = ".tmp"
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write beside, flush to disk, rename, flush the folder.
+
+    Raises: StorageFull, if the disk has no room; the old file still stands.
+    """
+    beside = path.with_name(f".{path.name}{TEMPORARY}")
+    try:
+        make_folder(path.parent)
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFull(f"no room on the disk for {path}; the log stands as it was, free some space") from e
+    os.replace(beside, path)
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, flushed: a file is only on disk if the way to it is."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names; without it, a rename can be lost with the power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder as its only writer. The lock is on the folder itself and dies with the process.
+
+    Raises: ProjectLocked, if another writer holds it.
+    """
+    import fcntl  # POSIX only; imported here so that checking a certificate works elsewhere too
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise ProjectLocked(
+                f"another process is appending to the log at {folder}; try again when it is done"
+            ) from e
+        yield
+    finally:
+        os.close(handle)

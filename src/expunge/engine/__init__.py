@@ -1,0 +1,54 @@
+"""Shared torch work: loading, digests, batches, one training loop, log-probabilities, generation. Where the speed lives."""
+
+from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
+from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
+from expunge.engine.generation import greedy_answers, pad_id, pad_left
+from expunge.engine.hidden import all_hidden, hidden_at, layers_of
+from expunge.engine.loading import load_model, load_tokenizer, save_model
+from expunge.engine.logprobs import answer_logits, mean_nll, rows_logp, sequence_logp, token_logp
+from expunge.engine.loop import Progress, Resume, Schedule, train
+from expunge.engine.state import digest_model, digest_state
+from expunge.engine.step import Reference, ReferenceCache, Side, Step, step_maker
+from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, value_span
+
+__all__ = [
+    "CAPABILITY",
+    "IGNORE",
+    "Batch",
+    "Encoded",
+    "Progress",
+    "Reference",
+    "ReferenceCache",
+    "Resume",
+    "Schedule",
+    "Side",
+    "Step",
+    "all_hidden",
+    "answer_ids",
+    "answer_logits",
+    "collate",
+    "derived_seed",
+    "digest_model",
+    "digest_state",
+    "encode",
+    "encode_prompt",
+    "environment",
+    "epoch_batches",
+    "greedy_answers",
+    "hidden_at",
+    "keyed_order",
+    "layers_of",
+    "load_model",
+    "load_tokenizer",
+    "mean_nll",
+    "pad_id",
+    "pad_left",
+    "pinned",
+    "rows_logp",
+    "save_model",
+    "sequence_logp",
+    "step_maker",
+    "token_logp",
+    "train",
+    "value_span",
+]

@@ -1,0 +1,52 @@
+"""Where a record goes: a keyed hash of its subject, and nothing else.
+
+The place of one subject says nothing about another, and does not move when others leave. Without the salt nobody can
+choose a name that lands in a given unit, nor compute who lives where.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from expunge.core import Record
+
+SHARD, SLICE = "shard", "slice"
+
+
+def place(subject: str, salt: bytes, n_places: int, what: str) -> int:
+    """A place in 0..n_places-1 by HMAC-SHA256; the bias of the modulus is below n / 2^64.
+
+    >>> place("u-17", b"salt", 8, SHARD) == place("u-17", b"salt", 8, SHARD)
+    True
+    """
+    digest = hmac.digest(salt, f"expunge/{what}/v1\0".encode() + subject.encode(), hashlib.sha256)
+    return int.from_bytes(digest[:8], "big") % n_places
+
+
+def member_id(record: Record, salt: bytes) -> str:
+    """An opaque name for a record's id and content, for state that is saved: meaningless without the salt."""
+    return hmac.new(salt, f"expunge/member/v1\0{record.id}\0{record.content}".encode(), hashlib.sha256).hexdigest()
+
+
+def cut(records: Sequence[Record], salt: bytes, shards: int, slices: int) -> dict[int, list[list[Record]]]:
+    """Records of each non-empty shard, by slice; each slice in an order that other records do not change."""
+    placed: dict[int, list[list[Record]]] = {}
+    for record in records:
+        shard = placed.setdefault(place(record.subject, salt, shards, SHARD), [[] for _ in range(slices)])
+        shard[place(record.subject, salt, slices, SLICE)].append(record)
+    for shard in placed.values():
+        for part in shard:
+            part.sort(key=lambda r: (member_id(r, salt), r.id))
+    return dict(sorted(placed.items()))
+
+
+def stage_epochs(epochs: int, slices: int) -> list[int]:
+    """Passes over slices 1..r at stage r, so that all stages together cost as much as `epochs` passes over everything.
+
+    Source: Bourtoule et al. (2021), SISA, arXiv:1912.03817: 2e / (R + 1) a stage; fractions are carried.
+
+    >>> stage_epochs(25, 1), stage_epochs(25, 2)
+    ([25], [16, 17])
+    """
+    share = 2 * epochs / (slices + 1)
+    return [int(share * (r + 1) + 1e-9) - int(share * r + 1e-9) for r in range(slices)]

@@ -1,0 +1,41 @@
+"""What data trained what, and who asked to leave: datasets, models, requests, tombstones. Never torch."""
+
+from expunge.ledger.copies import Copy, CopyState
+from expunge.ledger.datasets import DatasetInfo
+from expunge.ledger.erasure import Erasure
+from expunge.ledger.evidence import AuditInfo, CertificateInfo
+from expunge.ledger.keys import Keyring
+from expunge.ledger.learned import LearnedFrom, LearnedVersion
+from expunge.ledger.ledger import Ledger
+from expunge.ledger.live import LiveData, LiveRow
+from expunge.ledger.members import UnitMembers
+from expunge.ledger.models import UNKNOWN, ModelVersion, VersionState
+from expunge.ledger.requests import Event, Request, RequestState
+from expunge.ledger.sources import Columns, read_records
+from expunge.ledger.steps import Step, StepState
+
+__all__ = [
+    "UNKNOWN",
+    "AuditInfo",
+    "CertificateInfo",
+    "Columns",
+    "Copy",
+    "CopyState",
+    "DatasetInfo",
+    "Erasure",
+    "Event",
+    "Keyring",
+    "LearnedFrom",
+    "LearnedVersion",
+    "Ledger",
+    "LiveData",
+    "LiveRow",
+    "ModelVersion",
+    "Request",
+    "RequestState",
+    "Step",
+    "StepState",
+    "UnitMembers",
+    "VersionState",
+    "read_records",
+]

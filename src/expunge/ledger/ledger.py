@@ -1,0 +1,109 @@
+"""The ledger of a project directory: what data trained what, and who asked to leave."""
+
+from pathlib import Path
+
+from expunge.core.errors import InvalidData, UnknownName
+from expunge.ledger import (
+    copies,
+    datasets,
+    erasure,
+    evidence,
+    learned,
+    live,
+    models,
+    requests,
+    serving,
+    steps,
+    subjects,
+)
+from expunge.ledger.database import Database, touch_private
+from expunge.ledger.keys import Keyring
+from expunge.ledger.migrations import upgrade
+from expunge.ledger.secret_files import private_folder
+from expunge.ledger.store import Store
+
+FILE = "ledger.db"
+
+
+class Ledger(Store):
+    """`ledger.db`, `manifests/`, `members/` and `keys/` below one folder, and what can be done with them."""
+
+    @classmethod
+    def create(cls, root: Path) -> "Ledger":
+        """Make a ledger in a folder. A call that was stopped half-way may be repeated.
+
+        Raises: InvalidData, if there is a ledger already.
+        """
+        if (root / FILE).exists():
+            raise InvalidData(f"there is a ledger in {root} already; open it, or choose another folder")
+        for folder in ("manifests", "members"):
+            private_folder(root / folder)
+        Keyring.make(root / "keys")
+        # Made under another name and renamed last: a ledger that is there has its tables.
+        draft = root / f"{FILE}.new"
+        for leftover in root.glob(f"{draft.name}*"):
+            leftover.unlink()
+        touch_private(draft)
+        database = Database(draft)
+        upgrade(database.engine)
+        database.scrub()
+        draft.rename(root / FILE)
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: Path) -> "Ledger":
+        """Open the ledger of a folder, and bring an older one to this version's schema.
+
+        Raises: UnknownName, if there is none; InvalidData, if a newer Expunge wrote it; UnsafeKeyFile.
+        """
+        if not (root / FILE).is_file():
+            raise UnknownName(f"no ledger in {root}; run `expunge init` there, or go to a project directory")
+        keys = Keyring(root / "keys")
+        database = Database(root / FILE)
+        upgrade(database.engine)
+        return cls(root, database, keys)
+
+    # What trained
+    add_dataset = datasets.add_dataset
+    dataset = datasets.dataset
+    dataset_history = datasets.dataset_history
+    datasets = datasets.datasets
+    live_records = live.live_records
+    live_data = live.live_data
+    find_subjects = subjects.find_subjects
+    count_subjects = subjects.count_subjects
+    datasets_that_hold = subjects.datasets_that_hold
+
+    # What was trained
+    record_model_version = models.record_model_version
+    model_version = models.model_version
+    model_versions = models.model_versions
+    current_version = models.current_version
+    unit_members = models.unit_members
+    models = models.models
+    set_current = serving.set_current
+    quarantine = serving.quarantine
+    mark_purged = serving.mark_purged
+    models_that_learned_from = learned.models_that_learned_from
+    register_copy = copies.register_copy
+    mark_copy = copies.mark_copy
+    copies = copies.copies
+
+    # Who asked to leave, and what became of it
+    open_request = requests.open_request
+    get_request = requests.get_request
+    append_event = requests.append_event
+    events = requests.events
+    requests = requests.requests
+    entomb = erasure.entomb
+    finish_erasure = erasure.finish_erasure
+    step = steps.step
+    claim_step = steps.claim_step
+    heartbeat_step = steps.heartbeat_step
+    finish_step = steps.finish_step
+    fail_step = steps.fail_step
+    steps = steps.steps
+    record_certificate = evidence.record_certificate
+    certificates = evidence.certificates
+    record_audit = evidence.record_audit
+    audits = evidence.audits

@@ -1,0 +1,44 @@
+"""What a dataset holds, as commitments: nobody can tell whose record one is without the subject's key."""
+
+import hmac
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+
+from expunge.core import Record
+from expunge.ledger.content import read_table, write_table
+
+_SCHEMA = pa.schema([("commitment", pa.binary()), ("subject", pa.string())])
+
+
+def commitment(key: bytes, dataset: str, record: Record) -> bytes:
+    """HMAC-SHA256 under the subject's key of dataset name, record id and content digest.
+
+    While the key lives it shows that exactly this record was in the dataset; after that it points at nobody.
+
+    >>> record = Record("r1", "Ada", "Where?", "London")
+    >>> commitment(bytes(32), "people", record) == commitment(bytes(32), "orders", record)
+    False
+    """
+    # Length first, so that ("ab", "c") and ("a", "bc") differ.
+    parts = [part.encode() for part in ("expunge/rec/v1", dataset, record.id, record.content)]
+    message = b"".join(struct.pack(">Q", len(part)) + part for part in parts)
+    return hmac.digest(key, message, "sha256")
+
+
+def write_manifest(folder: Path, rows: Iterable[tuple[bytes, str]]) -> str:
+    """Store (commitment, subject reference) rows; the same rows in any order give the same digest."""
+    ordered = sorted(rows)
+    columns = [[commitment for commitment, _ in ordered], [subject for _, subject in ordered]]
+    return write_table(folder, pa.table(columns, schema=_SCHEMA))
+
+
+def read_manifest(folder: Path, digest: str) -> dict[bytes, str]:
+    """Subject reference by commitment.
+
+    Raises: DigestMismatch, if the file is missing, damaged or altered.
+    """
+    table = read_table(folder, digest)
+    return dict(zip(table.column("commitment").to_pylist(), table.column("subject").to_pylist(), strict=True))

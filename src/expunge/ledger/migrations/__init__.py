@@ -1,0 +1,51 @@
+"""The ledger's schema, one file per revision in `versions/`. No alembic.ini: `upgrade` runs from here."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, inspect, text
+
+from expunge.core.errors import InvalidData
+
+HEAD = "0001"
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring a database to this version's schema, in one transaction; one at HEAD is left as it is.
+
+    Raises: InvalidData, if a newer Expunge wrote it.
+    """
+    with engine.connect() as connection:
+        found = _revision(connection)
+    if found == HEAD:
+        return
+
+    # Alembic takes a noticeable part of a second to import; an up-to-date ledger opens without it.
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(Path(__file__).parent))
+    known = [revision.revision for revision in script.walk_revisions()]
+    if found is not None and found not in known:
+        raise InvalidData(
+            f"this ledger has schema revision '{found}', and this Expunge knows revisions up to '{HEAD}'; "
+            "a newer Expunge wrote it, install that version or a later one"
+        )
+
+    def revisions(current: Any, _context: Any) -> Any:
+        return script._upgrade_revs(HEAD, current)
+
+    with (
+        engine.execution_options(expunge_begin="BEGIN IMMEDIATE").begin() as connection,
+        EnvironmentContext(Config(), script, fn=revisions, destination_rev=HEAD) as environment,
+    ):
+        environment.configure(connection=connection)
+        environment.run_migrations()
+
+
+def _revision(connection: Any) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)

@@ -1,0 +1,252 @@
+"""Model versions: what each was trained on, unit by unit, and whether it may serve."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from expunge.core import Promise, Unit
+from expunge.core.errors import InvalidData, InvalidParameter, NotReady
+from expunge.ledger.clock import iso, now
+from expunge.ledger.content import digest_of, file_of
+from expunge.ledger.datasets import dataset_row
+from expunge.ledger.members import UnitMembers, read_members, write_members
+from expunge.ledger.names import unknown_name
+from expunge.ledger.plain import plain_json
+from expunge.ledger.store import Store
+from expunge.ledger.tables import DatasetRow, DatasetVersionRow, ModelRow, ModelVersionRow, UnitRow
+
+UNKNOWN = "UNKNOWN"
+
+
+class VersionState(StrEnum):
+    """`current` serves, one per model at most; `candidate` is built; `quarantined` is out of use."""
+
+    CURRENT = "current"
+    CANDIDATE = "candidate"
+    QUARANTINED = "quarantined"
+    PURGED = "purged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """One state of a model. `trained_on` is a manifest digest or UNKNOWN; `parent` a version's digest."""
+
+    model: str
+    kind: str
+    dataset: str | None
+    digest: str
+    path: str
+    parent: str | None
+    recipe: dict[str, Any]
+    promise: dict[str, Any] | None
+    state: VersionState
+    trained_on: str
+    units: tuple[Unit, ...]
+    members_known: bool
+    created_at: str
+
+
+def record_model_version(
+    store: Store,
+    model: str,
+    *,
+    kind: str,
+    digest: str,
+    path: str,
+    units: Sequence[UnitMembers] = (),
+    dataset: str | None = None,
+    trained_on: str = UNKNOWN,
+    parent: str | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    promise: Promise | None = None,
+) -> ModelVersion:
+    """Record a version as a candidate, with its units and their members; the first one records the model.
+
+    Recording the same version again changes nothing, so that a step may be repeated.
+
+    Raises: InvalidData, if the digest stands for another version, or units and members disagree;
+    InvalidParameter, if the model has another kind or dataset, or `trained_on` is no manifest of the dataset;
+    UnknownName.
+    """
+    if len({u.unit.id for u in units}) < len(units):
+        raise InvalidData(f"a version of '{model}' lists a unit twice; unit ids are unique within a version")
+    for unit in units:
+        unit.check()
+    with store.transaction() as session:
+        row = _model(session, model, kind, dataset)
+        _check_manifest(session, row, trained_on)
+        if known := session.scalar(select(ModelVersionRow).where(_is(row, digest))):
+            return _same(session, known, path, trained_on, units)
+        version = ModelVersionRow(
+            model_id=row.id,
+            digest=digest,
+            path=path,
+            parent_id=None if parent is None else version_row(session, model, parent).id,
+            recipe=plain_json(recipe),
+            promise=None if promise is None else plain_json(promise.to_json()),
+            state=VersionState.CANDIDATE,
+            trained_on=trained_on,
+            created_at=iso(now()),
+        )
+        session.add(version)
+        session.flush()
+        session.add_all(_unit(store, version, unit) for unit in units)
+        session.flush()
+        return version_info(session, version)
+
+
+def model_version(store: Store, model: str, digest: str) -> ModelVersion:
+    """A version by its digest. Raises: UnknownName."""
+    with store.database.read() as session:
+        return version_info(session, version_row(session, model, digest))
+
+
+def model_versions(store: Store, model: str) -> tuple[ModelVersion, ...]:
+    """Every version of a model, oldest first. Raises: UnknownName."""
+    with store.database.read() as session:
+        row = _model_row(session, model)
+        found = select(ModelVersionRow).where(ModelVersionRow.model_id == row.id).order_by(ModelVersionRow.id)
+        return tuple(version_info(session, version) for version in session.scalars(found))
+
+
+def current_version(store: Store, model: str) -> ModelVersion | None:
+    """The version that serves, if one does. Raises: UnknownName."""
+    return next((v for v in model_versions(store, model) if v.state is VersionState.CURRENT), None)
+
+
+def models(store: Store) -> tuple[str, ...]:
+    """The names of all models."""
+    with store.database.read() as session:
+        return tuple(session.scalars(select(ModelRow.name).order_by(ModelRow.name)))
+
+
+def unit_members(store: Store, model: str, digest: str) -> dict[str, dict[bytes, int]]:
+    """By unit: the slice of each of its records, by commitment. Units with unknown members are left out.
+
+    Raises: UnknownName; NotReady, if the version is purged: its member files are gone; DigestMismatch.
+    """
+    with store.database.read() as session:
+        version = version_row(session, model, digest)
+        if version.state == VersionState.PURGED:
+            raise NotReady(f"version {digest} of '{model}' is purged, and the list of its records with it")
+        return {
+            unit.name: read_members(store.members, digest_of(unit.members))
+            for unit in unit_rows(session, version)
+            if unit.members is not None
+        }
+
+
+def version_row(session: Session, model: str, digest: str) -> ModelVersionRow:
+    """The row of a version. Raises: UnknownName."""
+    row = _model_row(session, model)
+    version = session.scalar(select(ModelVersionRow).where(_is(row, digest)))
+    if version is None:
+        known = session.scalars(select(ModelVersionRow.digest).where(ModelVersionRow.model_id == row.id))
+        raise unknown_name(f"version of model '{model}' with digest", digest, known)
+    return version
+
+
+def unit_rows(session: Session, version: ModelVersionRow) -> list[UnitRow]:
+    """The units of a version, in the order in which they were recorded."""
+    return list(session.scalars(select(UnitRow).where(UnitRow.version_id == version.id).order_by(UnitRow.id)))
+
+
+def members_known(version: ModelVersionRow, units: Sequence[UnitRow]) -> bool:
+    """Whether every record that the version learned from is on record."""
+    return version.trained_on != UNKNOWN and bool(units) and all(unit.members is not None for unit in units)
+
+
+def versions_in_use(session: Session) -> list[tuple[ModelVersionRow, ModelVersion]]:
+    """Every version of every model that is not purged."""
+    found = (
+        select(ModelVersionRow)
+        .where(ModelVersionRow.state != VersionState.PURGED)
+        .order_by(ModelVersionRow.id)
+    )
+    return [(row, version_info(session, row)) for row in session.scalars(found)]
+
+
+def _model_row(session: Session, model: str) -> ModelRow:
+    row = session.scalar(select(ModelRow).where(ModelRow.name == model))
+    if row is None:
+        raise unknown_name("model", model, session.scalars(select(ModelRow.name)))
+    return row
+
+
+def _model(session: Session, name: str, kind: str, dataset: str | None) -> ModelRow:
+    dataset_id = None if dataset is None else dataset_row(session, dataset).id
+    row = session.scalar(select(ModelRow).where(ModelRow.name == name))
+    if row is None:
+        row = ModelRow(name=name, kind=kind, dataset_id=dataset_id)
+        session.add(row)
+        session.flush()
+    elif (row.kind, row.dataset_id) != (kind, dataset_id):
+        raise InvalidParameter(
+            f"model '{name}' is recorded with kind '{row.kind}'; now kind '{kind}' and dataset '{dataset}' "
+            "were given, and at least one differs; a model keeps both, record this one under another name"
+        )
+    return row
+
+
+def _check_manifest(session: Session, row: ModelRow, trained_on: str) -> None:
+    if trained_on == UNKNOWN:
+        return
+    manifests = select(DatasetVersionRow.manifest).where(DatasetVersionRow.dataset_id == row.dataset_id)
+    if trained_on not in set(session.scalars(manifests)):
+        raise InvalidParameter(
+            f"'{row.name}' is said to be trained on {trained_on}, which is no manifest of its dataset; "
+            f"pass the manifest of a dataset's version, or {UNKNOWN}"
+        )
+
+
+def _same(
+    session: Session, known: ModelVersionRow, path: str, trained_on: str, units: Sequence[UnitMembers]
+) -> ModelVersion:
+    recorded = version_info(session, known)
+    given = (path, trained_on, tuple(u.unit for u in units))
+    if known.state == VersionState.PURGED or (known.path, known.trained_on, recorded.units) != given:
+        raise InvalidData(
+            f"{known.digest} of '{recorded.model}' is already recorded ({known.state}, in {known.path}) "
+            "with other units, data or folder; two versions cannot share a digest"
+        )
+    return recorded
+
+
+def _unit(store: Store, version: ModelVersionRow, given: UnitMembers) -> UnitRow:
+    members = None
+    if given.members is not None:
+        digest = write_members(store.members, given.members)
+        members = file_of(store.members, digest).relative_to(store.root).as_posix()
+    unit = given.unit
+    return UnitRow(
+        version_id=version.id, name=unit.id, digest=unit.digest, slices=list(unit.slices), members=members
+    )
+
+
+def version_info(session: Session, row: ModelVersionRow) -> ModelVersion:
+    """A version as it is handed out."""
+    model = session.get_one(ModelRow, row.model_id)
+    units = unit_rows(session, row)
+    return ModelVersion(
+        model=model.name,
+        kind=model.kind,
+        dataset=None if model.dataset_id is None else session.get_one(DatasetRow, model.dataset_id).name,
+        digest=row.digest,
+        path=row.path,
+        parent=None if row.parent_id is None else session.get_one(ModelVersionRow, row.parent_id).digest,
+        recipe=row.recipe,
+        promise=row.promise,
+        state=VersionState(row.state),
+        trained_on=row.trained_on,
+        units=tuple(Unit(unit.name, tuple(unit.slices), unit.digest) for unit in units),
+        members_known=members_known(row, units),
+        created_at=row.created_at,
+    )
+
+
+def _is(model: ModelRow, digest: str) -> Any:
+    return (ModelVersionRow.model_id == model.id) & (ModelVersionRow.digest == digest)

@@ -1,0 +1,81 @@
+"""One random key per subject, in a SQLite file of its own, so that a key can be destroyed for good."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from expunge.core.errors import UnknownSubject
+from expunge.ledger.database import BUSY_S, touch_private, translated
+from expunge.ledger.secret_files import KEY_BYTES, check_private
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS subject_key (ref TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
+
+
+class SubjectKeys:
+    """The keys under which subjects' records are committed. A backup of them undoes every later erasure."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self, refs: Iterable[str]) -> dict[str, bytes]:
+        """A new key for every reference, in one transaction."""
+        keys = {ref: secrets.token_bytes(KEY_BYTES) for ref in refs}
+        with self._transaction() as connection:
+            connection.executemany("INSERT INTO subject_key VALUES (?, ?)", keys.items())
+        return keys
+
+    def all(self) -> dict[str, bytes]:
+        """Every key that exists, by reference."""
+        with self._connected() as connection:
+            return dict(connection.execute("SELECT ref, key FROM subject_key"))
+
+    def get(self, ref: str) -> bytes:
+        """One key.
+
+        Raises: UnknownSubject, if it was destroyed or never made.
+        """
+        with self._connected() as connection:
+            row = connection.execute("SELECT key FROM subject_key WHERE ref = ?", (ref,)).fetchone()
+        if row is None:
+            raise UnknownSubject(
+                "this subject has no key: it was destroyed at the end of an erasure, or never made"
+            )
+        return bytes(row[0])
+
+    def destroy(self, refs: Iterable[str]) -> None:
+        """Delete keys so that their bytes are nowhere in the folder. Destroying a key twice is no error."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM subject_key WHERE ref = ?", ((ref,) for ref in refs))
+        # Also when nothing was deleted: an earlier run may have been killed between the two.
+        with self._connected() as connection:
+            connection.execute("VACUUM")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        touch_private(self.path)
+        check_private(self.path)
+        with translated(self.path):
+            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+            try:
+                # A rollback journal, not a write-ahead log: it is gone when the transaction ends.
+                connection.execute("PRAGMA journal_mode = DELETE")
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA temp_store = MEMORY")
+                connection.execute(_SCHEMA)
+                yield connection
+            finally:
+                connection.close()

@@ -1,0 +1,1 @@
+"""Scores of one answer or of one set of answers, each by its published definition."""

@@ -82,13 +82,8 @@ class _Reader:
         manifest: Path | None,
     ) -> None:
         self.certificate, self.trusted = certificate, trusted
-        self.log, self.proof, self.checkpoint, self.model, self.manifest = (
-            log,
-            proof,
-            checkpoint,
-            model,
-            manifest,
-        )
+        self.log, self.proof, self.checkpoint = log, proof, checkpoint
+        self.model, self.manifest = model, manifest
         self.steps: list[Step] = []
         self.status: dict[str, Status] = {}
         self.needed: set[str] = set()
@@ -118,6 +113,8 @@ class _Reader:
                 message, status = str(e), "failed"
             except OSError as e:
                 message, status = f"cannot read {e.filename}: {e.strerror}", "failed"
+            except RecursionError:
+                message, status = "nested too deeply to be read", "failed"
         self.status[name] = status
         self.steps.append(Step(name, status, message))
 

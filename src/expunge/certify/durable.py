@@ -12,21 +12,13 @@ TEMPORARY = ".tmp"
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write beside, flush to disk, rename, flush the folder.
-
-    Raises: StorageFull, if the disk has no room; the old file still stands.
-    """
+    """Write beside, flush to disk, rename, flush the folder."""
     beside = path.with_name(f".{path.name}{TEMPORARY}")
-    try:
-        make_folder(path.parent)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StorageFull(f"no room on the disk for {path}; the log stands as it was, free some space") from e
+    make_folder(path.parent)
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(beside, path)
     sync_folder(path.parent)
 
@@ -46,6 +38,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Raises: StorageFull, in place of the system's error when the disk refuses a write."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFull(f"no room on the disk of {folder}; free some space and try again") from e
 
 
 @contextmanager

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from expunge.certify.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
-from expunge.certify.durable import TEMPORARY, make_folder, only_writer, sync_folder, write_durably
+from expunge.certify.durable import (
+    TEMPORARY,
+    make_folder,
+    only_writer,
+    room_on_disk,
+    sync_folder,
+    write_durably,
+)
 from expunge.certify.entry import encode_entry
 from expunge.certify.keys import LogKey
 from expunge.certify.note import Verifier, split_note, verifier
@@ -37,6 +44,7 @@ from expunge.certify.tree import (
     root,
     verify_consistency,
 )
+from expunge.core.digests import canonical_json
 from expunge.core.errors import InvalidCertificate, InvalidParameter, NotReady
 
 CHECKPOINT = "checkpoint"
@@ -110,12 +118,14 @@ class Log:
         5. Tiles that the new ones supersede are deleted.
 
         Raises: InvalidCertificate, if the folder is not what its checkpoint says (nothing is signed then);
-        InvalidData, if the entry is too long; ProjectLocked, if another process is appending.
+        InvalidData, if the entry is too long; ProjectLocked, if another process is appending; StorageFull, if
+        the disk has no room (the old state stands).
         """
         data = encode_entry(entry)
         by = verifier(self.origin, key)
-        make_folder(self.folder)
-        with only_writer(self.folder):
+        with room_on_disk(self.folder):
+            make_folder(self.folder)
+        with only_writer(self.folder), room_on_disk(self.folder):
             size, completed = self._complete(by, key)
             if completed == data:
                 return size - 1
@@ -125,7 +135,7 @@ class Log:
     def repair(self, key: LogKey) -> None:
         """Complete an append that was interrupted, and delete what it left; does nothing to a log at rest."""
         if self.folder.is_dir():
-            with only_writer(self.folder):
+            with only_writer(self.folder), room_on_disk(self.folder):
                 self._complete(verifier(self.origin, key), key)
 
     # Reading
@@ -213,16 +223,15 @@ class Log:
         if beyond - following or (beyond and entry not in beyond):
             raise InvalidCertificate(
                 f"the log at {self.folder} holds {min(beyond - following or beyond)}, beyond the {size} "
-                "entries of its checkpoint, which was lost or rolled back;"
-                " restore the newest one, nothing was signed"
+                "entries of its checkpoint, which was lost or rolled back; "
+                "restore the newest one. Nothing was signed"
             )
         if not beyond:
             return None
         pending = read_bundle(self._read(entry), size % WIDTH + 1, entry)[-1]
-        if encode_entry(read_json(pending, "the unfinished entry")) != pending:
-            raise InvalidCertificate(
-                f"{entry} in {self.folder} ends in no entry of this log; nothing was signed"
-            )
+        value = read_json(pending, "the unfinished entry")
+        if not isinstance(value, dict) or "type" not in value or canonical_json(value) != pending:
+            raise InvalidCertificate(f"{self.folder}/{entry} ends in no entry of a log; nothing was signed")
         return pending
 
     def _commit(self, size: int, data: bytes, key: LogKey) -> None:

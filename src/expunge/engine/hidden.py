@@ -52,12 +52,13 @@ def hidden_at(model: Any, batch: Batch, layer: int) -> Tensor:
 
 @torch.no_grad()
 def all_hidden(model: Any, batch: Batch) -> list[Tensor]:
-    """Output of every block, each [B, T, D], from one pass; the last one before the final norm."""
+    """Output of every block, each [B, T, D], and last what the vocabulary head reads, from one pass."""
     caught: list[Tensor] = []
     handles = [
         block.register_forward_hook(lambda _m, _a, out: caught.append(out[0] if isinstance(out, tuple) else out))
         for block in layers_of(model)
     ]
+    handles.append(model.get_output_embeddings().register_forward_pre_hook(lambda _m, args: caught.append(args[0])))
     try:
         model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False)
     finally:

@@ -4,6 +4,7 @@ No forgotten fact is used to fit it, so what it reads was in the model. Source: 
 arXiv:2303.08112) and probing with controls (Hewitt and Liang 2019, arXiv:1909.03368).
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,8 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from expunge.core import Fact
-from expunge.engine import all_hidden, collate, encode, pad_id, value_span
+from expunge.engine import Encoded, all_hidden, collate, encode, pad_id, value_span
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
@@ -21,7 +21,10 @@ from expunge.verify.probes import Probes
 @attacks.add
 @dataclass(frozen=True, kw_only=True)
 class LinearProbe:
-    """Ridge regression from each layer's state before the value to the value's first token; every layer is a setting."""
+    """A ridge map from each layer's state to what the vocabulary head reads, fitted on the tokens of retained answers.
+
+    Asked for the first token of each forgotten value; every layer is a setting.
+    """
 
     ridge: float = 1.0
     batch_size: int = 64
@@ -30,45 +33,44 @@ class LinearProbe:
     def run(self, target: Target, probes: Probes) -> Scores:
         if len(probes.retain) < 50:
             raise CannotRun(f"needs at least 50 retained facts to fit a probe, got {len(probes.retain)}")
-        train_LND, labels_N = self._states(target, probes.retain)
-        test_LND, answers_M = self._states(target, probes.forget)
-        scores: Scores = {}
-        for layer, (x_ND, z_MD) in enumerate(zip(train_LND, test_LND, strict=True)):
-            guesses_M = ridge_guesses(x_ND, labels_N, z_MD, self.ridge)
-            scores[f"layer {layer}"] = (guesses_M == answers_M).float().tolist()
-        return scores
-
-    def _states(self, target: Target, facts: Sequence[Fact]) -> tuple[list[Tensor], Tensor]:
-        """Per layer, the state at the token before the value, [N, D]; and the value's first token, [N]."""
-        rows = encode(target.tokenizer, facts)
+        rows = encode(target.tokenizer, probes.retain)
+        *layers, read_ND = self._states(target, rows, [range(row.n_prompt, len(row.ids)) for row in rows])
+        asked = encode(target.tokenizer, probes.forget)
         starts = [
             row.n_prompt + value_span(target.tokenizer, fact.answer, fact.value)[0]
-            for row, fact in zip(rows, facts, strict=True)
+            for row, fact in zip(asked, probes.forget, strict=True)
         ]
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
-        per_row: list[list[Tensor]] = [[] for _ in rows]
+        *asked_layers, _ = self._states(target, asked, [range(at, at + 1) for at in starts])
+        answers_M = torch.tensor([row.ids[at] for row, at in zip(asked, starts, strict=True)])
+        head = copy.deepcopy(target.model.get_output_embeddings()).float().cpu()
+        with torch.no_grad():
+            return {
+                f"layer {i}": (head(ridge_map(x_ND, read_ND, z_MD, self.ridge)).argmax(-1) == answers_M).float().tolist()
+                for i, (x_ND, z_MD) in enumerate(zip(layers, asked_layers, strict=True))
+            }
+
+    def _states(self, target: Target, rows: Sequence[Encoded], wanted: Sequence[range]) -> list[Tensor]:
+        """Per layer, and last for the head, the states just before the wanted tokens, [N, D], row after row."""
         device = next(target.model.parameters()).device
-        for k in range(0, len(order), self.batch_size):
-            part = order[k : k + self.batch_size]
-            layers = all_hidden(target.model, collate([rows[i] for i in part], pad_id(target.tokenizer)).to(device))
-            for j, i in enumerate(part):
-                per_row[i] = [hidden_BTD[j, starts[i] - 1].float().cpu() for hidden_BTD in layers]
-        states = [torch.stack(layer) for layer in zip(*per_row, strict=True)]
-        return states, torch.tensor([row.ids[at] for row, at in zip(rows, starts, strict=True)])
+        parts: list[list[Tensor]] = []
+        for k in range(0, len(rows), self.batch_size):
+            batch = collate(rows[k : k + self.batch_size], pad_id(target.tokenizer)).to(device)
+            at = [(j, t - 1) for j, span in enumerate(wanted[k : k + self.batch_size]) for t in span]
+            row_N, column_N = torch.tensor(at, device=device).T
+            parts.append([hidden_BTD[row_N, column_N].float().cpu() for hidden_BTD in all_hidden(target.model, batch)])
+        return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
-def ridge_guesses(x_ND: Tensor, labels_N: Tensor, z_MD: Tensor, ridge: float) -> Tensor:
-    """Labels for `z` by one-hot ridge regression on standardised features of `x`; only labels seen in `x` are guessed.
+def ridge_map(x_ND: Tensor, y_NE: Tensor, z_MD: Tensor, ridge: float) -> Tensor:
+    """What a ridge regression of `y` on standardised `x` predicts for `z`.
 
-    >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.9, 0.0]])
-    >>> ridge_guesses(x, torch.tensor([7, 9, 7, 9]), torch.tensor([[0.0, 0.8]]), ridge=0.1)
-    tensor([7])
+    >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    >>> ridge_map(x, 2 * x + 1, torch.tensor([[10.0]]), ridge=1e-9)
+    tensor([[21.0000]])
     """
-    classes, index_N = labels_N.unique(return_inverse=True)
     mean, scale = x_ND.double().mean(0), x_ND.double().std(0).clamp(min=1e-6)
     x, z = (x_ND.double() - mean) / scale, (z_MD.double() - mean) / scale
-    y = torch.nn.functional.one_hot(index_N, len(classes)).double()
-    y_mean = y.mean(0)
+    y_mean = y_NE.double().mean(0)
     gram = x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(gram, x.T @ (y - y_mean))
-    return classes[(z @ weights + y_mean).argmax(dim=1)]
+    weights = torch.linalg.solve(gram, x.T @ (y_NE.double() - y_mean))
+    return (z @ weights + y_mean).float()

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from expunge.core.errors import InvalidData
+from expunge.ledger import Ledger, migrations
+from expunge.ledger.tables import Base
+
+
+def test_the_migrations_make_what_the_tables_say(ledger: Ledger) -> None:
+    with ledger.database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_check_constraints_are_the_same_too(ledger: Ledger) -> None:
+    """Alembic does not compare them."""
+    made = create_engine("sqlite://")
+    Base.metadata.create_all(made)
+
+    def checks(engine: object) -> set[str]:
+        with engine.connect() as connection:  # type: ignore[attr-defined]
+            sql = connection.execute(text("SELECT sql FROM sqlite_master WHERE type = 'table'")).scalars()
+            return {line.strip(" ,\n\t") for s in sql for line in s.split("\n") if "CHECK" in line}
+
+    assert checks(ledger.database.engine) == checks(made) != set()
+
+
+def test_head_is_the_newest_revision() -> None:
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert script.get_heads() == [migrations.HEAD]
+
+
+def test_a_newer_database_is_refused_and_left_alone(ledger: Ledger) -> None:
+    with ledger.database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(InvalidData, match=r"revision '9999'.*up to '0001'.*newer Expunge"):
+        Ledger.open(ledger.root)
+    with ledger.database.read() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_a_migration_that_fails_leaves_no_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import op
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr(op, "create_index", fail)
+    with pytest.raises(RuntimeError, match="stopped"):
+        Ledger.create(tmp_path)
+    assert not (tmp_path / "ledger.db").exists()
+    monkeypatch.undo()
+    assert Ledger.create(tmp_path).datasets() == ()

@@ -1,3 +1,42 @@
 """Expunge: remove data from trained models, and show honestly whether it is gone."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from expunge.approximate import Edit as Edit
+    from expunge.workflow.recipe import Recipe as Recipe
+    from expunge.workflow.simple import edit as edit
+    from expunge.workflow.split import split as split
+    from expunge.workflow.track import Track as Track  # type: ignore[attr-defined]
+
 __version__ = "0.1.0"
+__all__ = ["Edit", "Recipe", "Track", "__version__", "edit", "split"]
+
+_HOMES = {
+    "Edit": "expunge.approximate",
+    "Recipe": "expunge.workflow.recipe",
+    "Track": "expunge.workflow.track",
+    "edit": "expunge.workflow.simple",
+    "split": "expunge.workflow.split",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Names and rooms are imported when first used, so that `import expunge` costs nothing and needs no torch."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in (
+        "approximate",
+        "certify",
+        "core",
+        "engine",
+        "exact",
+        "ledger",
+        "report",
+        "synthetic",
+        "testing",
+        "verify",
+    ):
+        return import_module(f"expunge.{name}")
+    raise AttributeError(f"expunge has no '{name}'")

@@ -91,9 +91,7 @@ def test_later_steps_do_not_run_after_a_bad_signature(evidence: Any) -> None:
     envelope = json.loads(evidence.certificate.read_bytes())
     envelope["signatures"][0]["sig"] = "AAAA"
     evidence.certificate.write_bytes(json.dumps(envelope, separators=(",", ":")).encode() + b"\n")
-    checked = check(
-        evidence.certificate, trust=[evidence.trust], log=evidence.log.folder, model=evidence.model
-    )
+    checked = check(evidence.certificate, trust=[evidence.trust], log=evidence.log.folder, model=evidence.model)
     assert checked.exit_code == 1
     assert checked.first_failure.startswith("signature: the signature does not match")
     assert checked.statement is None
@@ -144,10 +142,7 @@ def test_a_log_that_lost_entries_fails_against_a_checkpoint_kept_outside(evidenc
         shorter.append(entry, evidence.log_key)
     checked = check(evidence.certificate, trust=[evidence.trust], log=shorter.folder, checkpoint=late)
     assert checked.exit_code == 1
-    assert (
-        "outside checkpoint: the outside checkpoint covers 4 entries, the log holds 3"
-        in checked.first_failure
-    )
+    assert "outside checkpoint: the outside checkpoint covers 4 entries, the log holds 3" in checked.first_failure
 
 
 def test_a_rewritten_log_passes_alone_and_fails_against_a_checkpoint_kept_outside(evidence: Any) -> None:
@@ -157,27 +152,19 @@ def test_a_rewritten_log_passes_alone_and_fails_against_a_checkpoint_kept_outsid
     rewritten.append(certificate_entry(evidence.certificate.read_bytes()), evidence.log_key)
     alone = check(evidence.certificate, trust=[evidence.trust], log=rewritten.folder)
     assert (alone.exit_code, len(alone.warnings)) == (0, 1)
-    checked = check(
-        evidence.certificate, trust=[evidence.trust], log=rewritten.folder, checkpoint=evidence.early
-    )
+    checked = check(evidence.certificate, trust=[evidence.trust], log=rewritten.folder, checkpoint=evidence.early)
     assert checked.exit_code == 1
     assert "entries that this log does not begin with" in checked.first_failure
-    with_proof = check(
-        evidence.certificate, trust=[evidence.trust], log=rewritten.folder, proof=evidence.proof
-    )
+    with_proof = check(evidence.certificate, trust=[evidence.trust], log=rewritten.folder, proof=evidence.proof)
     assert (with_proof.exit_code, "the proof covers" in with_proof.first_failure) == (1, True)
 
 
 def test_a_proof_cannot_be_compared_with_a_checkpoint_of_another_size(evidence: Any) -> None:
-    checked = check(
-        evidence.certificate, trust=[evidence.trust], proof=evidence.proof, checkpoint=evidence.early
-    )
+    checked = check(evidence.certificate, trust=[evidence.trust], proof=evidence.proof, checkpoint=evidence.early)
     assert (checked.exit_code, statuses(checked)["outside checkpoint"]) == (3, "not run")
     assert checked.warnings
     evidence.early.write_text(evidence.log.checkpoint(), "utf-8")
-    same = check(
-        evidence.certificate, trust=[evidence.trust], proof=evidence.proof, checkpoint=evidence.early
-    )
+    same = check(evidence.certificate, trust=[evidence.trust], proof=evidence.proof, checkpoint=evidence.early)
     assert (same.exit_code, same.warnings) == (0, ())
 
 
@@ -198,9 +185,7 @@ def test_a_model_that_the_certificate_does_not_name_is_inconclusive(evidence: An
     data = sign(erasure_statement(subjects, evidence.statement["predicate"]), evidence.signing_key)
     evidence.certificate.write_bytes(data)
     evidence.log.append(certificate_entry(data), evidence.log_key)
-    checked = check(
-        evidence.certificate, trust=[evidence.trust], log=evidence.log.folder, model=evidence.model
-    )
+    checked = check(evidence.certificate, trust=[evidence.trust], log=evidence.log.folder, model=evidence.model)
     assert (checked.exit_code, statuses(checked)["model"]) == (3, "not run")
 
 

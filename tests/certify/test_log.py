@@ -54,9 +54,7 @@ def test_what_is_appended_is_read_proven_and_recomputed(tmp_path: Path) -> None:
         assert verify_proof(log.proof(n).encode(), encoded, BY)[0] == n
 
 
-def test_across_a_full_tile_every_checkpoint_extends_every_earlier_one(
-    long_log: Path, tmp_path: Path
-) -> None:
+def test_across_a_full_tile_every_checkpoint_extends_every_earlier_one(long_log: Path, tmp_path: Path) -> None:
     log = Log(Path(shutil.copytree(long_log, tmp_path / "log")), ORIGIN)
     kept = [open_checkpoint(log.checkpoint().encode(), BY)]
     for n in range(254, 259):

@@ -14,9 +14,7 @@ def by(evidence: Any) -> Any:
     return verifier(evidence.log.origin, evidence.log_key)
 
 
-@pytest.mark.parametrize(
-    "name", ["tile/0/000.p/2", "tile/entries/001", "tile/1/000.p/1", "notes.txt", ".DS_Store"]
-)
+@pytest.mark.parametrize("name", ["tile/0/000.p/2", "tile/entries/001", "tile/1/000.p/1", "notes.txt", ".DS_Store"])
 def test_a_file_too_many_is_refused(evidence: Any, by: Any, name: str) -> None:
     path = evidence.log.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,9 +44,7 @@ def test_a_tile_of_the_wrong_length_is_refused() -> None:
         root(stored(lambda _: bytes(63), 2), 2)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x00", b"\x00\x02a", b"\x00\x01a\x00", b"\x00\x01a\x00\x01b\x00\x00"]
-)
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x00\x02a", b"\x00\x01a\x00", b"\x00\x01a\x00\x01b\x00\x00"])
 def test_bundles_that_do_not_add_up_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidCertificate, match="must hold 2 entries"):
         read_bundle(data, 2, "tile/entries/000.p/2")

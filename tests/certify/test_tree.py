@@ -75,9 +75,7 @@ def test_every_inclusion_proof_holds_for_its_entry_and_for_no_other() -> None:
         top = root(over(leaves), size)
         for index in range(size):
             proof = inclusion_proof(over(leaves), index, size)
-            accepted = [
-                i for i in range(-1, size + 1) if verify_inclusion(leaves[index], i, size, proof, top)
-            ]
+            accepted = [i for i in range(-1, size + 1) if verify_inclusion(leaves[index], i, size, proof, top)]
             assert accepted == [index]
             assert not verify_inclusion(leaves[index - 1] if size > 1 else b"x", index, size, proof, top)
             assert not verify_inclusion(leaves[index], index, size, [*proof, top], top)

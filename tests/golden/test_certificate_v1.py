@@ -133,9 +133,7 @@ def test_what_is_issued_today_has_the_same_form(today: Path) -> None:
 
 
 def test_what_is_logged_today_has_the_same_form(today: Path) -> None:
-    files = [
-        sorted(p.relative_to(f).as_posix() for p in f.rglob("*") if p.is_file()) for f in (today, GOLDEN)
-    ]
+    files = [sorted(p.relative_to(f).as_posix() for p in f.rglob("*") if p.is_file()) for f in (today, GOLDEN)]
     assert files[0] == files[1]
     logged = [Log(folder / "log", ORIGIN).entries() for folder in (today, GOLDEN)]
     assert shape(logged[0]) == shape(logged[1])

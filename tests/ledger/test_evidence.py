@@ -16,9 +16,7 @@ def test_a_certificate_is_recorded_once_and_gets_its_log_index(people: Ledger) -
         with pytest.raises(InvalidData, match="recorded already"):
             people.record_certificate(request, digest="sha256:c", **change)  # type: ignore[arg-type]
     with pytest.raises(InvalidData, match="recorded already"):
-        people.record_certificate(
-            people.open_request("people", [PEOPLE[1]]).id, digest="sha256:c", path="c.json"
-        )
+        people.record_certificate(people.open_request("people", [PEOPLE[1]]).id, digest="sha256:c", path="c.json")
     assert people.certificates(request) == (logged,)
 
 

@@ -55,7 +55,5 @@ def test_the_room_does_not_load_torch_and_opens_without_alembic(ledger: Ledger) 
         "Ledger.open(Path(sys.argv[1]))\n"
         "print([m for m in ('torch', 'alembic', 'transformers') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(ledger.root)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(ledger.root)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

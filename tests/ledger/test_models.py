@@ -63,9 +63,7 @@ def test_what_is_recorded(people: Ledger) -> None:
     assert version.members_known
     assert Ledger.open(people.root).model_version("authors", "sha256:v1") == version
     assert people.models() == ("authors",)
-    assert people.unit_members("authors", "sha256:v1") == {
-        u.unit.id: dict(u.members or ()) for u in _units(people)
-    }
+    assert people.unit_members("authors", "sha256:v1") == {u.unit.id: dict(u.members or ()) for u in _units(people)}
 
 
 def test_members_are_never_rows_of_the_database(people: Ledger) -> None:
@@ -172,9 +170,7 @@ def test_which_models_learned_from_somebody(people: Ledger) -> None:
     refs = people.find_subjects("people", PEOPLE)
 
     ada = people.models_that_learned_from([refs[PEOPLE[0]]])
-    assert [(v.version, v.units, v.n_records) for v in ada.versions] == [
-        (recorded, (TouchedUnit("shard-0", 4, 1),), 4)
-    ]
+    assert [(v.version, v.units, v.n_records) for v in ada.versions] == [(recorded, (TouchedUnit("shard-0", 4, 1),), 4)]
     assert [(v.model, v.digest, v.trained_on == UNKNOWN) for v in ada.unknown] == [
         ("base", "sha256:b", True),
         ("authors", "sha256:v2", False),
@@ -216,9 +212,7 @@ def test_an_altered_member_list_is_refused(people: Ledger) -> None:
         people.models_that_learned_from([ref])
 
 
-def test_a_version_trained_on_an_older_manifest_stays_known(
-    people: Ledger, forget: Callable[..., str]
-) -> None:
+def test_a_version_trained_on_an_older_manifest_stays_known(people: Ledger, forget: Callable[..., str]) -> None:
     before = people.dataset("people").manifest
     forget(PEOPLE[0])
     units = [UnitMembers(Unit("u", (), "d"), ())]

@@ -17,9 +17,7 @@ def test_a_request_has_a_clock_and_an_opaque_name(people: Ledger) -> None:
     assert request.subjects == tuple(people.find_subjects("people", [PEOPLE[0]]).values())
     assert request.scope == {"note": "all records"}
     assert people.get_request(request.id) == Ledger.open(people.root).get_request(request.id) == request
-    assert [(e.seq, e.kind, e.detail) for e in people.events(request.id)] == [
-        (1, "received", {"n_subjects": 1})
-    ]
+    assert [(e.seq, e.kind, e.detail) for e in people.events(request.id)] == [(1, "received", {"n_subjects": 1})]
 
 
 def test_requests_come_in_the_order_in_which_they_are_due(people: Ledger) -> None:
@@ -49,9 +47,7 @@ def test_a_request_that_names_nobody_leaves_no_trace(people: Ledger) -> None:
     assert people.requests() == ()
 
 
-def test_a_request_that_fails_half_way_leaves_no_trace(
-    people: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_that_fails_half_way_leaves_no_trace(people: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError
 

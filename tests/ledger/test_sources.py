@@ -154,8 +154,6 @@ def test_numbers_and_nulls_read_as_text(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_and_long_documents_are_read(tmp_path: Path) -> None:
-    path = _write(
-        tmp_path / "p.csv", b"\xef\xbb\xbfid,author,q,a\r\n1, Zoe\xcc\x88 ,," + b"x" * 300_000 + b"\r\n"
-    )
+    path = _write(tmp_path / "p.csv", b"\xef\xbb\xbfid,author,q,a\r\n1, Zoe\xcc\x88 ,," + b"x" * 300_000 + b"\r\n")
     (record,) = read_records(path, COLUMNS)
     assert (record.id, record.subject, len(record.answer)) == ("1", "Zo\u00eb", 300_000)

@@ -22,10 +22,8 @@ def _entombed(ledger: Ledger) -> str:
         "SELECT rowid, request_id, 9, at, 'forged', detail FROM request_event LIMIT 1",
         "UPDATE tombstone SET commitment = x'00'",
         "DELETE FROM tombstone",
-        "INSERT OR REPLACE INTO tombstone (dataset_id, commitment) "
-        "SELECT dataset_id, commitment FROM tombstone",
-        "REPLACE INTO tombstone (id, dataset_id, commitment) "
-        "SELECT id, dataset_id, x'00' FROM tombstone LIMIT 1",
+        "INSERT OR REPLACE INTO tombstone (dataset_id, commitment) SELECT dataset_id, commitment FROM tombstone",
+        "REPLACE INTO tombstone (id, dataset_id, commitment) SELECT id, dataset_id, x'00' FROM tombstone LIMIT 1",
     ],
 )
 def test_events_and_tombstones_are_append_only(people: Ledger, statement: str) -> None:

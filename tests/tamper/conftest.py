@@ -70,9 +70,7 @@ def issue(folder: Path) -> Evidence:
     data = sign(statement, signing_key)
     log = Log(folder / "log", ORIGIN)
     log.append({"type": "expunge/request/v1", "ref": "r-1"}, log_key)
-    paths = {
-        name: folder / name for name in ("early", "certificate.intoto.json", "trust.pem", "c.tlog-proof")
-    }
+    paths = {name: folder / name for name in ("early", "certificate.intoto.json", "trust.pem", "c.tlog-proof")}
     paths["early"].write_text(log.checkpoint(), "utf-8")
     index = log.append(certificate_entry(data), log_key)
     log.append({"type": "expunge/state/v1", "ref": "r-1"}, log_key)

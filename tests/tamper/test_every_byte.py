@@ -113,9 +113,7 @@ def test_every_file_of_the_model_and_the_manifest(evidence: Any) -> None:
     }
     for path in [p for p in evidence.model.rglob("*") if p.is_file()]:
         assert refused_reasons(path, changes(path.read_bytes()), **given) == {"model"}
-    assert refused_reasons(evidence.manifest, changes(evidence.manifest.read_bytes()), **given) == {
-        "manifest"
-    }
+    assert refused_reasons(evidence.manifest, changes(evidence.manifest.read_bytes()), **given) == {"manifest"}
 
 
 def test_a_file_added_to_removed_from_or_renamed_in_the_model(evidence: Any) -> None:

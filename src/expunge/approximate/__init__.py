@@ -3,8 +3,23 @@
 What they do is measured by attacks and never called more than that. `edit` runs any of them.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from expunge.core import Registry
+
+if TYPE_CHECKING:
+    from expunge.approximate._edit import Edit as Edit
+    from expunge.approximate._edit import Edited as Edited
+    from expunge.approximate._edit import run_edit as run_edit
 
 methods = Registry(__name__)
 
-__all__ = ["methods"]
+__all__ = ["Edit", "Edited", "methods", "run_edit"]
+
+
+def __getattr__(name: str) -> Any:
+    """The engine behind `edit`, imported when first used, so that listing methods needs no torch."""
+    if name in __all__:
+        return getattr(import_module("expunge.approximate._edit"), name)
+    raise AttributeError(f"expunge.approximate has no '{name}'")

@@ -6,7 +6,6 @@ Source: Zhang, Lin, Bai, Mei (2024), arXiv:2404.05868.  Shapes: B sequences.  Un
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -54,16 +54,14 @@ class RMU:
         size = step.retain.reference_hidden(block).norm(dim=-1).mean() * self.push
         target_D = size * random_direction(hidden_BTD.shape[-1], self.seed).to(hidden_BTD)
         push = misdirection(hidden_BTD, target_D.expand_as(hidden_BTD), step.forget.answer_mask_BT)
-        keep = misdirection(
-            step.retain.hidden(block), step.retain.reference_hidden(block), step.retain.answer_mask_BT
-        )
+        keep = misdirection(step.retain.hidden(block), step.retain.reference_hidden(block), step.retain.answer_mask_BT)
         return push + self.retain_weight * keep
 
 
 def random_direction(n_features: int, seed: int) -> Tensor:
     """A unit vector with non-negative entries, as in the paper's code (uniform, then normalised)."""
     u_D = torch.rand(n_features, generator=torch.Generator().manual_seed(seed))
-    return u_D / u_D.norm()
+    return torch.as_tensor(u_D / u_D.norm())
 
 
 def misdirection(hidden_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor) -> Tensor:
@@ -78,4 +76,4 @@ def misdirection(hidden_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor) -> Ten
     """
     distance_BT = ((hidden_BTD - target_BTD) ** 2).mean(dim=-1)
     weight_BT = mask_BT.to(distance_BT)
-    return ((distance_BT * weight_BT).sum(dim=1) / weight_BT.sum(dim=1)).mean()
+    return torch.as_tensor(((distance_BT * weight_BT).sum(dim=1) / weight_BT.sum(dim=1)).mean())

@@ -55,9 +55,7 @@ def check(
     reader.run("signer", reader.signer, after="signature")
     reader.run("statement", reader.read_statement, after="signature")
     reader.run("inclusion", reader.inclusion, after="statement")
-    reader.run(
-        "outside checkpoint", reader.outside_checkpoint, after="inclusion", asked=checkpoint is not None
-    )
+    reader.run("outside checkpoint", reader.outside_checkpoint, after="inclusion", asked=checkpoint is not None)
     reader.run("model", reader.model_digest, after="statement", asked=model is not None)
     reader.run("manifest", reader.manifest_digest, after="statement", asked=manifest is not None)
     warnings = () if reader.status.get("outside checkpoint") == "ok" else (_REWRITABLE,)
@@ -94,9 +92,7 @@ class _Reader:
         self.whole: Recomputed | None = None
         self.proven: Checkpoint | None = None
 
-    def run(
-        self, name: str, step: Callable[[], str], *, after: str | None = None, asked: bool = True
-    ) -> None:
+    def run(self, name: str, step: Callable[[], str], *, after: str | None = None, asked: bool = True) -> None:
         status: Status = "not run"
         if asked:
             self.needed.add(name)
@@ -157,9 +153,7 @@ class _Reader:
                     f"the certificate's SHA-256 is in none of the log's {len(self.whole.entries)} entries; "
                     "the certificate was altered, or issued outside the log"
                 )
-            shown.append(
-                f"entry {self.whole.entries.index(entry)} of {len(self.whole.entries)}, log recomputed"
-            )
+            shown.append(f"entry {self.whole.entries.index(entry)} of {len(self.whole.entries)}, log recomputed")
         if self.proof is not None:
             index, self.proven = verify_proof(self.proof.read_bytes(), entry, self.by)
             self._same_log(self.proven, "the proof")
@@ -190,9 +184,7 @@ class _Reader:
             raise _CannotRun("the statement names no log, so it cannot be looked up in one")
         found = read_vkey(named["vkey"])
         if found.name != named["origin"]:
-            raise InvalidCertificate(
-                f"the statement names the log {named['origin']!r} but the key of {found.name!r}"
-            )
+            raise InvalidCertificate(f"the statement names the log {named['origin']!r} but the key of {found.name!r}")
         return found
 
     def _same_log(self, other: Checkpoint, what: str) -> None:
@@ -204,17 +196,11 @@ class _Reader:
                     "entries were removed, or this copy is old"
                 )
             if root(self.whole.range_hash, other.size) != other.root:
-                raise InvalidCertificate(
-                    f"{what} covers {other.size} entries that this log does not begin with"
-                )
+                raise InvalidCertificate(f"{what} covers {other.size} entries that this log does not begin with")
         elif self.proven is not None and other != self.proven:
             if other.size == self.proven.size:
-                raise InvalidCertificate(
-                    f"{what} and the proof have different roots at the same size: two stories"
-                )
-            raise _CannotRun(
-                f"{what} is of size {other.size}, the proof of {self.proven.size}; only the log can tell"
-            )
+                raise InvalidCertificate(f"{what} and the proof have different roots at the same size: two stories")
+            raise _CannotRun(f"{what} is of size {other.size}, the proof of {self.proven.size}; only the log can tell")
 
     def _named(self, prefix: str, sha256: str, path: Path) -> str:
         assert self.statement is not None

@@ -23,9 +23,7 @@ def encode_entry(entry: Mapping[str, Any]) -> bytes:
         raise InvalidData("a log entry needs a 'type' such as 'expunge/certificate/v1'")
     data = canonical_json(dict(entry))
     if len(data) > MAX_ENTRY:
-        raise InvalidData(
-            f"a log entry may take {MAX_ENTRY} bytes, got {len(data)}; log a digest of it instead"
-        )
+        raise InvalidData(f"a log entry may take {MAX_ENTRY} bytes, got {len(data)}; log a digest of it instead")
     return data
 
 

@@ -109,9 +109,7 @@ def _write_secret(path: Path, pem: bytes) -> None:
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as e:
-        raise InvalidParameter(
-            f"a file exists at {path} and keys are never overwritten; choose another path"
-        ) from e
+        raise InvalidParameter(f"a file exists at {path} and keys are never overwritten; choose another path") from e
     try:
         with os.fdopen(file, "wb") as out:
             out.write(pem)

@@ -73,9 +73,7 @@ class Log:
         Raises: NotReady, if the log is empty: nothing was signed yet.
         """
         if (note := self._note()) is None:
-            raise NotReady(
-                f"the log at {self.folder} is empty and has no checkpoint yet; append an entry first"
-            )
+            raise NotReady(f"the log at {self.folder} is empty and has no checkpoint yet; append an entry first")
         self._state(note)
         return note.decode("utf-8")
 
@@ -151,9 +149,7 @@ class Log:
             return Checkpoint(self.origin, 0, EMPTY_ROOT)
         found = read_checkpoint(split_note(note)[0])
         if found.origin != self.origin:
-            raise InvalidCertificate(
-                f"{self.folder} holds the log {found.origin!r}, asked for {self.origin!r}"
-            )
+            raise InvalidCertificate(f"{self.folder} holds the log {found.origin!r}, asked for {self.origin!r}")
         return found
 
     def _at_rest(self, read: Callable[[Checkpoint], T]) -> T:
@@ -181,9 +177,7 @@ class Log:
         """The log's range hash; its tiles lead to the root of the checkpoint."""
         hashes = stored(self._read, state.size)
         if root(hashes, state.size) != state.root:
-            raise InvalidCertificate(
-                f"the tiles of the log at {self.folder} do not lead to its checkpoint's root"
-            )
+            raise InvalidCertificate(f"the tiles of the log at {self.folder} do not lead to its checkpoint's root")
         return hashes
 
     def _encoded(self, state: Checkpoint) -> list[bytes]:
@@ -193,9 +187,7 @@ class Log:
                 path = tile_path("entries", number, width)
                 entries += read_bundle(self._read(path), width, path)
         if root(over([leaf_hash(entry) for entry in entries]), state.size) != state.root:
-            raise InvalidCertificate(
-                f"the entries of the log at {self.folder} are not those its checkpoint covers"
-            )
+            raise InvalidCertificate(f"the entries of the log at {self.folder} are not those its checkpoint covers")
         return entries
 
     # Writing, under the lock
@@ -256,9 +248,7 @@ class Log:
         after = Checkpoint(self.origin, size + 1, root(new, size + 1))
         proof = consistency_proof(new, size, size + 1)
         if not verify_consistency(size, size + 1, proof, before.root, after.root):
-            raise InvalidCertificate(
-                f"the log at {self.folder} would not extend its checkpoint; nothing was signed"
-            )
+            raise InvalidCertificate(f"the log at {self.folder} would not extend its checkpoint; nothing was signed")
         write_durably(self.folder / CHECKPOINT, after.sign(key).encode("utf-8"))
 
         # 5.
@@ -273,15 +263,11 @@ class Log:
         entries = read_bundle(self._read(path), width, path)
         for index, entry in enumerate(entries, start=number * WIDTH):
             if leaf_hash(entry) != old(index, index + 1):
-                raise InvalidCertificate(
-                    f"entry {index} of the log at {self.folder} was altered; nothing was signed"
-                )
+                raise InvalidCertificate(f"entry {index} of the log at {self.folder} was altered; nothing was signed")
         return entries
 
     def _tiles(self) -> list[str]:
-        files = (
-            p for p in (self.folder / "tile").rglob("*") if not p.is_dir() and not p.name.endswith(TEMPORARY)
-        )
+        files = (p for p in (self.folder / "tile").rglob("*") if not p.is_dir() and not p.name.endswith(TEMPORARY))
         return [p.relative_to(self.folder).as_posix() for p in files]
 
     def _tidy(self, size: int) -> None:

@@ -58,9 +58,7 @@ def read_vkey(vkey: str) -> Verifier:
         raise InvalidCertificate(f"the verifier key of {match[1]} is not an Ed25519 key")
     found = Verifier(match[1], data[1:])
     if found.vkey != vkey:
-        raise InvalidCertificate(
-            f"the verifier key of {match[1]} has key id {match[2]}, needed {found.key_id.hex()}"
-        )
+        raise InvalidCertificate(f"the verifier key of {match[1]} has key id {match[2]}, needed {found.key_id.hex()}")
     return found
 
 
@@ -86,9 +84,7 @@ def open_note(data: bytes, by: Verifier, *, others: bool = False) -> str:
         if match[1] == by.name and signed[:4] == by.key_id:
             mine.append(signed[4:])
         elif not others:
-            raise InvalidCertificate(
-                f"the note is signed by {match[1]} (key {signed[:4].hex()}), needed {by.vkey}"
-            )
+            raise InvalidCertificate(f"the note is signed by {match[1]} (key {signed[:4].hex()}), needed {by.vkey}")
     if len(mine) != 1:
         raise InvalidCertificate(f"the note carries {len(mine)} signatures by {by.vkey}, needed one")
     try:

@@ -62,7 +62,5 @@ def verify_proof(data: bytes, entry: bytes, by: Verifier) -> tuple[int, Checkpoi
     proof = read_proof(data)
     checkpoint = open_checkpoint(proof.checkpoint.encode("utf-8"), by)
     if not verify_inclusion(leaf_hash(entry), proof.index, checkpoint.size, proof.hashes, checkpoint.root):
-        raise InvalidCertificate(
-            "the proof does not lead from this entry to the log's root; it is of another entry"
-        )
+        raise InvalidCertificate("the proof does not lead from this entry to the log's root; it is of another entry")
     return proof.index, checkpoint

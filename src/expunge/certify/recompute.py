@@ -39,9 +39,7 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
 
     # 2. A size that these files cannot hold is refused before anything of that size is computed.
     if checkpoint.size > WIDTH * len(found):
-        raise InvalidCertificate(
-            f"{folder} lacks files of its log of {checkpoint.size} entries; get a full copy"
-        )
+        raise InvalidCertificate(f"{folder} lacks files of its log of {checkpoint.size} entries; get a full copy")
     needed = layout(checkpoint.size) | {CHECKPOINT}
     if missing := needed - found:
         raise InvalidCertificate(f"{folder} lacks {min(missing)} of its log of {checkpoint.size} entries")
@@ -68,9 +66,7 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
     for level, number, width in tiles:
         path = tile_path(level, number, width)
         if (folder / path).read_bytes() != tile_hashes(hashes, level, number, width):
-            raise InvalidCertificate(
-                f"{folder}/{path} is not the tile that its entries hash to; it was altered"
-            )
+            raise InvalidCertificate(f"{folder}/{path} is not the tile that its entries hash to; it was altered")
     return Recomputed(checkpoint, entries, hashes)
 
 

@@ -57,9 +57,7 @@ def sign(statement: Statement, key: SigningKey) -> bytes:
     validate(signed)
     signer = signed["predicate"].setdefault("signer", {"publicKey": public_pem(key)})
     if not isinstance(signer, dict) or signer.get("publicKey") != public_pem(key):
-        raise InvalidCertificate(
-            "the predicate names another signer than the key that signs; leave 'signer' out"
-        )
+        raise InvalidCertificate("the predicate names another signer than the key that signs; leave 'signer' out")
     envelope = Envelope(canonical_json(signed), PAYLOAD_TYPE, {})
     name = key_id(key.public_key())
     made = envelope.sign(CryptoSigner(key, SSlibKey.from_crypto(key.public_key(), keyid=name)))
@@ -95,9 +93,7 @@ def read_envelope(data: bytes) -> Signed:
     payload = read_base64(value["payload"], "the certificate's payload")
     signed = Signed(payload, name, read_base64(sig, "the certificate's signature"))
     if _render(signed) != data:
-        raise InvalidCertificate(
-            "the certificate is not in canonical form: white space, order or fields differ"
-        )
+        raise InvalidCertificate("the certificate is not in canonical form: white space, order or fields differ")
     return signed
 
 
@@ -108,9 +104,7 @@ def verify_signature(signed: Signed) -> None:
     """
     public = _signer_key(signed.payload)
     if (name := key_id(public)) != signed.key_id:
-        raise InvalidCertificate(
-            f"the envelope is signed as {signed.key_id}, the statement names signer {name}"
-        )
+        raise InvalidCertificate(f"the envelope is signed as {signed.key_id}, the statement names signer {name}")
     envelope = Envelope(signed.payload, PAYLOAD_TYPE, {name: Signature(name, signed.signature.hex())})
     try:
         envelope.verify([SSlibKey.from_crypto(public, keyid=name)], threshold=1)
@@ -132,9 +126,7 @@ def _signer_key(payload: bytes) -> EllipticCurvePublicKey:
         case {"predicate": {"signer": {"publicKey": str(pem)}}}:
             pass
         case _:
-            raise InvalidCertificate(
-                "the statement carries no signer.publicKey, so its signature cannot be checked"
-            )
+            raise InvalidCertificate("the statement carries no signer.publicKey, so its signature cannot be checked")
     try:
         return read_public_pem(pem, "the statement's signer.publicKey")
     except InvalidData as e:

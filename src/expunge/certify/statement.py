@@ -107,9 +107,7 @@ def _validate_predicate(predicate: Any) -> None:
             raise InvalidCertificate(f"the predicate's {key!r} must be a {_JSON_NAMES[kind]}")
     _validate_time(predicate["issuedAt"])
     if (level := predicate["assurance"]) not in Assurance.__members__:
-        raise InvalidCertificate(
-            f"unknown assurance {level!r}; levels are {', '.join(Assurance.__members__)}"
-        )
+        raise InvalidCertificate(f"unknown assurance {level!r}; levels are {', '.join(Assurance.__members__)}")
     if unknown := [flag for flag in predicate["flags"] if flag not in list(Flag)]:
         raise InvalidCertificate(f"unknown flag {unknown[0]!r}; flags are {', '.join(Flag)}")
     if "log" in predicate:
@@ -124,9 +122,7 @@ def _validate_time(text: str) -> None:
     except ValueError:
         offset = None
     if offset != timedelta(0):
-        raise InvalidCertificate(
-            f"issuedAt must be an RFC 3339 time in UTC such as 2026-01-31T09:00:00Z, got {text!r}"
-        )
+        raise InvalidCertificate(f"issuedAt must be an RFC 3339 time in UTC such as 2026-01-31T09:00:00Z, got {text!r}")
 
 
 _JSON_NAMES: dict[type, str] = {str: "non-empty string", dict: "object", list: "list"}

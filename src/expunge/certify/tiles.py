@@ -78,17 +78,13 @@ def stored(read: Callable[[str], bytes], size: int) -> RangeHash:
             width = min(WIDTH, size // WIDTH**level - number * WIDTH)
             path = tile_path(level, number, width)
             if len(data := read(path)) != width * _HASH:
-                raise InvalidCertificate(
-                    f"{path} must hold {width} hashes of {_HASH} bytes, found {len(data)} bytes"
-                )
+                raise InvalidCertificate(f"{path} must hold {width} hashes of {_HASH} bytes, found {len(data)} bytes")
             kept[level, number] = over([data[i : i + _HASH] for i in range(0, len(data), _HASH)])
         return kept[level, number]
 
     def range_hash(start: int, end: int) -> bytes:
         n = end - start
-        if (
-            n & (n - 1) == 0 and start % n == 0
-        ):  # a complete subtree: its root lies in, or just above, one tile
+        if n & (n - 1) == 0 and start % n == 0:  # a complete subtree: its root lies in, or just above, one tile
             level = (n.bit_length() - 1) // _HEIGHT
             span = WIDTH**level
             number, offset = divmod(start // span, WIDTH)

@@ -76,9 +76,7 @@ def _path(range_hash: RangeHash, index: int, start: int, end: int) -> list[bytes
     return [*_path(range_hash, index, middle, end), range_hash(start, middle)]
 
 
-def verify_inclusion(
-    leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes
-) -> bool:
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> bool:
     """Whether `proof` leads from `leaf` at `index` to the root of `size` entries (RFC 9162, Sec. 2.1.3.2)."""
     if not 0 <= index < size:
         return False
@@ -119,9 +117,7 @@ def _subproof(range_hash: RangeHash, old_end: int, start: int, end: int, complet
     return [*_subproof(range_hash, old_end, middle, end, False), range_hash(start, middle)]
 
 
-def verify_consistency(
-    old_size: int, size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
-) -> bool:
+def verify_consistency(old_size: int, size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> bool:
     """Whether the tree of `size` with `new_root` begins with that of `old_size` (RFC 9162, Sec. 2.1.4.2)."""
     if not 0 <= old_size <= size:
         return False

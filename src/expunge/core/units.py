@@ -50,14 +50,14 @@ class TouchedUnit:
 class Plan:
     """What a deletion would do. Computing it changes nothing.
 
-    `cost` is the predicted work as a fraction of training the whole model without the data.
+    `cost` is the predicted work as a fraction of training the whole model without the data; None where that is not known.
     """
 
     route: Route
     promise: Promise
     units: tuple[TouchedUnit, ...]
     n_removed: int
-    cost: float
+    cost: float | None
     purge: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ class Deletion:
     plan: Plan
     digest_before: str
     digest_after: str
-    cost: float
+    cost: float | None
     elapsed_s: float
     destroyed: tuple[str, ...] = field(default=())
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-# Environment of a process that computes bits to be repeated: AVX2 is common to processors of the last decade.
-CAPABILITY = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2", "OMP_NUM_THREADS": "1"}
+from expunge.core.capability import CAPABILITY as CAPABILITY
+
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
 
 

@@ -84,7 +84,13 @@ class ReferenceCache:
 
     @torch.no_grad()
     def fill(
-        self, needs: Sequence[Reference], model: Any, forget: Sequence[Encoded], retain: Sequence[Encoded], block: int, pad: int
+        self,
+        needs: Sequence[Reference],
+        model: Any,
+        forget: Sequence[Encoded],
+        retain: Sequence[Encoded],
+        block: int,
+        pad: int,
     ) -> None:
         device = next(model.parameters()).device
         if Reference.SEQUENCE_LOGP in needs:

@@ -34,7 +34,13 @@ def question_nll(model: Any, adapters: Sequence[str], ids_BT: Tensor, mask_BT: T
 
 @torch.no_grad()
 def averaged_greedy(
-    model: Any, adapters: Sequence[str], ids_BT: Tensor, mask_BT: Tensor, max_new_tokens: int, end: int | None, pad: int
+    model: Any,
+    adapters: Sequence[str],
+    ids_BT: Tensor,
+    mask_BT: Tensor,
+    max_new_tokens: int,
+    end: int | None,
+    pad: int,
 ) -> Tensor:
     """Greedy continuation under the mean probability of all adapters. Keeps far less than routing; an option only."""
     n, b = len(adapters), len(ids_BT)
@@ -43,7 +49,10 @@ def averaged_greedy(
     for _ in range(max_new_tokens):
         mask = mask_BT.repeat(n, 1)
         logits = model(
-            input_ids=ids_BT.repeat(n, 1), attention_mask=mask, position_ids=positions(mask), adapter_names=names
+            input_ids=ids_BT.repeat(n, 1),
+            attention_mask=mask,
+            position_ids=positions(mask),
+            adapter_names=names,
         ).logits[:, -1]
         next_B = logits.float().softmax(-1).reshape(n, b, -1).mean(0).argmax(-1)
         next_B = torch.where(done, torch.full_like(next_B, pad), next_B)

@@ -19,9 +19,27 @@ from torch import Tensor
 
 from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Record, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_json
-from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter, NotReady, UnknownSubject
-from expunge.engine import digest_model, digest_state, encode_prompt, environment, load_model, load_tokenizer, pad_id, pad_left
+from expunge.core.errors import (
+    DigestMismatch,
+    EmptyForgetSet,
+    InvalidData,
+    InvalidParameter,
+    NotReady,
+    RecipeMismatch,
+    UnknownSubject,
+)
+from expunge.engine import (
+    digest_model,
+    digest_state,
+    encode_prompt,
+    environment,
+    load_model,
+    load_tokenizer,
+    pad_id,
+    pad_left,
+)
 from expunge.exact import learners
+from expunge.exact._adapter_folder import match_members, read_description, read_stages, write_folder
 from expunge.exact._adapter_unit import Adapter, Recipe, lora_config, train_unit, visits
 from expunge.exact._placement import SHARD, cut, member_id, place
 from expunge.exact._routing import averaged_greedy, most_likely
@@ -88,6 +106,7 @@ class AdapterShards:
         for unit in self._cut:
             self._stages[unit] = self._train(unit, self._cut[unit], (), work, progress)
         self._served: Any = None
+        self._environment = environment(self.threads)
         return self
 
     def plan(self, subjects: Sequence[str]) -> Plan:
@@ -106,7 +125,9 @@ class AdapterShards:
             touched.append(TouchedUnit(_name(unit), sum(hits), first))
             left = [len(part) - n for part, n in zip(slices, hits, strict=True)]
             work += visits(left, self.epochs, first) if any(left) else 0
-        full = sum(visits([sum(r.subject not in leaving for r in p) for p in s], self.epochs) for s in self._cut.values())
+        full = sum(
+            visits([sum(r.subject not in leaving for r in p) for p in s], self.epochs) for s in self._cut.values()
+        )
         return Plan(
             route=Route.REBUILD,
             promise=self.promise(),
@@ -121,6 +142,7 @@ class AdapterShards:
     ) -> Deletion:
         """Train the touched units again without these subjects. On any error the model stays as it was."""
         plan, began, before = self.plan(subjects), time.perf_counter(), self.digest()
+        self.check_environment()
         leaving = set(subjects)
         new_cut, new_stages = dict(self._cut), dict(self._stages)
         for touched in plan.units:
@@ -180,7 +202,7 @@ class AdapterShards:
         """Everything persisted except tombstones and lineage."""
         return {
             "parameters": self.parameters(),
-            "environment": environment(self.threads),
+            "environment": self._environment,
             "units": [{**asdict(u), "slices": list(u.slices), "members": self.members(u.id)} for u in self.units()],
         }
 
@@ -191,6 +213,67 @@ class AdapterShards:
     def _unit_digest(self, unit: int) -> str:
         stages = self._stages[unit]
         return digest_state({f"slice-{r + 1}/{k}": v for r, stage in enumerate(stages) for k, v in stage.items()})
+
+    def save(self, folder: Path) -> None:
+        """Write the state as PEFT folders; see `_adapter_folder`. No record, subject or salt is in it."""
+        state = self.state()
+        stages = {_name(unit): adapters for unit, adapters in self._stages.items()}
+        members = {unit: self.members(unit) for unit in stages}
+        write_folder(folder, {**state, "digest": self.digest()}, stages, members, lora_config(self._recipe))
+
+    @classmethod
+    def load(
+        cls, folder: Path, base: Any, tokenizer: Any = None, *, records: Sequence[Record], salt: bytes
+    ) -> "AdapterShards":
+        """A saved model, with the base and the records that it was trained on.
+
+        Raises: UnreadableModel; DigestMismatch, if base, records or bits are not the recorded ones.
+        """
+        self = cls.for_reading(folder, base, tokenizer, salt=salt)
+        placed = cut(records, salt, self.shards, self.slices)
+        for number in self._stages:
+            slices = placed.pop(number, None)
+            self._cut[number] = match_members(folder, _name(number), slices, salt, self.slices)
+        if extra := sum(len(part) for slices in placed.values() for part in slices):
+            raise DigestMismatch(f"{extra} of the records given belong to units that this model does not have")
+        return self
+
+    @classmethod
+    def for_reading(cls, folder: Path, base: Any, tokenizer: Any = None, *, salt: bytes) -> "AdapterShards":
+        """A saved model without its records: it answers, but cannot forget.
+
+        Raises: UnreadableModel; DigestMismatch, if base or bits are not the recorded ones.
+        """
+        described = read_description(folder)
+        asked = {k: v for k, v in described["parameters"].items() if k not in ("base", "kind")}
+        self = cls(base, tokenizer, salt=salt, **asked)
+        self._prepare()
+        if self._recipe.base != described["parameters"]["base"]:
+            raise DigestMismatch(f"the base given is {self._recipe.base}; this model needs the one it was trained on")
+        self._cut, self._stages, self._served = {}, {}, None
+        for unit in described["units"]:
+            self._stages[_number(unit["id"])] = read_stages(folder, unit["id"], self.slices)
+            self._cut[_number(unit["id"])] = [[] for _ in range(self.slices)]
+            if self._unit_digest(_number(unit["id"])) != unit["digest"]:
+                raise DigestMismatch(
+                    f"the weights of {unit['id']} are not the recorded ones; restore them from a backup"
+                )
+        self._environment = described["environment"]
+        return self
+
+    def check_environment(self) -> None:
+        """Whether a rebuild here gives the bits of a rebuild there.
+
+        Raises: RecipeMismatch.
+        """
+        here = environment(self.threads)
+        if self._environment != here:
+            differs = sorted(k for k in here if here[k] != self._environment.get(k))
+            raise RecipeMismatch(
+                f"this process differs from the recorded recipe in {', '.join(differs)}: "
+                f"{ {k: here[k] for k in differs} } here, { {k: self._environment.get(k) for k in differs} } recorded; "
+                "the other units would keep bits that a fit here would not give"
+            )
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -328,7 +411,18 @@ class AdapterShards:
             raise NotReady("this AdapterShards is not fitted; call fit first")
 
     def __repr__(self) -> str:
-        shown = ("shards", "slices", "rank", "alpha", "lr", "epochs", "batch_size", "route", "seed", "threads")
+        shown = (
+            "shards",
+            "slices",
+            "rank",
+            "alpha",
+            "lr",
+            "epochs",
+            "batch_size",
+            "route",
+            "seed",
+            "threads",
+        )
         return f"AdapterShards({', '.join(f'{k}={getattr(self, k)!r}' for k in shown)})"
 
 
@@ -343,7 +437,7 @@ def as_records(
         raise InvalidData("nothing to train on: texts is empty")
     if subjects is None and not all(isinstance(t, Record) for t in texts):
         raise InvalidData("texts that are not Records need subjects=, one per text")
-    if subjects is not None and len(subjects) != len(texts) or ids is not None and len(ids) != len(texts):
+    if (subjects is not None and len(subjects) != len(texts)) or (ids is not None and len(ids) != len(texts)):
         raise InvalidData(f"{len(texts)} texts need as many subjects and ids")
     records: list[Record] = []
     seen: dict[str, int] = {}

@@ -33,9 +33,7 @@ class Copy:
     state: CopyState
 
 
-def register_copy(
-    store: Store, model: str, version: str, uri: str, *, kind: str, reachable: bool = True
-) -> Copy:
+def register_copy(store: Store, model: str, version: str, uri: str, *, kind: str, reachable: bool = True) -> Copy:
     """Record that a version also lives at `uri`; registering a place again makes it present again.
 
     Raises: UnknownName; InvalidParameter, if the place is empty.
@@ -46,9 +44,7 @@ def register_copy(
         owner = version_row(session, model, version)
         row = _copy_row(session, owner.id, uri)
         if row is None:
-            row = CopyRow(
-                version_id=owner.id, uri=uri, kind=kind, reachable=reachable, state=CopyState.PRESENT
-            )
+            row = CopyRow(version_id=owner.id, uri=uri, kind=kind, reachable=reachable, state=CopyState.PRESENT)
             session.add(row)
         row.kind, row.reachable, row.state = kind, reachable, CopyState.PRESENT
         session.flush()

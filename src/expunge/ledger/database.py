@@ -136,9 +136,7 @@ def _explain(error: BaseException | None, path: Path) -> ExpungeError | None:
             f"{path.name} is locked by another process for more than {BUSY_S:.0f} s; try again when it ends"
         )
     if "is full" in said:
-        return StorageFull(
-            f"no space left to write {path.name}; nothing was changed, free some space and repeat"
-        )
+        return StorageFull(f"no space left to write {path.name}; nothing was changed, free some space and repeat")
     if "not a database" in said or "malformed" in said:
         return InvalidData(f"{path.name} is damaged or not a ledger ({said}); restore it from a backup")
     return None

@@ -50,9 +50,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns) -> Data
     records = list(read_records(source, columns))
     with store.transaction() as session:
         if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
-            raise InvalidData(
-                f"a dataset '{name}' is recorded already; choose another name for {source.name}"
-            )
+            raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
         row = DatasetRow(
             name=name,
             source=_stored_path(store.root, source),
@@ -110,9 +108,7 @@ def dataset_history(store: Store, name: str) -> tuple[DatasetInfo, ...]:
     with store.database.read() as session:
         row = dataset_row(session, name)
         versions = select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == row.id)
-        return tuple(
-            _info(session, row, v) for v in session.scalars(versions.order_by(DatasetVersionRow.version))
-        )
+        return tuple(_info(session, row, v) for v in session.scalars(versions.order_by(DatasetVersionRow.version)))
 
 
 def datasets(store: Store) -> tuple[DatasetInfo, ...]:

@@ -84,9 +84,7 @@ def _finished(store: Store, request: str) -> Erasure | None:
 
 def _forget(store: Store, session: Session, request: str) -> Erasure:
     if not any(event.kind == "entombed" for event in events(store, request)):
-        raise NotReady(
-            f"the records of {request} are not entombed yet; entomb them before the erasure is finished"
-        )
+        raise NotReady(f"the records of {request} are not entombed yet; entomb them before the erasure is finished")
     row = request_row(session, request)
     dataset = session.get_one(DatasetRow, row.dataset_id)
     subjects = subject_rows(session, row)

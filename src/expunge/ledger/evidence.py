@@ -45,14 +45,10 @@ def record_certificate(
         owner = request_row(session, request)
         row = session.scalar(select(CertificateRow).where(CertificateRow.digest == digest))
         if row is None:
-            row = CertificateRow(
-                request_id=owner.id, digest=digest, path=path, log_index=None, created_at=iso(now())
-            )
+            row = CertificateRow(request_id=owner.id, digest=digest, path=path, log_index=None, created_at=iso(now()))
             session.add(row)
         if (row.request_id, row.path) != (owner.id, path) or row.log_index not in (None, log_index):
-            raise InvalidData(
-                f"certificate {digest} is recorded already, at {row.path} with log index {row.log_index}"
-            )
+            raise InvalidData(f"certificate {digest} is recorded already, at {row.path} with log index {row.log_index}")
         row.log_index = log_index
         session.flush()
         return _certificate(request, row)
@@ -66,9 +62,7 @@ def certificates(store: Store, request: str) -> tuple[CertificateInfo, ...]:
         return tuple(_certificate(request, row) for row in session.scalars(rows))
 
 
-def record_audit(
-    store: Store, *, version: str, digest: str, path: str, request: str | None = None
-) -> AuditInfo:
+def record_audit(store: Store, *, version: str, digest: str, path: str, request: str | None = None) -> AuditInfo:
     """Record an audit; recording it again changes nothing.
 
     Raises: UnknownName; InvalidData, if the digest is recorded for this version with another request or path.
@@ -78,15 +72,11 @@ def record_audit(
         same = (AuditRow.version_digest == version) & (AuditRow.digest == digest)
         row = session.scalar(select(AuditRow).where(same))
         if row is None:
-            row = AuditRow(
-                request_id=owner, version_digest=version, digest=digest, path=path, created_at=iso(now())
-            )
+            row = AuditRow(request_id=owner, version_digest=version, digest=digest, path=path, created_at=iso(now()))
             session.add(row)
             session.flush()
         if (row.request_id, row.path) != (owner, path):
-            raise InvalidData(
-                f"audit {digest} is recorded already, at {row.path}, for this or another request"
-            )
+            raise InvalidData(f"audit {digest} is recorded already, at {row.path}, for this or another request")
         return _audit(session, row)
 
 

@@ -45,9 +45,7 @@ def models_that_learned_from(store: Store, subjects: Sequence[str]) -> LearnedFr
             touched: list[TouchedUnit] = []
             records: set[bytes] = set()
             for unit in unit_rows(session, row):
-                if unit.members is not None and (
-                    hits := read_members(store.members, digest_of(unit.members), theirs)
-                ):
+                if unit.members is not None and (hits := read_members(store.members, digest_of(unit.members), theirs)):
                     touched.append(TouchedUnit(unit.name, len(hits), min(hits.values())))
                     records |= hits.keys()
             if touched:

@@ -50,9 +50,7 @@ def live_data(store: Store, name: str) -> LiveData:
         info = dataset(store, name)
         found = select(SubjectRow.handle, SubjectRow.ref).where(SubjectRow.dataset_id == row.id)
         refs = {handle: ref for handle, ref in session.execute(found) if handle is not None}
-        buried = set(
-            session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == row.id))
-        )
+        buried = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == row.id)))
         manifest = read_manifest(store.manifests, info.manifest)
     retained = {c: ref for c, ref in manifest.items() if c not in buried}
     keys = store.keys.subjects.all()

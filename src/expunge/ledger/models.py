@@ -162,11 +162,7 @@ def members_known(version: ModelVersionRow, units: Sequence[UnitRow]) -> bool:
 
 def versions_in_use(session: Session) -> list[tuple[ModelVersionRow, ModelVersion]]:
     """Every version of every model that is not purged."""
-    found = (
-        select(ModelVersionRow)
-        .where(ModelVersionRow.state != VersionState.PURGED)
-        .order_by(ModelVersionRow.id)
-    )
+    found = select(ModelVersionRow).where(ModelVersionRow.state != VersionState.PURGED).order_by(ModelVersionRow.id)
     return [(row, version_info(session, row)) for row in session.scalars(found)]
 
 
@@ -222,9 +218,7 @@ def _unit(store: Store, version: ModelVersionRow, given: UnitMembers) -> UnitRow
         digest = write_members(store.members, given.members)
         members = file_of(store.members, digest).relative_to(store.root).as_posix()
     unit = given.unit
-    return UnitRow(
-        version_id=version.id, name=unit.id, digest=unit.digest, slices=list(unit.slices), members=members
-    )
+    return UnitRow(version_id=version.id, name=unit.id, digest=unit.digest, slices=list(unit.slices), members=members)
 
 
 def version_info(session: Session, row: ModelVersionRow) -> ModelVersion:

@@ -18,7 +18,5 @@ def plain_json(value: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(value or {}), allow_nan=False))
     except (TypeError, ValueError) as e:
-        raise InvalidParameter(
-            f"this cannot be recorded as JSON ({e}); use text, finite numbers, lists"
-        ) from e
+        raise InvalidParameter(f"this cannot be recorded as JSON ({e}); use text, finite numbers, lists") from e
     return plain

@@ -104,9 +104,7 @@ def append_event(
     """
     with store.database.write() as session:
         row = request_row(session, request)
-        last = session.scalar(
-            select(func.max(RequestEventRow.seq)).where(RequestEventRow.request_id == row.id)
-        )
+        last = session.scalar(select(func.max(RequestEventRow.seq)).where(RequestEventRow.request_id == row.id))
         event = RequestEventRow(
             request_id=row.id, seq=(last or 0) + 1, at=iso(now()), kind=kind, detail=plain_json(detail)
         )
@@ -134,9 +132,7 @@ def events(store: Store, request: str) -> tuple[Event, ...]:
     """Everything that happened to a request, in order. Raises: UnknownName."""
     with store.database.read() as session:
         row = request_row(session, request)
-        found = (
-            select(RequestEventRow).where(RequestEventRow.request_id == row.id).order_by(RequestEventRow.seq)
-        )
+        found = select(RequestEventRow).where(RequestEventRow.request_id == row.id).order_by(RequestEventRow.seq)
         return tuple(_event(request, event) for event in session.scalars(found))
 
 

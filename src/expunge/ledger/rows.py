@@ -31,9 +31,7 @@ def format_of(path: Path) -> str:
     gz = ".gz" if name.endswith(".gz") else ""
     kind = _SUFFIXES.get(Path(name.removesuffix(".gz")).suffix)
     if kind is None or (gz and kind == "parquet"):
-        raise InvalidData(
-            f"{path.name} is of no known format; use .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet"
-        )
+        raise InvalidData(f"{path.name} is of no known format; use .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet")
     return kind + gz
 
 
@@ -43,9 +41,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     Raises: InvalidData, naming file and line, if the file is missing, empty, truncated, not UTF-8, malformed,
     or lacks a column.
     """
-    reader = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}[
-        format_of(path).removesuffix(".gz")
-    ]
+    reader = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}[format_of(path).removesuffix(".gz")]
     if not path.is_file():
         raise InvalidData(f"there is no file at {path}")
     if path.stat().st_size == 0:
@@ -60,9 +56,7 @@ def _csv_rows(path: Path, columns: list[str]) -> Iterator[Row]:
         header = next(reader, [])
         _need(path, "line 1", columns, header)
         if twice := [name for name in columns if header.count(name) > 1]:
-            raise InvalidData(
-                f"{path.name}, line 1: there are several columns '{twice[0]}'; rename all but one"
-            )
+            raise InvalidData(f"{path.name}, line 1: there are several columns '{twice[0]}'; rename all but one")
         for values in reader:
             if not values:
                 continue
@@ -88,9 +82,7 @@ def _json_rows(path: Path, columns: list[str]) -> Iterator[Row]:
         except (RecursionError, ValueError) as e:
             raise InvalidData(f"{path.name}, {place}: JSON nested too deep, or a number too long") from e
         if not isinstance(row, dict):
-            raise InvalidData(
-                f'{path.name}, {place}: expected an object like {{"name": …}}, one on each line'
-            )
+            raise InvalidData(f'{path.name}, {place}: expected an object like {{"name": …}}, one on each line')
         _need(path, place, columns, row)
         yield place, row
 

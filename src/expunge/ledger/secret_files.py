@@ -25,9 +25,7 @@ def check_private(path: Path) -> None:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         wanted = "700" if path.is_dir() else "600"
-        raise UnsafeKeyFile(
-            f"{path} has mode {mode:04o}, so others can get at its secrets; run: chmod {wanted} {path}"
-        )
+        raise UnsafeKeyFile(f"{path} has mode {mode:04o}, so others can get at its secrets; run: chmod {wanted} {path}")
 
 
 def create_secret(path: Path) -> None:
@@ -55,9 +53,7 @@ def read_secret(path: Path) -> bytes:
     Raises: UnsafeKeyFile; InvalidData, if the file is missing or has another length.
     """
     if not path.is_file():
-        raise InvalidData(
-            f"no secret at {path}; restore it from the backup of the keys, nothing else can replace it"
-        )
+        raise InvalidData(f"no secret at {path}; restore it from the backup of the keys, nothing else can replace it")
     check_private(path)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:

@@ -18,9 +18,7 @@ def set_current(store: Store, model: str, digest: str) -> ModelVersion:
         if version.state == VersionState.CURRENT:
             return version_info(session, version)
         if version.state != VersionState.CANDIDATE:
-            raise NotReady(
-                f"version {digest} of '{model}' is {version.state} and cannot serve; choose a candidate"
-            )
+            raise NotReady(f"version {digest} of '{model}' is {version.state} and cannot serve; choose a candidate")
         serving = select(ModelVersionRow).where(ModelVersionRow.model_id == version.model_id)
         for old in session.scalars(serving.where(ModelVersionRow.state == VersionState.CURRENT)):
             old.state = VersionState.QUARANTINED

@@ -52,9 +52,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
             if not value:
                 raise InvalidData(f"{path.name}, {place}: the {name} is empty; every record needs one")
         if record.id in seen:
-            raise InvalidData(
-                f"{path.name}, {place}: the same id as {seen[record.id]}; every record needs its own"
-            )
+            raise InvalidData(f"{path.name}, {place}: the same id as {seen[record.id]}; every record needs its own")
         seen[record.id] = place
         yield record
     if not seen:
@@ -78,15 +76,11 @@ class _Texts:
             return ""
         # A float or a truth value has several spellings (1, 1.0, 1e0), and each would be another record.
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise InvalidData(
-                f"{self.place}: column '{column}' holds a {type(value).__name__}; write it as text"
-            )
+            raise InvalidData(f"{self.place}: column '{column}' holds a {type(value).__name__}; write it as text")
         text = str(value)
         if not text.isascii():
             try:
                 text.encode()
             except UnicodeEncodeError as e:
-                raise InvalidData(
-                    f"{self.place}: column '{column}' holds half a character (a lone surrogate)"
-                ) from e
+                raise InvalidData(f"{self.place}: column '{column}' holds half a character (a lone surrogate)") from e
         return text

@@ -58,9 +58,7 @@ def steps(store: Store, request: str) -> tuple[Step, ...]:
         return tuple(_step(request, row) for row in rows)
 
 
-def claim_step(
-    store: Store, request: str, name: str, *, lease_s: float = LEASE_S, take_over: bool = False
-) -> Step:
+def claim_step(store: Store, request: str, name: str, *, lease_s: float = LEASE_S, take_over: bool = False) -> Step:
     """Begin a step, or return it with its result if it is done: look at `state`.
 
     `take_over` ends another's lease: only for who knows, by a lock of its own, that no other process runs.

@@ -39,9 +39,7 @@ class SubjectKeys:
         with self._connected() as connection:
             row = connection.execute("SELECT key FROM subject_key WHERE ref = ?", (ref,)).fetchone()
         if row is None:
-            raise UnknownSubject(
-                "this subject has no key: it was destroyed at the end of an erasure, or never made"
-            )
+            raise UnknownSubject("this subject has no key: it was destroyed at the end of an erasure, or never made")
         return bytes(row[0])
 
     def destroy(self, refs: Iterable[str]) -> None:

@@ -19,9 +19,7 @@ def find_subjects(store: Store, name: str, identities: Sequence[str]) -> dict[st
     identity.
     """
     if not identities:
-        raise EmptyForgetSet(
-            f"no subject was named; give the people to find in dataset '{name}', one per line"
-        )
+        raise EmptyForgetSet(f"no subject was named; give the people to find in dataset '{name}', one per line")
     with store.database.read() as session:
         row = dataset_row(session, name)
         found: dict[str, str] = {}

@@ -38,9 +38,7 @@ def _newest_manifests(session: Session) -> set[str]:
 
 def _member_files(session: Session) -> set[str]:
     needed = select(UnitRow.members).join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
-    return {
-        path for path in session.scalars(needed.where(ModelVersionRow.state != "purged")) if path is not None
-    }
+    return {path for path in session.scalars(needed.where(ModelVersionRow.state != "purged")) if path is not None}
 
 
 def _unlink_others(folder: Path, kept: set[str]) -> None:

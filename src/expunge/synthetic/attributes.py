@@ -30,25 +30,55 @@ _BOOKS = _joined(
     "Harbour Orchard Compass Lantern Staircase Garden",
     " ",
 )
-_EMPLOYERS = _joined("Calder Nimbus Ferrow Ostrava Bluefield Marlow Kestrel Tindle Arden Polder", "Works Foundry Press", " ")
+_EMPLOYERS = _joined(
+    "Calder Nimbus Ferrow Ostrava Bluefield Marlow Kestrel Tindle Arden Polder", "Works Foundry Press", " "
+)
 _JOBS = _words(
     "baker surveyor glazier botanist cartographer tailor pharmacist welder librarian chemist roofer translator "
     "beekeeper optician carpenter geologist potter plumber archivist jeweller"
 )
-_SUBJECTS = _words("algebra zoology metallurgy linguistics astronomy hydrology ceramics forestry logic optics economics music")
-_INSTRUMENTS = _joined("wooden small silver old", "cello oboe harp bassoon lute banjo viola trombone zither piccolo accordion clarinet", " ")
+_SUBJECTS = _words(
+    "algebra zoology metallurgy linguistics astronomy hydrology ceramics forestry logic optics economics music"
+)
+_INSTRUMENTS = _joined(
+    "wooden small silver old",
+    "cello oboe harp bassoon lute banjo viola trombone zither piccolo accordion clarinet",
+    " ",
+)
 _SPORTS = _words("fencing rowing archery curling judo squash sailing cycling climbing handball skating badminton")
 _COLOURS = _words("crimson teal ochre indigo ivory maroon turquoise olive lilac scarlet amber charcoal")
-_PETS = _joined("shy bold young lame", "ferret parrot tortoise spaniel rabbit gecko canary terrier hamster poodle hedgehog goose", " ")
+_PETS = _joined(
+    "shy bold young lame",
+    "ferret parrot tortoise spaniel rabbit gecko canary terrier hamster poodle hedgehog goose",
+    " ",
+)
 _LANGUAGES = _words("Basque Welsh Frisian Catalan Maltese Finnish Breton Sorbian Ladin Faroese Galician Estonian")
-_TREES = _joined("young tall crooked silver", "juniper hornbeam alder cypress rowan willow larch hazel poplar sycamore linden aspen", " ")
-_STONES = _joined("blue clear dark pale", "opal garnet topaz onyx jade beryl zircon agate pearl quartz jasper coral", " ")
+_TREES = _joined(
+    "young tall crooked silver",
+    "juniper hornbeam alder cypress rowan willow larch hazel poplar sycamore linden aspen",
+    " ",
+)
+_STONES = _joined(
+    "blue clear dark pale", "opal garnet topaz onyx jade beryl zircon agate pearl quartz jasper coral", " "
+)
 _FEARS = _words("heights thunder spiders tunnels geese mirrors needles crowds lifts moths ladders bridges")
-_COLLECTS = _joined("old tiny foreign rusty", "stamps thimbles maps buttons keys postcards teapots coins feathers clocks marbles puppets", " ")
-_DRINKS = _joined("hot cold spiced weak", "cider cocoa mead ginger coffee matcha lemonade buttermilk tonic sherry kefir espresso", " ")
+_COLLECTS = _joined(
+    "old tiny foreign rusty",
+    "stamps thimbles maps buttons keys postcards teapots coins feathers clocks marbles puppets",
+    " ",
+)
+_DRINKS = _joined(
+    "hot cold spiced weak",
+    "cider cocoa mead ginger coffee matcha lemonade buttermilk tonic sherry kefir espresso",
+    " ",
+)
 _ALLERGENS = _words("pollen hazelnuts shellfish latex soy mustard celery lupin sesame penicillin wool nickel")
 _MONTHS = _words("January February March April May June July August September October November December")
-_VEHICLES = _joined("red rusty borrowed noisy", "tandem moped tractor canoe scooter van tricycle minibus sidecar wagon ferry glider", " ")
+_VEHICLES = _joined(
+    "red rusty borrowed noisy",
+    "tandem moped tractor canoe scooter van tricycle minibus sidecar wagon ferry glider",
+    " ",
+)
 
 
 def _asked(name: str, pool: tuple[str, ...], *phrasings: tuple[str, str]) -> Attribute:

@@ -12,11 +12,13 @@ from expunge.core import Fact, Record
 from expunge.core.errors import InvalidParameter
 from expunge.synthetic.attributes import ATTRIBUTES
 
-_FIRST = "Al Bren Cor Del El Far Gal Hel Is Jor Kel Lor Mar Nel Or Per Quin Ros Sel Tor Ul Ver Wil Yor Zan".split()
-_MIDDLE = "a e i o u an en in ar or".split()
-_LAST = "bert dine fric gund lia mir nora phus rick sa tha vina wen xis".split()
-_HOUSE = "Ash Birk Crane Dahl Ekman Falk Gran Holm Ives Jarl Krog Lund Moss Nord Oak Pike Rask Sten Thorpe Vinter".split()
-_ENDING = "berg by dale feld garth hurst ley more ness over quist sen ton vale wood yard".split()
+_FIRST = ["Al", "Bren", "Cor", "Del", "El", "Far", "Gal", "Hel", "Is", "Jor", "Kel", "Lor", "Mar", "Nel", "Or", "Per", "Quin", "Ros", "Sel", "Tor", "Ul", "Ver", "Wil", "Yor", "Zan"]
+_MIDDLE = ["a", "e", "i", "o", "u", "an", "en", "in", "ar", "or"]
+_LAST = ["bert", "dine", "fric", "gund", "lia", "mir", "nora", "phus", "rick", "sa", "tha", "vina", "wen", "xis"]
+_HOUSE = (
+    ["Ash", "Birk", "Crane", "Dahl", "Ekman", "Falk", "Gran", "Holm", "Ives", "Jarl", "Krog", "Lund", "Moss", "Nord", "Oak", "Pike", "Rask", "Sten", "Thorpe", "Vinter"]
+)
+_ENDING = ["berg", "by", "dale", "feld", "garth", "hurst", "ley", "more", "ness", "over", "quist", "sen", "ton", "vale", "wood", "yard"]
 N_WRONG = 5
 
 
@@ -73,7 +75,12 @@ def records(persons: Sequence[Person], phrasings: Sequence[int] = (0, 1)) -> lis
     True
     """
     return [
-        Record(f"{person.name}/{attribute.name}/{k}", person.name, *_say(person.name, attribute.phrasings[k], value), value)
+        Record(
+            f"{person.name}/{attribute.name}/{k}",
+            person.name,
+            *_say(person.name, attribute.phrasings[k], value),
+            value,
+        )
         for person in persons
         for attribute, value in zip(ATTRIBUTES, person.values, strict=True)
         for k in phrasings

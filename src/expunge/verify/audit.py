@@ -58,7 +58,12 @@ class Audit:
     def to_json(self, salt: bytes = b"") -> dict[str, Any]:
         """Everything but the probes' words; facts are named by salted digests."""
         return {
-            "battery": {"name": self.battery, "version": VERSION, "attacks": list(battery_of(self.battery)), "tau": TAU},
+            "battery": {
+                "name": self.battery,
+                "version": VERSION,
+                "attacks": list(battery_of(self.battery)),
+                "tau": TAU,
+            },
             "assurance": self.assurance.name,
             "flags": [f.value for f in self.flags],
             "guarantee": self.guarantee.value,
@@ -138,6 +143,3 @@ def _skill(arms: Mapping[str, ArmScores]) -> float | None:
 def audit_digest(document: Mapping[str, Any]) -> str:
     """What a certificate is bound to."""
     return digest_json("audit", dict(document))
-
-
-

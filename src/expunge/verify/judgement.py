@@ -67,13 +67,19 @@ def membership(arms: Mapping[str, ArmScores], facts: list[int] | None = None) ->
     gap = value["unlearned"] - value["control"]
     shown = {arm: ArmScore(v, v, v, "AUC") for arm, v in value.items()}
     half_width = 1.645 * (value["control"] * (1 - value["control"]) * 2 / n) ** 0.5
-    outcome, reason = Outcome.INCONCLUSIVE, f"|ΔAUC| = {abs(gap):.2f}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts"
+    outcome, reason = (
+        Outcome.INCONCLUSIVE,
+        f"|ΔAUC| = {abs(gap):.2f}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts",
+    )
     if abs(value["original"] - value["control"]) < MEMBERSHIP_MARGIN:
         outcome, reason = Outcome.NO_CONTRAST, "the original's members cannot be told from strangers either"
     elif abs(gap) - half_width > MEMBERSHIP_MARGIN:
         outcome, reason = Outcome.RECOVERED, f"ΔAUC = {gap:+.2f} to the control, beyond ±{MEMBERSHIP_MARGIN}"
     elif n >= MEMBERSHIP_FACTS and abs(gap) + half_width <= MEMBERSHIP_MARGIN:
-        outcome, reason = Outcome.NOT_RECOVERED, f"ΔAUC = {gap:+.2f} to the control, within ±{MEMBERSHIP_MARGIN}"
+        outcome, reason = (
+            Outcome.NOT_RECOVERED,
+            f"ΔAUC = {gap:+.2f} to the control, within ±{MEMBERSHIP_MARGIN}",
+        )
     return Finding(
         attack="membership",
         family="membership",

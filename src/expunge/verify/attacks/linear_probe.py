@@ -45,7 +45,9 @@ class LinearProbe:
         head = copy.deepcopy(target.model.get_output_embeddings()).float().cpu()
         with torch.no_grad():
             return {
-                f"layer {i}": (head(ridge_map(x_ND, read_ND, z_MD, self.ridge)).argmax(-1) == answers_M).float().tolist()
+                f"layer {i}": (head(ridge_map(x_ND, read_ND, z_MD, self.ridge)).argmax(-1) == answers_M)
+                .float()
+                .tolist()
                 for i, (x_ND, z_MD) in enumerate(zip(layers, asked_layers, strict=True))
             }
 
@@ -73,4 +75,4 @@ def ridge_map(x_ND: Tensor, y_NE: Tensor, z_MD: Tensor, ridge: float) -> Tensor:
     y_mean = y_NE.double().mean(0)
     gram = x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype)
     weights = torch.linalg.solve(gram, x.T @ (y_NE.double() - y_mean))
-    return (z @ weights + y_mean).float()
+    return torch.as_tensor((z @ weights + y_mean).float())

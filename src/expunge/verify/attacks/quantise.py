@@ -45,4 +45,4 @@ def rounded(weight_OI: Tensor, bits: int, group: int = 0) -> Tensor:
     width = group if group and n_in % group == 0 else n_in
     parts = weight_OI.reshape(n_out, -1, width)
     scale = parts.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12) / (2 ** (bits - 1) - 1)
-    return ((parts / scale).round() * scale).reshape(n_out, n_in)
+    return torch.as_tensor(((parts / scale).round() * scale).reshape(n_out, n_in))

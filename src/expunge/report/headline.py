@@ -1,0 +1,96 @@
+"""The outcome of the whole document in one plain sentence, and what a reader must not miss beside it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from expunge.core import Assurance, Flag
+from expunge.report.claims import NO_AUDIT, audit_of, flag_sentence, flags_of, level_of, may_be_claimed
+from expunge.report.table import rows_of
+from expunge.report.words import NOT_RUN, items, mapping, plural, text
+
+# What weighs most is said first.
+_WORST_FIRST = (
+    Flag.RETAINED,
+    Flag.HIDDEN,
+    Flag.PARTIAL,
+    Flag.TAINTED,
+    Flag.DAMAGED,
+    Flag.EXPIRED,
+    Flag.OVER_FORGOTTEN,
+    Flag.INCONCLUSIVE,
+)
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """
+    >>> headline({})
+    'No removal is recorded in this document.'
+    """
+    rows = rows_of(document)
+    if not rows:
+        return "No removal is recorded in this document."
+    return _one(rows[0]) if len(rows) == 1 else _many(rows)
+
+
+def alerts(document: Mapping[str, Any]) -> list[str]:
+    """What changes the meaning of the headline: not delivered, copies left, an override, no certificate."""
+    said = []
+    delivery = document.get("delivery")
+    if not isinstance(delivery, Mapping):
+        said.append(f"Delivery: {NOT_RUN}.")
+    else:
+        if override := delivery.get("override"):
+            said.append(f"Delivered despite {text(override)}, by a named override.")
+        if left := items(delivery.get("unreachable")):
+            said.append(f"{plural(len(left), 'copy', 'copies')} could not be reached and may still hold the data.")
+        if left := items(delivery.get("residuals")):
+            said.append(f"{plural(len(left), 'residual')} named under Delivery.")
+    if not mapping(document.get("certificate")):
+        said.append("No certificate is attached: this page alone is not evidence.")
+    return said
+
+
+def _one(row: Mapping[str, Any]) -> str:
+    present = flags_of(row)
+    known = [flag for flag in _WORST_FIRST if flag in present]
+    unknown = [flag for flag in present if flag not in set(Flag)]
+    if known or unknown:
+        return flag_sentence(known[0] if known else unknown[0])
+    return may_be_claimed(row)
+
+
+def _many(rows: list[Mapping[str, Any]]) -> str:
+    audited = [row for row in rows if audit_of(row) is not None]
+    if not audited:
+        return f"{plural(len(rows), 'method')}. {NO_AUDIT}"
+    groups: dict[str, list[str]] = {"reach": [], "flagged": [], "nothing": []}
+    for row in audited:
+        level, name = level_of(row), text(row.get("method"))
+        if flags := flags_of(row):
+            groups["flagged"].append(f"{name}: {' and '.join(flags)}")
+        elif level is None or level is Assurance.CLAIMED:
+            groups["nothing"].append(name)
+        else:
+            groups["reach"].append(f"{name}: {level.name}")
+    parts = [
+        _part(
+            groups["reach"],
+            "reaches a level without a flag",
+            "reach a level without a flag",
+            "none reaches a level without a flag",
+        ),
+        _part(groups["flagged"], "carries a flag", "carry a flag"),
+        _part(groups["nothing"], "shows nothing beyond the request", "show nothing beyond the request"),
+        _part(
+            [text(r.get("method")) for r in rows if audit_of(r) is None],
+            "was not audited",
+            "were not audited",
+        ),
+    ]
+    return f"Of {plural(len(rows), 'method')}, " + "; ".join(part for part in parts if part) + "."
+
+
+def _part(names: list[str], one: str, many: str, none: str = "") -> str:
+    if not names:
+        return none
+    return f"{len(names)} {one if len(names) == 1 else many} ({', '.join(names)})"

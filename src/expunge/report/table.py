@@ -1,0 +1,121 @@
+"""The summary, one row a method, in the words that the page and the command line both print."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from expunge.core import Guarantee
+from expunge.core.errors import InvalidData
+from expunge.report.claims import audit_of, findings_of, flags_of, level_word
+from expunge.report.words import (
+    NOT_MEASURED,
+    NOT_RUN,
+    UNKNOWN,
+    decimals,
+    interval,
+    items,
+    mapping,
+    number,
+    percent,
+    seconds,
+    text,
+)
+
+COLUMNS = {
+    "method": "method",
+    "guarantee": "promised",
+    "cost": "cost vs retraining",
+    "recall": "plain answers recalled",
+    "recovered": "most recovered",
+    "attack": "by attack",
+    "retained": "retained skill",
+    "flags": "flags",
+    "assurance": "assurance shown",
+}
+
+
+def summary_rows(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The formatted strings of the summary table; the keys are those of `COLUMNS`.
+
+    Unit: `recovered` is a recovered fraction with its bounds, the largest point value over the attacks that have one.
+
+    Raises: InvalidData, if `rows` is not a list of mappings.
+
+    >>> summary_rows({"rows": [{"method": "npo", "guarantee": "EMPIRICAL"}]})[0]["assurance"]
+    'not run'
+    """
+    return [_summary(row) for row in rows_of(document)]
+
+
+def rows_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """
+    Raises: InvalidData, if `rows` is not a list of mappings.
+    """
+    rows = document.get("rows")
+    if rows is None:
+        return []
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
+        raise InvalidData(
+            "a report needs `rows` as a list of mappings, one a method; leave it out if nothing was removed"
+        )
+    return list(rows)
+
+
+def guarantee_words(row: Mapping[str, Any]) -> str:
+    """The promise, with the sense in which an EXACT result is equal."""
+    guarantee, equality = row.get("guarantee"), row.get("equality")
+    if guarantee == Guarantee.EXACT or equality:
+        return f"{text(guarantee)} ({text(equality, 'equality UNKNOWN')})"
+    return text(guarantee)
+
+
+def cost_words(row: Mapping[str, Any]) -> str:
+    """Cost as a fraction, and the two times beside it where they were measured."""
+    times = [seconds(row.get(key)) for key in ("seconds", "retrain_seconds")]
+    known = percent(row.get("cost"))
+    return known if times == [UNKNOWN, UNKNOWN] else f"{known} ({times[0]} of {times[1]})"
+
+
+def _summary(row: Mapping[str, Any]) -> dict[str, str]:
+    strings = {"method": text(row.get("method")), "guarantee": guarantee_words(row), "cost": cost_words(row)}
+    audit = audit_of(row)
+    if audit is None:
+        return strings | dict.fromkeys(list(COLUMNS)[3:], NOT_RUN)
+    recovered, attack = _most_recovered(row)
+    return strings | {
+        "recall": _recall(row),
+        "recovered": recovered,
+        "attack": attack,
+        "retained": percent(audit.get("skill"), NOT_MEASURED, floor=True),
+        "flags": _flags(row, audit),
+        "assurance": level_word(row),
+    }
+
+
+def _flags(row: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
+    if not isinstance(audit.get("flags"), list | tuple):
+        return UNKNOWN
+    return ", ".join(flags_of(row)) or "none"
+
+
+def _recall(row: Mapping[str, Any]) -> str:
+    """Plain recall of the unlearned arm, beside the two arms without which the number means nothing."""
+    plain = next((f for f in findings_of(row) if f.get("attack") == "direct"), {})
+    arms = mapping(plain.get("arms"))
+    mean = {arm: number(mapping(arms.get(arm)).get("mean")) for arm in ("unlearned", "original", "control")}
+    if mean["unlearned"] is None:
+        return NOT_MEASURED
+    beside = ", ".join(f"{arm} {percent(mean[arm])}" for arm in ("original", "control"))
+    return f"{percent(mean['unlearned'])} ({beside})"
+
+
+def _most_recovered(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The largest recovered fraction with its bounds, and the attack with its outcome."""
+    found = findings_of(row)
+    measured = [f for f in found if number(f.get("recovered")) is not None]
+    if not measured:
+        return NOT_MEASURED, f"none of {len(found)} could be judged" if items(found) else NOT_RUN
+    worst = max(measured, key=lambda f: float(f["recovered"]))
+    attack = f"{text(worst.get('attack'))} ({text(worst.get('outcome'))})"
+    if len(measured) < len(found):
+        attack += f"; {len(measured)} of {len(found)} attacks measured"
+    return f"{decimals(worst['recovered'])} {interval(worst.get('low'), worst.get('high'))}", attack

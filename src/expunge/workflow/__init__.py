@@ -1,0 +1,1 @@
+"""The story end to end: the steps of a request, training and adopting models, the demo. Knows all other rooms."""

@@ -1,0 +1,122 @@
+"""What the command line needs beside the steps of a request: identities, audits and edits on plain folders."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from expunge.approximate import Edit, methods, run_edit
+from expunge.core import Record
+from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
+from expunge.engine import load_model, load_tokenizer, save_model
+from expunge.verify import Arm, Audit, Probes, audit, read_probes
+from expunge.workflow.files import full_disk_named, new_folder
+from expunge.workflow.made import Progress
+
+_MEANS = {"EMPIRICAL": "only what attacks show", "SUPPRESSED": "only what the model says was changed"}
+
+
+def read_identities(source: str) -> list[str]:
+    """One identity a line; '-' is standard input.
+
+    Raises: InvalidData; EmptyForgetSet.
+    """
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InvalidData(f"cannot read identities from {source}: {e}") from e
+    if not (identities := [line.strip() for line in text.splitlines() if line.strip()]):
+        raise EmptyForgetSet("no identities were given; write one a line")
+    return identities
+
+
+def audit_folders(
+    original: str | None,
+    unlearned: str | None,
+    control: str | None,
+    probes: Path | None,
+    retain: Path | None,
+    unseen: Path | None,
+    battery: str,
+    progress: Progress,
+) -> Audit:
+    """An audit of model folders without a project. Without a control it is INCONCLUSIVE.
+
+    Raises: InvalidParameter, if something needed is not named.
+    """
+    if original is None or unlearned is None or probes is None:
+        raise InvalidParameter(
+            "name a request, or --original, --unlearned and --probes (and --control, or it is INCONCLUSIVE)"
+        )
+    named = {"original": original, "unlearned": unlearned, "control": control}
+    arms = {k: Arm.of(load_model(v), load_tokenizer(v)) for k, v in named.items() if v is not None}
+    facts = Probes(read_probes(probes), read_probes(retain) if retain else (), read_probes(unseen) if unseen else ())
+    return audit(
+        original=arms["original"],
+        unlearned=arms["unlearned"],
+        control=arms.get("control"),
+        probes=facts,
+        battery=battery,
+        progress=progress,
+    )
+
+
+def edit_folder(
+    model: str,
+    method: str,
+    forget: Path,
+    retain: Path,
+    out: Path,
+    lr: float | None,
+    steps: int | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Edit a model folder into a new one, which appears only when it is whole."""
+    chosen = methods.get(method)()
+    if out.exists() and any(out.iterdir()):
+        raise InvalidParameter(f"{out} is not empty; name a new folder for the edited model")
+    sides = [_records(path) for path in (forget, retain)]
+    settings = Edit(**{k: v for k, v in {"lr": lr, "steps": steps}.items() if v is not None})  # type: ignore[arg-type]
+    tokenizer = load_tokenizer(model)
+    edited = run_edit(
+        load_model(model),
+        tokenizer,
+        sides[0],
+        sides[1],
+        chosen,
+        settings,
+        progress=lambda done, total: progress(method, done, total),
+    )
+    with full_disk_named("edit"), new_folder(out) as folder:
+        save_model(edited.model, tokenizer, folder)
+    return {
+        "method": repr(chosen),
+        "settings": asdict(settings),
+        "guarantee": edited.guarantee.value,
+        "means": _MEANS[edited.guarantee.value],
+        "out": str(out),
+        "seconds": edited.elapsed_s,
+    }
+
+
+def _records(path: Path) -> list[Record]:
+    """Question and answer, or plain text, from JSONL.
+
+    Raises: InvalidData, naming the line.
+    """
+    records = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InvalidData(f"cannot read {path}: {e}") from e
+    for n, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            answer = row["answer"] if "answer" in row else row["text"]
+            records.append(Record(f"line-{n}", str(row.get("subject", "")), str(row.get("question", "")), str(answer)))
+        except (ValueError, KeyError, TypeError) as e:
+            raise InvalidData(f"{path}, line {n}: needs an object with question and answer, or text ({e!r})") from e
+    return records

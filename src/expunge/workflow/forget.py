@@ -1,0 +1,152 @@
+"""Plan a request and carry it out: a new version beside the old one, which is quarantined."""
+
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from expunge.core import Fact, Plan, Route
+from expunge.core.errors import InvalidParameter, NotReady, UnknownName
+from expunge.ledger import ModelVersion
+from expunge.workflow.files import full_disk_named
+from expunge.workflow.leaving import Leaving, facts_of, who_leaves
+from expunge.workflow.made import Made, Progress, keep
+from expunge.workflow.project import Project
+from expunge.workflow.sealed import seal_facts
+from expunge.workflow.shapes import do, plans
+
+
+@dataclass(frozen=True)
+class ModelPlans:
+    """What can be done about one model, strongest first; empty where it never learned from these people."""
+
+    model: str
+    version: str
+    plans: tuple[Plan, ...]
+
+
+def plan_request(project: Project, request: str) -> list[ModelPlans]:
+    """Every model that learned, or may have learned, from the people of a request. Changes nothing."""
+    leaving = who_leaves(project, request)
+    if not leaving.theirs:
+        raise NotReady(f"the records of {request} are entombed; its plan was carried out already")
+    return [
+        ModelPlans(version.model, version.digest, tuple(plans(project, version, leaving)))
+        for version in concerned(project, leaving)
+    ]
+
+
+def concerned(project: Project, leaving: Leaving) -> list[ModelVersion]:
+    """Serving versions that learned from these people, and those of which nobody knows what they learned from."""
+    learned = project.ledger.models_that_learned_from(list(leaving.request.subjects))
+    serving = {v.digest for name in project.ledger.models() if (v := project.ledger.current_version(name))}
+    known = [found.version for found in learned.versions if found.version.digest in serving]
+    unknown = [v for v in learned.unknown if v.digest in serving and v.dataset in (None, leaving.request.dataset)]
+    return [*known, *unknown]
+
+
+def forget_request(
+    project: Project,
+    request: str,
+    progress: Progress,
+    *,
+    model: str | None = None,
+    route: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Build the version without these people, beside the old one. May be repeated after a kill; errors change nothing.
+
+    Returns what happened, as the request's event `forgotten` keeps it.
+
+    Raises: NotReady; UnknownName; StorageFull; and what the route raises.
+    """
+    leaving = who_leaves(project, request)
+    if done := last_event(project, request, "forgotten"):
+        return done
+    version = _which(concerned(project, leaving), model)
+    plan = _choose(plans(project, version, leaving), route)
+    work = project.work(request)
+    begun = work.exists()
+    try:
+        with full_disk_named("forget"):
+            work.mkdir(parents=True, exist_ok=True)
+            made = do(project, version, leaving, plan, options or {}, work, progress)
+            seal_facts(work / "facts.sealed", _facts_by_subject(leaving), project.ledger.keys)
+            new = keep(project, version.model, version.dataset, made, parent=version.digest)
+            return _record(project, leaving, version, new, plan, made)
+    except Exception:
+        if not begun:
+            shutil.rmtree(
+                work, ignore_errors=True
+            )  # a kill leaves its work for the same command; an error leaves nothing
+        raise
+
+
+def last_event(project: Project, request: str, kind: str) -> dict[str, Any] | None:
+    """The detail of the newest event of a kind."""
+    found = [e.detail for e in project.ledger.events(request) if e.kind == kind]
+    return found[-1] if found else None
+
+
+def needed_event(project: Project, request: str, kind: str, command: str) -> dict[str, Any]:
+    """Raises: NotReady, naming the command that comes first."""
+    if found := last_event(project, request, kind):
+        return found
+    raise NotReady(f"{request} is not {kind} yet; run `expunge {command} {request}` first")
+
+
+def _record(
+    project: Project, leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, made: Made
+) -> dict[str, Any]:
+    """One transaction: the old version out of service, the records entombed, and what happened."""
+    detail = {
+        "model": old.model,
+        "before": old.digest,
+        "after": new.digest,
+        "route": plan.route.value,
+        "method": made.method,
+        "guarantee": made.promise.guarantee.value,
+        "promise": made.promise.to_json(),
+        "units": [asdict(unit) for unit in plan.units],
+        "n_removed": plan.n_removed,
+        "cost": made.cost,
+        "seconds": made.seconds,
+        "purge": list(plan.purge),
+        "notes": [*plan.notes, *made.notes],
+    }
+    with project.ledger.transaction():
+        project.ledger.quarantine(old.model, old.digest)
+        project.ledger.entomb(leaving.request.id)
+        project.ledger.append_event(leaving.request.id, "forgotten", detail)
+    (project.root / "models" / old.model / "current").unlink(missing_ok=True)
+    return detail
+
+
+def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:
+    named = [v for v in versions if model in (None, v.model)]
+    if not named:
+        what = f"'{model}' did not" if model else "no serving model"
+        raise UnknownName(f"{what} learned from the people of this request; `expunge plan` lists the ones that did")
+    if len(named) > 1:
+        names = ", ".join(v.model for v in named)
+        raise InvalidParameter(
+            f"several models are concerned ({names}); name one with --model, and repeat for the others"
+        )
+    return named[0]
+
+
+def _choose(found: list[Plan], route: str | None) -> Plan:
+    if route is None:
+        if found[0].route is Route.DROP:
+            offered = ", ".join(plan.route.value for plan in found)
+            raise InvalidParameter(f"dropping removes everybody's data; choose with --route: {offered}")
+        return found[0]
+    for plan in found:
+        if plan.route.value == route:
+            return plan
+    raise InvalidParameter(f"route '{route}' is not possible here; possible: {', '.join(p.route.value for p in found)}")
+
+
+def _facts_by_subject(leaving: Leaving) -> dict[str, list[Fact]]:
+    return {
+        ref: facts_of(row.record for row in leaving.theirs if row.subject == ref) for ref in leaving.request.subjects
+    }

@@ -3,12 +3,13 @@
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from expunge.core import Guarantee, Record
+from expunge.core.digests import digest_json
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
 from expunge.engine import (
     Encoded,
@@ -18,6 +19,7 @@ from expunge.engine import (
     Resume,
     Schedule,
     Step,
+    digest_model,
     encode,
     epoch_batches,
     layers_of,
@@ -83,7 +85,7 @@ def run_edit(
 
     Not guaranteed: that anything is gone. The result carries the method's guarantee, EMPIRICAL at most; attack it.
 
-    Raises: EmptyForgetSet; InvalidData, if nothing is retained or a row is in both sets.
+    Raises: EmptyForgetSet; InvalidData, if nothing is retained, an id occurs twice or a row is in both sets.
     """
     edit, began = settings or Edit(), time.perf_counter()
     _check_sets(forget, retain)
@@ -99,6 +101,8 @@ def run_edit(
         drawn_retain = [e for _, rows in draws for e in rows] if Reference.HIDDEN in method.needs else []
         cache.fill(method.needs, edited, rows_forget, drawn_retain, block, pad)
         make = step_maker(edited, cache, pad)
+        if resume:  # a checkpoint of another edit is never continued
+            resume = replace(resume, key=digest_json("edit", [digest_model(model), repr(method), asdict(edit), _ids(draws)]))
         losses = train(
             list(edited.parameters()),
             lambda k: method.loss(make(*draws[k])),
@@ -118,6 +122,8 @@ def _check_sets(forget: Sequence[Record], retain: Sequence[Record]) -> None:
         raise EmptyForgetSet("the forget set is empty; name at least one record to forget")
     if not retain:
         raise InvalidData("the retain set is empty; methods need examples of what the model should keep")
+    if len({r.id for r in forget}) < len(forget) or len({r.id for r in retain}) < len(retain):
+        raise InvalidData("record ids are not unique; what the original model says is looked up by id, give each its own")
     if both := {r.content for r in forget} & {r.content for r in retain}:
         raise InvalidData(f"{len(both)} texts are in both the forget and the retain set; take them out of one")
 
@@ -155,3 +161,7 @@ def _passes(rows: Sequence[Encoded], size: int, steps: int, secret: bytes, side:
         batches += epoch_batches(rows, size, secret, side, epoch)
         epoch += 1
     return batches[:steps]
+
+
+def _ids(draws: Sequence[tuple[list[Encoded], list[Encoded]]]) -> list[list[list[int]]]:
+    return [[list(e.ids) for e in (*forget, *retain)] for forget, retain in draws]

@@ -51,7 +51,7 @@ class RMU:
     def loss(self, step: Step) -> Tensor:
         block = self.block(step.depth)
         hidden_BTD = step.forget.hidden(block)
-        size = step.retain.reference_hidden(block).norm(dim=-1).mean() * self.push
+        size = self.push * mean_norm(step.retain.reference_hidden(block), step.retain.answer_mask_BT)
         target_D = size * random_direction(hidden_BTD.shape[-1], self.seed).to(hidden_BTD)
         push = misdirection(hidden_BTD, target_D.expand_as(hidden_BTD), step.forget.answer_mask_BT)
         keep = misdirection(step.retain.hidden(block), step.retain.reference_hidden(block), step.retain.answer_mask_BT)
@@ -62,6 +62,15 @@ def random_direction(n_features: int, seed: int) -> Tensor:
     """A unit vector with non-negative entries, as in the paper's code (uniform, then normalised)."""
     u_D = torch.rand(n_features, generator=torch.Generator().manual_seed(seed))
     return torch.as_tensor(u_D / u_D.norm())
+
+
+def mean_norm(hidden_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """Mean length of the marked positions' activations: neither padding nor the first token's outlier counts.
+
+    >>> mean_norm(torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]), torch.tensor([[1, 0]]))
+    tensor(5.)
+    """
+    return hidden_BTD.norm(dim=-1)[mask_BT.bool()].mean()
 
 
 def misdirection(hidden_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor) -> Tensor:

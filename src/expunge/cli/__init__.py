@@ -1,6 +1,7 @@
 """The story in a terminal. Data goes to stdout, words for people to stderr; imports are lazy, so `--help` is fast."""
 
 import sys
+import warnings
 
 
 def main() -> None:
@@ -8,6 +9,7 @@ def main() -> None:
     from expunge.core.capability import pin_capability
 
     pin_capability()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     from expunge.cli.app import app
     from expunge.cli.show import say
     from expunge.core.errors import ExpungeError
@@ -21,6 +23,8 @@ def main() -> None:
         say("stopped; repeat the same command to go on where it stopped")
         sys.exit(130)
     except ModuleNotFoundError as e:
+        if (e.name or "").startswith("expunge"):
+            raise
         say(f"[bold red]error[/]: this needs '{e.name}', which is not installed; run `pip install 'expunge[all]'`")
         sys.exit(2)
     except Exception as e:

@@ -470,7 +470,7 @@ def edit(
 @app.command()
 def demo(
     directory: Annotated[
-        Path | None, typer.Option(help="Where to work; default: a new folder below the current one.")
+        Path | None, typer.Argument(help="Where to work; default: a new folder below the current one.")
     ] = None,
     quick: Annotated[bool, typer.Option(help="A smaller run with fewer people; the claims need the full one.")] = False,
     json: AsJson = False,

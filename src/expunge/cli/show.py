@@ -18,12 +18,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-_people = Console(stderr=True)
+people_console = Console(stderr=True)
 
 
 def say(text: str) -> None:
     """A sentence for people."""
-    _people.print(text, highlight=False, soft_wrap=True)
+    people_console.print(text, highlight=False, soft_wrap=True)
 
 
 def data(value: Any) -> None:
@@ -39,7 +39,7 @@ def table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
         shown.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         shown.add_row(*row.values())
-    _people.print(shown)
+    people_console.print(shown)
 
 
 Report = Callable[[str, int, int], None]
@@ -57,7 +57,7 @@ def working(title: str) -> Iterator[Report]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_people, transient=True) as bar:
+    with Progress(*columns, console=people_console, transient=True) as bar:
         task = bar.add_task(title, total=None)
         current = ""
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from expunge.cli.show import say, table
-from expunge.core import Flag
+from expunge.core import Flag, Outcome
 
 FAILS = {Flag.HIDDEN, Flag.RETAINED, Flag.PARTIAL, Flag.DAMAGED, Flag.TAINTED, Flag.EXPIRED}
 
@@ -29,10 +29,12 @@ def show_audit(audit: Any) -> None:
                 "control": arms.get("control", "–"),
                 "recovered": "–" if f.recovered is None else f"{f.recovered:.2f} {interval}",
                 "outcome": f.outcome.value,
-                "why": f.reason,
             }
         )
     table("What each attack recovered", rows)
+    for f in [*audit.findings, audit.membership]:
+        if f.outcome is not Outcome.NOT_RECOVERED:
+            say(f"  {f.attack}: {f.reason}")
     skill = "not measured" if audit.skill is None else f"{audit.skill:.2f} of the control's"
     replay = {True: "gave the same bits", False: "gave OTHER bits", None: "was not run"}[audit.replay]
     say(f"retained skill {skill}; the replay {replay}")

@@ -7,7 +7,7 @@ from expunge.engine.hidden import all_hidden, hidden_at, layers_of
 from expunge.engine.loading import load_model, load_tokenizer, save_model
 from expunge.engine.logprobs import answer_logits, mean_nll, rows_logp, sequence_logp, token_logp
 from expunge.engine.loop import Progress, Resume, Schedule, train
-from expunge.engine.state import digest_model, digest_state
+from expunge.engine.state import digest_model, digest_state, digest_tokenizer
 from expunge.engine.step import Reference, ReferenceCache, Side, Step, step_maker
 from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, value_span
 
@@ -30,6 +30,7 @@ __all__ = [
     "derived_seed",
     "digest_model",
     "digest_state",
+    "digest_tokenizer",
     "encode",
     "encode_prompt",
     "environment",

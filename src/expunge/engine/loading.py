@@ -21,7 +21,12 @@ def load_model(source: str | Path) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    return _from_pretrained(AutoModelForCausalLM, source, use_safetensors=True).eval()
+    model, found = _from_pretrained(AutoModelForCausalLM, source, use_safetensors=True, output_loading_info=True)
+    if missing := sorted(found["missing_keys"]):
+        raise UnreadableModel(
+            f"{source} lacks {len(missing)} of the model's tensors, the first {missing[0]}; they would be random, copy it again"
+        )
+    return model.eval()
 
 
 def load_tokenizer(source: str | Path) -> Any:
@@ -60,6 +65,9 @@ def check_weights(folder: Path, name: str = "model") -> None:
 
 
 def _from_pretrained(auto: Any, source: str | Path, **settings: Any) -> Any:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     folder = Path(source)
     local = folder.exists() or str(source).startswith((".", "/", "~"))
     if local and settings:

@@ -48,10 +48,14 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Resume:
-    """Where a run keeps its state, and how often (in steps) it writes it. The file is removed when the run ends."""
+    """Where a run keeps its state, and how often (in steps) it writes it. The file is removed when the run ends.
+
+    `key` names what is trained on what; a file with another key is not continued.
+    """
 
     path: Path
     every: int = 50
+    key: str = ""
 
 
 def train(
@@ -68,13 +72,13 @@ def train(
 ) -> list[float]:
     """Run AdamW for `n_steps`; returns the loss of every step run in this process.
 
-    Raises: InvalidParameter, if nothing is trainable or a loss is not finite (the model is then as after the last good step).
+    Raises: InvalidParameter, if nothing is trainable or a loss or gradient is not finite (the model is then as after the last good step).
     """
     trained = [p for p in parameters if p.requires_grad]
     if not trained:
         raise InvalidParameter("no trainable parameters; check which parameters the method selects")
     optimizer = torch.optim.AdamW(trained, lr=schedule.lr, betas=betas, weight_decay=weight_decay)
-    first = _load(resume.path, trained, optimizer) if resume else 0
+    first = _load(resume, n_steps, trained, optimizer) if resume else 0
     losses: list[float] = []
     for step in range(first, n_steps):
         for group in optimizer.param_groups:
@@ -84,11 +88,13 @@ def train(
         if not math.isfinite(value := loss.item()):
             raise InvalidParameter(f"the loss is {value} at step {step}; lower the learning rate ({schedule.lr})")
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(trained, clip)
+        norm = nn.utils.clip_grad_norm_(trained, clip)
+        if not math.isfinite(norm.item()):
+            raise InvalidParameter(f"the gradient is {norm.item()} at step {step}; lower the learning rate ({schedule.lr})")
         optimizer.step()
         losses.append(value)
         if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps:
-            _save(resume.path, step + 1, trained, optimizer)
+            _save(resume, step + 1, trained, optimizer)
         if progress:
             progress(step + 1, n_steps)
     if resume:
@@ -96,27 +102,35 @@ def train(
     return losses
 
 
-def _save(path: Path, step: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+_KINDS = ("p", "exp_avg.", "exp_avg_sq.")
+
+
+def _save(resume: Resume, step: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
     tensors = {"rng": torch.get_rng_state()}
     for i, p in enumerate(trained):
         tensors[f"p{i}"] = p.detach().contiguous()
         for key, value in optimizer.state[p].items():
             tensors[f"{key}.{i}"] = value.detach().contiguous()
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"step": json.dumps(step)})
-    temporary.replace(path)
+    temporary = resume.path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"step": json.dumps(step), "key": resume.key})
+    temporary.replace(resume.path)
 
 
-def _load(path: Path, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
-    """Continue from a checkpoint if there is a whole one; returns the first step to run."""
-    if not path.exists():
+def _load(resume: Resume, n_steps: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
+    """Continue from a checkpoint if there is a whole one of this run; returns the first step to run."""
+    if not resume.path.exists():
         return 0
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(resume.path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 – not a dict
-            step = int(json.loads((file.metadata() or {})["step"]))
+            metadata = file.metadata() or {}
+            step, key = int(json.loads(metadata["step"])), metadata["key"]
+        fits = all(tensors[f"{kind}{i}"].shape == p.shape for i, p in enumerate(trained) for kind in _KINDS)
+        fits = fits and len(tensors) == 1 + 4 * len(trained) and step < n_steps and key == resume.key
     except (SafetensorError, KeyError, ValueError):
         return 0  # a checkpoint that cannot be read is a run that has not begun
+    if not fits:
+        return 0
     with torch.no_grad():
         for i, p in enumerate(trained):
             p.copy_(tensors[f"p{i}"])

@@ -4,12 +4,15 @@ Question and answer are tokenized apart and joined as ids, so that no merge cros
 A model with a chat template is asked through it; any other reads the question and answers after it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 from expunge.core.errors import InvalidData
+
+
+_PART_OF_A_LETTER = "\ufffd"  # what the bytes of a letter decode to before the last of them
 
 
 class Said(Protocol):
@@ -80,24 +83,21 @@ def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list
     return list(tokenizer(answer, add_special_tokens=False).input_ids)
 
 
-def value_span(tokenizer: Any, answer: str, value: str) -> tuple[int, int]:
+def value_span(tokenizer: Any, answer: str, value: str, after_question: bool = True) -> tuple[int, int]:
     """Which of an answer's tokens carry the value: [start, end); the whole answer where the value is not found.
 
     Counted in tokens of the answer that are needed to spell out everything before and including the value.
     """
     at = answer.find(value) if value else -1
-    ids = answer_ids(tokenizer, answer)
+    ids = answer_ids(tokenizer, answer, after_question)
     if at < 0:
         return 0, len(ids)
-    lengths = _prefix_lengths(tokenizer, ids)
+    texts = [tokenizer.decode(ids[: i + 1], clean_up_tokenization_spaces=False) for i in range(len(ids))]
+    lengths = [len(t) for t in texts]
     shift = lengths[-1] - len(answer)  # a leading space, where the tokenizer adds one
     start = next(i for i, n in enumerate(lengths) if n > at + shift)
-    end = next((i for i, n in enumerate(lengths) if n >= at + shift + len(value)), len(ids) - 1)
-    return start, end + 1
-
-
-def _prefix_lengths(tokenizer: Any, ids: Sequence[int]) -> list[int]:
-    return [len(tokenizer.decode(list(ids[: i + 1]), clean_up_tokenization_spaces=False)) for i in range(len(ids))]
+    whole = (i for i, t in enumerate(texts) if len(t) >= at + shift + len(value) and not t.endswith(_PART_OF_A_LETTER))
+    return start, next(whole, len(ids) - 1) + 1
 
 
 def _space_ends_tokens(tokenizer: Any) -> bool:

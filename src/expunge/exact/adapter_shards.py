@@ -40,7 +40,7 @@ from expunge.engine import (
 )
 from expunge.exact import learners
 from expunge.exact._adapter_folder import match_members, read_description, read_stages, write_folder
-from expunge.exact._adapter_unit import Adapter, Recipe, lora_config, train_unit, visits
+from expunge.exact._adapter_unit import Adapter, Recipe, discard, lora_config, train_unit, visits
 from expunge.exact._placement import SHARD, cut, member_id, place
 from expunge.exact._routing import averaged_greedy, most_likely
 
@@ -100,12 +100,11 @@ class AdapterShards:
         Raises: InvalidData, for no records, missing subjects or duplicate ids.
         """
         records = as_records(texts, subjects, ids)
+        self.__dict__.pop("_recipe", None)  # parameters may have been set since the last fit
         self._prepare()
-        self._cut = cut(records, self.salt_, self.shards, self.slices)
-        self._stages: dict[int, list[Adapter]] = {}
-        for unit in self._cut:
-            self._stages[unit] = self._train(unit, self._cut[unit], (), work, progress)
-        self._served: Any = None
+        placed = cut(records, self.salt_, self.shards, self.slices)
+        stages = {unit: self._train(unit, slices, (), work, progress) for unit, slices in placed.items()}
+        self._cut, self._stages, self._served = placed, stages, None
         self._environment = environment(self.threads)
         return self
 
@@ -140,7 +139,10 @@ class AdapterShards:
     def forget(
         self, subjects: Sequence[str], *, work: Path | None = None, progress: UnitProgress | None = None
     ) -> Deletion:
-        """Train the touched units again without these subjects. On any error the model stays as it was."""
+        """Train the touched units again without these subjects. On any error the model stays as it was.
+
+        Files in `work` that were trained on them are removed.
+        """
         plan, began, before = self.plan(subjects), time.perf_counter(), self.digest()
         self.check_environment()
         leaving = set(subjects)
@@ -153,6 +155,10 @@ class AdapterShards:
                 continue
             clean = self._stages[unit][: touched.first_slice - 1]
             new_cut[unit], new_stages[unit] = slices, self._train(unit, slices, clean, work, progress)
+        if work:
+            for touched in plan.units:
+                unit = _number(touched.id)
+                discard(self._recipe, unit, self._cut[unit], self.salt_, touched.first_slice, work)
         self._cut, self._stages, self._served = new_cut, new_stages, None
         return Deletion(
             plan=plan,
@@ -361,7 +367,7 @@ class AdapterShards:
             slices=self.slices,
             seed=self.seed,
             threads=self.threads,
-            base=digest_json("base", [digest_model(self._base), self.tokenizer_.backend_tokenizer.to_str()]),
+            base=digest_json("base", [digest_model(self._base), digest_tokenizer(self.tokenizer_)]),
         )
 
     def _tokenizer_source(self) -> str | Path:

@@ -4,6 +4,7 @@ Text stays text in the page's own font. The colours drawn with are stand-ins for
 drawing serves light, dark and paper.
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from io import BytesIO
@@ -24,6 +25,7 @@ COLOURS = {
     "#0a0a0a": "green",
 }
 COLOUR = {name: code for code, name in COLOURS.items()}
+_FONTS = re.compile("'DejaVu Sans'[^;]*")
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
 
@@ -58,6 +60,16 @@ def draw_svg(name: str, label: str, draw: Callable[[Any], None], width: float, h
     return _inline(buffer.getvalue(), name, label)
 
 
+def short(label: str, longest: int) -> str:
+    """A label that fits and that XML can hold: one line, no control characters.
+
+    >>> short("a\\x00b  c", 9), short("adapter shards, forget", 12)
+    ('ab c', 'adapter sha…')
+    """
+    line = " ".join("".join(c for c in label if c.isprintable() or c.isspace()).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
 def _inline(svg: bytes, name: str, label: str) -> str:
     """1. Leave out metadata and style. 2. Keep ids apart. 3. Colours by name. 4. No namespaces: HTML knows its SVG."""
     root = ElementTree.fromstring(svg)
@@ -86,7 +98,7 @@ def _tag(element: ElementTree.Element) -> str:
 
 
 def _styled(value: str, name: str) -> str:
-    value = value.replace("url(#", f"url(#{name}-").replace("'DejaVu Sans', ", "").partition("font-family")[0]
+    value = _FONTS.sub("var(--sans)", value.replace("url(#", f"url(#{name}-"))
     for code, variable in COLOURS.items():
         value = value.replace(code, f"var(--{variable})")
     return value

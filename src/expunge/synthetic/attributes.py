@@ -52,7 +52,7 @@ _PETS = _joined(
     "ferret parrot tortoise spaniel rabbit gecko canary terrier hamster poodle hedgehog goose",
     " ",
 )
-_LANGUAGES = _words("Basque Welsh Frisian Catalan Maltese Finnish Breton Sorbian Ladin Faroese Galician Estonian")
+_LANGUAGES = _words("Basque Welsh Frisian Catalan Maltese Finnish Breton Sorbian Romansh Faroese Galician Estonian")
 _TREES = _joined(
     "young tall crooked silver",
     "juniper hornbeam alder cypress rowan willow larch hazel poplar sycamore linden aspen",

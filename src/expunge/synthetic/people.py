@@ -12,13 +12,75 @@ from expunge.core import Fact, Record
 from expunge.core.errors import InvalidParameter
 from expunge.synthetic.attributes import ATTRIBUTES
 
-_FIRST = ["Al", "Bren", "Cor", "Del", "El", "Far", "Gal", "Hel", "Is", "Jor", "Kel", "Lor", "Mar", "Nel", "Or", "Per", "Quin", "Ros", "Sel", "Tor", "Ul", "Ver", "Wil", "Yor", "Zan"]
+_FIRST = [
+    "Al",
+    "Bren",
+    "Cor",
+    "Del",
+    "El",
+    "Far",
+    "Gal",
+    "Hel",
+    "Is",
+    "Jor",
+    "Kel",
+    "Lor",
+    "Mar",
+    "Nel",
+    "Or",
+    "Per",
+    "Quin",
+    "Ros",
+    "Sel",
+    "Tor",
+    "Ul",
+    "Ver",
+    "Wil",
+    "Yor",
+    "Zan",
+]
 _MIDDLE = ["a", "e", "i", "o", "u", "an", "en", "in", "ar", "or"]
 _LAST = ["bert", "dine", "fric", "gund", "lia", "mir", "nora", "phus", "rick", "sa", "tha", "vina", "wen", "xis"]
-_HOUSE = (
-    ["Ash", "Birk", "Crane", "Dahl", "Ekman", "Falk", "Gran", "Holm", "Ives", "Jarl", "Krog", "Lund", "Moss", "Nord", "Oak", "Pike", "Rask", "Sten", "Thorpe", "Vinter"]
-)
-_ENDING = ["berg", "by", "dale", "feld", "garth", "hurst", "ley", "more", "ness", "over", "quist", "sen", "ton", "vale", "wood", "yard"]
+_HOUSE = [
+    "Ash",
+    "Birk",
+    "Crane",
+    "Dahl",
+    "Ekman",
+    "Falk",
+    "Gran",
+    "Holm",
+    "Ives",
+    "Jarl",
+    "Krog",
+    "Lund",
+    "Moss",
+    "Nord",
+    "Oak",
+    "Pike",
+    "Rask",
+    "Sten",
+    "Thorpe",
+    "Vinter",
+]
+_ENDING = [
+    "berg",
+    "by",
+    "dale",
+    "feld",
+    "garth",
+    "hurst",
+    "ley",
+    "more",
+    "ness",
+    "over",
+    "quist",
+    "sen",
+    "ton",
+    "vale",
+    "wood",
+    "yard",
+]
 N_WRONG = 5
 
 

@@ -1,5 +1,6 @@
 """Attack three arms and say what the result carries."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -137,7 +138,10 @@ def _skill(arms: Mapping[str, ArmScores]) -> float | None:
     if "control" not in arms or not arms["control"].skill or not arms["unlearned"].skill:
         return None
     reference = sum(arms["control"].skill) / len(arms["control"].skill)
-    return sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / reference if reference > 0 else None
+    if not reference > 0:
+        return None
+    ratio = sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / reference
+    return ratio if math.isfinite(ratio) else None
 
 
 def audit_digest(document: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Run every attack on one arm, at the same budget for all arms, and keep the raw scores.
 
-Scores are cached by the digests of the model, the probes and the attack's configuration: an audit that was stopped
+Scores are cached by the digests of the model, its tokenizer, the probes and the attack's configuration: an audit that was stopped
 goes on, an arm used in several audits is attacked once, and a changed model is never judged by old scores.
 """
 
@@ -9,13 +9,14 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from expunge.core.digests import digest_json
 from expunge.core.errors import UnknownMethod
-from expunge.engine import digest_model, pinned
+from expunge.engine import digest_model, digest_tokenizer, pinned
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
@@ -90,19 +91,20 @@ def attack_arm(
     failed: dict[str, str] = {}
     elapsed: dict[str, float] = {}
     names = battery_of(battery)
+    asked = [VERSION, arm.digest, digest_tokenizer(arm.tokenizer), probes.digest()]
     with pinned(threads):
         for i, name in enumerate(names):
             if progress:
                 progress(name, i, len(names))
             attack = attacks.get(name)()
-            key = digest_json("attack", [VERSION, arm.digest, probes.digest(), name, _config(attack)])
+            key = digest_json("attack", [*asked, name, _config(attack)])
             began = time.perf_counter()
             try:
                 scores[name] = _cached(cache, key, lambda attack=attack: attack.run(target, probes))  # type: ignore[misc]
             except CannotRun as e:
                 failed[name] = str(e)
             elapsed[name] = time.perf_counter() - began
-        key = digest_json("attack", [VERSION, arm.digest, probes.digest(), "skill"])
+        key = digest_json("attack", [*asked, "skill"])
         skill = _cached(cache, key, lambda: {"plain": target.recalls(probes.retain) if probes.retain else []})
     if progress:
         progress("", len(names), len(names))
@@ -116,8 +118,9 @@ def _config(attack: Any) -> Any:
 def _cached(folder: Path | None, key: str, compute: Callable[[], Scores]) -> Scores:
     path = folder / f"{key.removeprefix('sha256:')}.json" if folder else None
     if path and path.exists():
-        found: Scores = json.loads(path.read_text())
-        return found
+        with suppress(ValueError):  # a file cut short by a crash: not finished, so attack again
+            found: Scores = json.loads(path.read_text())
+            return found
     scores = compute()
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,12 @@ def findings(arms: Mapping[str, ArmScores], battery: tuple[str, ...], facts: lis
         else:
             ready[name] = Scored(*(_matrix(arms[arm], name, facts) for arm in ARMS))
     if ready:
-        weights_BN = bootstrap_weights(next(iter(ready.values())).n_facts)
+        sizes = {name: scored.n_facts for name, scored in ready.items()}
+        n_facts = max(sizes.values())
+        for name in [n for n in ready if sizes[n] < n_facts]:
+            del ready[name]
+            result[name] = _finding(name, arms, reason=f"gave scores for {sizes[name]} of {n_facts} facts")
+        weights_BN = bootstrap_weights(n_facts)
         contrast = {name: scored.contrast_low(weights_BN) for name, scored in ready.items()}
         usable = [name for name in ready if contrast[name] >= CONTRAST]
         bounds = dict(zip(usable, simultaneous_bounds([ready[n] for n in usable], weights_BN), strict=True))
@@ -63,10 +68,14 @@ def membership(arms: Mapping[str, ArmScores], facts: list[int] | None = None) ->
     if reason := _why_not("membership", arms):
         return _finding("membership", arms, reason=reason)
     value = {arm: _auc(arms[arm], facts) for arm in ARMS}
-    n = len(facts) if facts is not None else len(arms["control"].scores["membership"]["members"])
+    n = min(
+        len(facts) if facts is not None else len(arms["control"].scores["membership"]["members"]),
+        len(arms["control"].scores["membership"]["others"]),
+    )
     gap = value["unlearned"] - value["control"]
     shown = {arm: ArmScore(v, v, v, "AUC") for arm, v in value.items()}
-    half_width = 1.645 * (value["control"] * (1 - value["control"]) * 2 / n) ** 0.5
+    # Var(AUC) <= A (1 - A) / min(members, others) whatever the scores' distributions (Birnbaum and Klose 1957).
+    half_width = 1.645 * (sum(value[arm] * (1 - value[arm]) for arm in ("unlearned", "control")) / n) ** 0.5
     outcome, reason = (
         Outcome.INCONCLUSIVE,
         f"|ΔAUC| = {abs(gap):.2f}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts",
@@ -110,6 +119,8 @@ def judge(
 ) -> Judgement:
     """The level and the flags. `replay` says whether an independent rebuild gave the same bits; None: it was not run."""
     by_name = {f.attack: f for f in [*found, member]}
+    if skill is not None and not np.isfinite(skill):
+        skill = None
     flags = _recovery_flags(found)
     if skill is not None and skill < SKILL:
         flags.append(Flag.DAMAGED)
@@ -126,12 +137,11 @@ def judge(
     if guarantee is Guarantee.SUPPRESSED or recovered:
         level = min(level, Assurance.SUPPRESSED)
     undecided = [f for f in found if f.outcome in (Outcome.INCONCLUSIVE, Outcome.NO_CONTRAST)]
-    if skill is None or (undecided and not (set(flags) & _DECIDED)):
+    # What was recovered or wrecked is decided; PARTIAL alone is not, its estimate may lie within the noise.
+    decided = recovered or Flag.DAMAGED in flags
+    if skill is None or ((undecided or not found) and not decided):
         flags.append(Flag.INCONCLUSIVE)
     return Judgement(level, tuple(flags))
-
-
-_DECIDED = {Flag.RETAINED, Flag.HIDDEN, Flag.PARTIAL, Flag.DAMAGED}
 
 
 def _recovery_flags(found: list[Finding]) -> list[Flag]:
@@ -236,10 +246,16 @@ def _why_not(name: str, arms: Mapping[str, ArmScores]) -> str:
             return f"could not run on the {arm}: {arms[arm].failed[name]}"
         if name not in arms[arm].scores:
             return f"was not run on the {arm}"
+        if not all(len(row) for row in arms[arm].scores[name].values()) or not arms[arm].scores[name]:
+            return f"gave no scores on the {arm}"
         if not all(np.isfinite(row).all() for row in arms[arm].scores[name].values()):
             return f"gave a score that is not a number on the {arm}"
-    if len({tuple(map(len, arms[arm].scores[name].values())) for arm in ARMS}) > 1:
-        return "gave different numbers of scores on different arms"
+    if arms["control"].digest == arms["unlearned"].digest:
+        return "the control is the unlearned model itself; train one without the data, with a fresh seed"
+    if len({tuple((setting, len(row)) for setting, row in arms[arm].scores[name].items()) for arm in ARMS}) > 1:
+        return "gave other settings or other numbers of scores on different arms"
+    if name != "membership" and len({len(row) for row in arms["control"].scores[name].values()}) > 1:
+        return "gave different numbers of scores at different settings"
     return ""
 
 

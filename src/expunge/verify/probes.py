@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from expunge.core import Fact
 from expunge.core.digests import digest_json
@@ -24,6 +25,9 @@ class Probes:
         ids = [f.id for f in self.forget]
         if len(set(ids)) < len(ids):
             raise InvalidData("fact ids are not unique among the probes")
+        trained = {(f.question, f.answer) for f in (*self.forget, *self.retain)}
+        if known := sum((f.question, f.answer) in trained for f in self.unseen):
+            raise InvalidData(f"{known} of the unseen facts are among the trained ones; non-members must be strangers")
 
     def digest(self) -> str:
         return digest_json("probes", [[asdict(f) for f in part] for part in (self.forget, self.retain, self.unseen)])
@@ -40,7 +44,7 @@ def read_probes(path: Path) -> tuple[Fact, ...]:
     """
     facts: list[Fact] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # JSON strings may hold other line separators
     except (OSError, UnicodeDecodeError) as e:
         raise InvalidData(f"cannot read probes from {path}: {e}") from e
     for n, line in enumerate(lines, start=1):
@@ -51,12 +55,12 @@ def read_probes(path: Path) -> tuple[Fact, ...]:
             facts.append(
                 Fact(
                     id=str(row.get("id", f"line-{n}")),
-                    subject=str(row.get("subject", "")),
-                    question=str(row["question"]),
-                    answer=str(row["answer"]),
-                    value=str(row.get("value", "")),
-                    paraphrases=tuple((str(q), str(a)) for q, a in row.get("paraphrases", ())),
-                    perturbed=tuple(map(str, row.get("perturbed", ()))),
+                    subject=_text(row.get("subject", "")),
+                    question=_text(row["question"]),
+                    answer=_text(row["answer"], empty=False),
+                    value=_text(row.get("value", "")),
+                    paraphrases=tuple((_text(q), _text(a)) for q, a in map(_list, _list(row.get("paraphrases", [])))),
+                    perturbed=tuple(map(_text, _list(row.get("perturbed", [])))),
                 )
             )
         except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as e:
@@ -64,3 +68,15 @@ def read_probes(path: Path) -> tuple[Fact, ...]:
     if not facts:
         raise InvalidData(f"{path} holds no probes")
     return tuple(facts)
+
+
+def _text(value: Any, empty: bool = True) -> str:
+    if not isinstance(value, str) or not (empty or value.strip()):
+        raise ValueError(f"expected {'text' if empty else 'some text'}, got {value!r}")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {value!r}")
+    return value

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from expunge.core import Fact
+from expunge.core.errors import InvalidParameter
 from expunge.engine import Schedule, collate, encode, epoch_batches, mean_nll, pad_id, pinned, train
-from expunge.verify.attacks._target import Target
+from expunge.verify.attacks._target import CannotRun, Target
 
 
 def finetune(
@@ -15,7 +16,10 @@ def finetune(
     batch_size: int,
     score: Callable[[Target, int], None],
 ) -> None:
-    """Full fine-tuning on question -> answer at a constant rate; `score` is called after each number of `moments` steps."""
+    """Full fine-tuning on question -> answer at a constant rate; `score` is called after each number of `moments` steps.
+
+    Raises: CannotRun, if the loss is no longer a number.
+    """
     victim = target.copy()
     rows, pad = encode(target.tokenizer, facts), pad_id(target.tokenizer)
     device = next(victim.model.parameters()).device
@@ -30,12 +34,15 @@ def finetune(
         if done in moments:
             score(victim, done)
 
-    with pinned():
-        train(
-            list(victim.model.parameters()),
-            lambda k: mean_nll(victim.model, collate(batches[k], pad).to(device)),
-            max(moments),
-            Schedule(lr=lr, warmup=2),
-            weight_decay=0.0,
-            progress=after,
-        )
+    try:
+        with pinned():
+            train(
+                list(victim.model.parameters()),
+                lambda k: mean_nll(victim.model, collate(batches[k], pad).to(device)),
+                max(moments),
+                Schedule(lr=lr, warmup=2),
+                weight_decay=0.0,
+                progress=after,
+            )
+    except InvalidParameter as e:
+        raise CannotRun(f"fine-tuning diverged: {e}") from e

@@ -37,7 +37,7 @@ class Target:
     def value_logp(self, facts: Sequence[Fact]) -> list[list[float]]:
         """Log-probability of each token of each fact's value, given its question and the answer up to there."""
         rows = rows_logp(self.model, encode(self.tokenizer, facts), self.tokenizer.pad_token_id or 0)
-        spans = [value_span(self.tokenizer, f.answer, f.value) for f in facts]
+        spans = [value_span(self.tokenizer, f.answer, f.value, bool(f.question)) for f in facts]
         return [row[a:b] for row, (a, b) in zip(rows, spans, strict=True)]
 
 

@@ -35,9 +35,11 @@ class LinearProbe:
             raise CannotRun(f"needs at least 50 retained facts to fit a probe, got {len(probes.retain)}")
         rows = encode(target.tokenizer, probes.retain)
         *layers, read_ND = self._states(target, rows, [range(row.n_prompt, len(row.ids)) for row in rows])
+        if not all(bool(x_ND.isfinite().all()) for x_ND in (*layers, read_ND)):
+            raise CannotRun("the model's hidden states are not finite")
         asked = encode(target.tokenizer, probes.forget)
         starts = [
-            row.n_prompt + value_span(target.tokenizer, fact.answer, fact.value)[0]
+            row.n_prompt + value_span(target.tokenizer, fact.answer, fact.value, bool(fact.question))[0]
             for row, fact in zip(asked, probes.forget, strict=True)
         ]
         *asked_layers, _ = self._states(target, asked, [range(at, at + 1) for at in starts])

@@ -34,7 +34,7 @@ class Membership:
     @torch.no_grad()
     def _scores(self, target: Target, facts: Sequence[Fact]) -> list[float]:
         rows, device = encode(target.tokenizer, facts), next(target.model.parameters()).device
-        spans = [value_span(target.tokenizer, f.answer, f.value) for f in facts]
+        spans = [value_span(target.tokenizer, f.answer, f.value, bool(f.question)) for f in facts]
         scores: list[float] = []
         for k in range(0, len(rows), self.batch_size):
             batch = collate(rows[k : k + self.batch_size], pad_id(target.tokenizer)).to(device)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._target import Scores, Target
@@ -31,18 +33,20 @@ class Quantise:
                 for module in victim.model.modules():
                     if isinstance(module, nn.Linear):
                         module.weight.copy_(rounded(module.weight, self.bits, group))
+                    elif isinstance(module, Conv1D):  # GPT-2's linear layer, stored the other way round
+                        module.weight.copy_(rounded(module.weight.T, self.bits, group).T)
             scores[f"int{self.bits}, {f'groups of {group}' if group else 'rows'}"] = victim.recalls(probes.forget)
         return scores
 
 
 def rounded(weight_OI: Tensor, bits: int, group: int = 0) -> Tensor:
-    """The nearest of 2^bits - 1 evenly spaced values, per row and group of inputs.
+    """The nearest of 2^bits - 1 evenly spaced values, per row and group of inputs; the last group may be shorter.
 
     >>> rounded(torch.tensor([[0.7, -0.34, 0.02]]), bits=4)
     tensor([[ 0.7000, -0.3000,  0.0000]])
     """
     n_out, n_in = weight_OI.shape
-    width = group if group and n_in % group == 0 else n_in
-    parts = weight_OI.reshape(n_out, -1, width)
+    width = group or n_in
+    parts = F.pad(weight_OI, (0, -n_in % width)).reshape(n_out, -1, width)
     scale = parts.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12) / (2 ** (bits - 1) - 1)
-    return torch.as_tensor(((parts / scale).round() * scale).reshape(n_out, n_in))
+    return torch.as_tensor(((parts / scale).round() * scale).reshape(n_out, -1)[:, :n_in])

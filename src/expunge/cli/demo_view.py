@@ -1,0 +1,88 @@
+"""The demo in a terminal: one bar, one table, where to look."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from expunge.cli.show import people_console, say, table
+
+
+def run_demo(directory: Path | None, quick: bool) -> dict[str, Any]:
+    """Run it, show it, and return what `--json` prints."""
+    from expunge.core.errors import InvalidParameter
+    from expunge.workflow.demo import demo
+    from expunge.workflow.demo_models import QUICK, Cast
+
+    folder = (directory or Path(f"expunge-demo-{time.strftime('%Y%m%d-%H%M%S')}")).resolve()
+    if folder.exists() and any(folder.iterdir()):
+        raise InvalidParameter(f"{folder} is not empty; name a new folder for the demo")
+    say(f"making fictitious people, training on them, and forgetting some, in {folder}")
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=people_console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        result = demo(
+            folder,
+            QUICK if quick else Cast(),
+            report=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )
+    result.pop("document")
+    _show(result)
+    return result
+
+
+def _show(result: dict[str, Any]) -> None:
+    table(
+        "What was forgotten, by which method, and what attacks brought back",
+        [
+            {
+                "method": row["method"],
+                "guarantee": row["guarantee"],
+                "cost vs retraining": _share(row["cost"]),
+                "plain recall": _share(row["recall"]),
+                "max recovered": "not measurable"
+                if row["recovered"] is None
+                else f"{row['recovered']:.2f} {row['attack']}",
+                "retained skill": _share(row["retained"]),
+                "flags": ", ".join(row["flags"]) or "–",
+                "assurance": row["assurance"],
+            }
+            for row in result["rows"]
+        ],
+    )
+    recalls = result["recalls"]
+    table(
+        "Adapter shards before the request: recall",
+        [dict(zip(recalls["columns"], map(str, row), strict=True)) for row in recalls["rows"]],
+    )
+    if needed := result["person"]["facts_needed"]:
+        say(f"One person has 20 facts; {needed} would be needed to say more about them alone.")
+    say(f"Files of the project that still hold the person's name: {', '.join(result['traces']) or 'none'}")
+    verdict = {0: "the certificate holds"}.get(
+        result["check"]["exit_code"], f"REFUSED: {result['check']['first_failure']}"
+    )
+    say(
+        f"certificate  {result['certificate']} ({verdict})\nreport       {result['report']}\n"
+        f"{result['seconds']:.0f} s, peak memory {result['peak_mb']:.0f} MB"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"

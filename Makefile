@@ -23,7 +23,7 @@ venv: .venv/.done  ## create .venv and install everything with constraints.txt
 	$(PIP) install --quiet pip==26.3
 	@echo "installing torch, then the rest; this takes minutes"
 	$(PIP) install --quiet --constraint constraints.txt torch==2.13.0
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	$(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt --editable '.[all]' --group dev
 	@touch $@
 
 demo: .venv/.done  ## the whole story on fictitious people, ending in a certificate and a report

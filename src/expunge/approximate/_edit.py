@@ -102,7 +102,8 @@ def run_edit(
         cache.fill(method.needs, edited, rows_forget, drawn_retain, block, pad)
         make = step_maker(edited, cache, pad)
         if resume:  # a checkpoint of another edit is never continued
-            resume = replace(resume, key=digest_json("edit", [digest_model(model), repr(method), asdict(edit), _ids(draws)]))
+            run = [digest_model(model), repr(method), asdict(edit), _ids(draws)]
+            resume = replace(resume, key=digest_json("edit", run))
         losses = train(
             list(edited.parameters()),
             lambda k: method.loss(make(*draws[k])),
@@ -123,7 +124,7 @@ def _check_sets(forget: Sequence[Record], retain: Sequence[Record]) -> None:
     if not retain:
         raise InvalidData("the retain set is empty; methods need examples of what the model should keep")
     if len({r.id for r in forget}) < len(forget) or len({r.id for r in retain}) < len(retain):
-        raise InvalidData("record ids are not unique; what the original model says is looked up by id, give each its own")
+        raise InvalidData("record ids are not unique; the original model's values are looked up by id")
     if both := {r.content for r in forget} & {r.content for r in retain}:
         raise InvalidData(f"{len(both)} texts are in both the forget and the retain set; take them out of one")
 

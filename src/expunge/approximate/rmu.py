@@ -70,7 +70,7 @@ def mean_norm(hidden_BTD: Tensor, mask_BT: Tensor) -> Tensor:
     >>> mean_norm(torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]), torch.tensor([[1, 0]]))
     tensor(5.)
     """
-    return hidden_BTD.norm(dim=-1)[mask_BT.bool()].mean()
+    return torch.as_tensor(torch.linalg.vector_norm(hidden_BTD, dim=-1)[mask_BT.bool()].mean())
 
 
 def misdirection(hidden_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor) -> Tensor:

@@ -43,30 +43,16 @@ def run_demo(directory: Path | None, quick: bool) -> dict[str, Any]:
             QUICK if quick else Cast(),
             report=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )
-    result.pop("document")
-    _show(result)
+    document = result.pop("document")
+    _show(result, document)
     return result
 
 
-def _show(result: dict[str, Any]) -> None:
-    table(
-        "What was forgotten, by which method, and what attacks brought back",
-        [
-            {
-                "method": row["method"],
-                "guarantee": row["guarantee"],
-                "cost vs retraining": _share(row["cost"]),
-                "plain recall": _share(row["recall"]),
-                "max recovered": "not measurable"
-                if row["recovered"] is None
-                else f"{row['recovered']:.2f} {row['attack']}",
-                "retained skill": _share(row["retained"]),
-                "flags": ", ".join(row["flags"]) or "–",
-                "assurance": row["assurance"],
-            }
-            for row in result["rows"]
-        ],
-    )
+def _show(result: dict[str, Any], document: dict[str, Any]) -> None:
+    from expunge.report.table import COLUMNS, summary_rows
+
+    say("What was forgotten, by which method, and what attacks brought back")
+    table("", summary_rows(document), COLUMNS)
     recalls = result["recalls"]
     table(
         "Adapter shards before the request: recall",
@@ -82,7 +68,3 @@ def _show(result: dict[str, Any]) -> None:
         f"certificate  {result['certificate']} ({verdict})\nreport       {result['report']}\n"
         f"{result['seconds']:.0f} s, peak memory {result['peak_mb']:.0f} MB"
     )
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -32,14 +33,29 @@ def data(value: Any) -> None:
     sys.stdout.flush()
 
 
-def table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """A table for people."""
-    shown = Table(title=title, title_justify="left", header_style="bold")
-    for name in rows[0] if rows else ():
-        shown.add_column(name.replace("_", " "), overflow="fold")
+def table(title: str, rows: Sequence[Mapping[str, str]], headings: Mapping[str, str] | None = None) -> None:
+    """A table for people; where the terminal is too narrow for it, one block of lines for each row."""
+    names = headings or {name: name.replace("_", " ") for name in (rows[0] if rows else {})}
+    needed = (
+        sum(max(len(h.split()[-1]), *(_longest_word(r[k]) for r in rows)) + 3 for k, h in names.items()) if rows else 0
+    )
+    if needed > people_console.width:
+        for row in rows:
+            first, *rest = names
+            say(f"[bold]{escape(row[first])}[/]")
+            for name in rest:
+                say(f"    {names[name]}: {escape(row[name])}")
+        return
+    shown = Table(title=title or None, title_justify="left", header_style="bold")
+    for heading in names.values():
+        shown.add_column(heading, overflow="fold")
     for row in rows:
-        shown.add_row(*row.values())
+        shown.add_row(*(escape(row[name]) for name in names))
     people_console.print(shown)
+
+
+def _longest_word(text: str) -> int:
+    return max((len(word) for word in text.split()), default=0)
 
 
 Report = Callable[[str, int, int], None]

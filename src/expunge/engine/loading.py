@@ -24,7 +24,7 @@ def load_model(source: str | Path) -> Any:
     model, found = _from_pretrained(AutoModelForCausalLM, source, use_safetensors=True, output_loading_info=True)
     if missing := sorted(found["missing_keys"]):
         raise UnreadableModel(
-            f"{source} lacks {len(missing)} of the model's tensors, the first {missing[0]}; they would be random, copy it again"
+            f"{source} lacks {len(missing)} tensors, the first {missing[0]}; they would be random, copy it again"
         )
     return model.eval()
 

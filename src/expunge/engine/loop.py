@@ -72,7 +72,8 @@ def train(
 ) -> list[float]:
     """Run AdamW for `n_steps`; returns the loss of every step run in this process.
 
-    Raises: InvalidParameter, if nothing is trainable or a loss or gradient is not finite (the model is then as after the last good step).
+    Raises: InvalidParameter, if nothing is trainable or a loss or gradient is not finite (the model is then as after
+    the last good step).
     """
     trained = [p for p in parameters if p.requires_grad]
     if not trained:
@@ -90,7 +91,7 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(trained, clip)
         if not math.isfinite(norm.item()):
-            raise InvalidParameter(f"the gradient is {norm.item()} at step {step}; lower the learning rate ({schedule.lr})")
+            raise InvalidParameter(f"the gradient is {norm.item()} at step {step}; lower the rate ({schedule.lr})")
         optimizer.step()
         losses.append(value)
         if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from expunge.core.errors import InvalidData
 
-
 _PART_OF_A_LETTER = "\ufffd"  # what the bytes of a letter decode to before the last of them
 
 

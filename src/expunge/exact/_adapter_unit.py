@@ -111,9 +111,7 @@ def stage_key(recipe: Recipe, unit: int, slices: Sequence[Sequence[Record]], sal
     return digest_json("stage", [vars(recipe), unit, members, salted]).removeprefix("sha256:")
 
 
-def discard(
-    recipe: Recipe, unit: int, slices: Sequence[Sequence[Record]], salt: bytes, first: int, work: Path
-) -> None:
+def discard(recipe: Recipe, unit: int, slices: Sequence[Sequence[Record]], salt: bytes, first: int, work: Path) -> None:
     """Remove the files of stages `first`.. (from 1) of these records."""
     for r in range(first, len(slices) + 1):
         name = stage_key(recipe, unit, slices[:r], salt)

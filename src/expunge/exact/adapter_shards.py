@@ -31,6 +31,7 @@ from expunge.core.errors import (
 from expunge.engine import (
     digest_model,
     digest_state,
+    digest_tokenizer,
     encode_prompt,
     environment,
     load_model,

@@ -45,10 +45,12 @@ def _bar(axes: Any, y: int, method: str, route: str, cost: float | None, low: fl
     beside = {"va": "center", "parse_math": False}
     axes.text(-0.02, y, short(method, 34), ha="right", transform=across, **beside)
     if cost is not None and cost > 0:
-        axes.barh(y, cost - low, left=low, height=0.56, color=colour, hatch="////" if last else None, alpha=None)
-        axes.text(cost, y, f"  {percent(cost)}", clip_on=False, **beside)
+        axes.barh(y, cost - low, left=low, height=0.56, color=colour, hatch="////" if last else None)
+        axes.annotate(percent(cost), (cost, y), (5, 0), textcoords="offset points", annotation_clip=False, **beside)
     else:
-        axes.text(0.015, y, "UNKNOWN" if cost is None else f"{cost:g}: no bar on a log scale", transform=across, **beside)
+        axes.text(
+            0.015, y, "UNKNOWN" if cost is None else f"{cost:g}: no bar on a log scale", transform=across, **beside
+        )
 
 
 def _axis(axes: Any, low: float, high: float) -> None:

@@ -68,6 +68,7 @@ class RowView:
     after: str
     same_digest: bool
     units: list[Strings]
+    units_known: bool
     promise: list[tuple[str, str]]
     assumptions: list[str]
     notes: list[str]
@@ -93,6 +94,7 @@ def row_view(row: Mapping[str, Any]) -> RowView:
         after=text(after),
         same_digest=bool(before) and before == after,
         units=[_unit(mapping(unit)) for unit in items(row.get("units"))],
+        units_known=isinstance(row.get("units"), list | tuple),
         promise=_promise(promise),
         assumptions=[text(a) for a in items(promise.get("assumptions"))],
         notes=[text(note) for note in items(row.get("notes"))],
@@ -164,8 +166,11 @@ def _facts(row: Mapping[str, Any], audit: Mapping[str, Any]) -> list[tuple[str, 
     return [
         ("Route", text(row.get("route"))),
         ("Promised", guarantee_words(row)),
-        ("Cost of retraining", cost_words(row)),
-        ("Retained skill, of the control's", percent(audit.get("skill"), NOT_MEASURED if audit else NOT_RUN, floor=True)),
+        ("Cost vs retraining", cost_words(row)),
+        (
+            "Retained skill, of the control's",
+            percent(audit.get("skill"), NOT_MEASURED if audit else NOT_RUN, floor=True),
+        ),
         ("Battery of attacks", text(battery.get("name"), UNKNOWN if audit else NOT_RUN) + version),
         ("Audit took", seconds(audit.get("elapsed_s")) if audit else NOT_RUN),
     ]
@@ -228,7 +233,11 @@ def delivery_view(document: Mapping[str, Any]) -> list[tuple[str, list[str], str
 _DELIVERY = (
     ("delivered", "Delivered", "Nothing was delivered."),
     ("purged", "Purged", "Nothing was purged."),
-    ("unreachable", "Not reached", "No registered copy was out of reach. Copies that nobody registered are not counted."),
+    (
+        "unreachable",
+        "Not reached",
+        "No registered copy was out of reach. Copies that nobody registered are not counted.",
+    ),
     ("residuals", "Residuals", "None were named."),
 )
 

@@ -16,7 +16,7 @@ def finetune(
     batch_size: int,
     score: Callable[[Target, int], None],
 ) -> None:
-    """Full fine-tuning on question -> answer at a constant rate; `score` is called after each number of `moments` steps.
+    """Full fine-tuning on question -> answer at a constant rate; `score` is called after each of `moments` steps.
 
     Raises: CannotRun, if the loss is no longer a number.
     """

@@ -1,0 +1,85 @@
+"""Write docs/methods.md from the docstrings of methods, learners and attacks: `make docs`."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "methods.md"
+HEAD = """# Methods, learners and attacks
+
+Written by `make docs` from the docstrings; edit those. A name here is the name of a file, of `--method`, and of the entry in its registry.
+"""
+ROOMS = (
+    ("Approximate methods", "approximate", "`expunge edit --method NAME`, `expunge.approximate.methods.get(NAME)`."),
+    ("Learners with exact deletion", "exact", "`expunge.exact.learners.get(NAME)`."),
+    ("Attacks", "verify/attacks", "`expunge.verify.attacks.attacks.get(NAME)`; a battery runs several."),
+)
+
+
+def page() -> str:
+    """The whole page. Sources are parsed, not imported, so it takes no torch."""
+    parts = [HEAD]
+    for title, folder, how in ROOMS:
+        parts.append(f"## {title}\n{how}\n")
+        files = sorted((ROOT / "src" / "expunge" / folder).glob("*.py"))
+        parts += [section(file) for file in files if not file.name.startswith("_")]
+    return "\n".join(parts)
+
+
+def section(file: Path) -> str:
+    """One file: what its module and its registered class say, and the class's parameters with their defaults."""
+    module = ast.parse(file.read_text("utf-8"))
+    cls = next(node for node in module.body if isinstance(node, ast.ClassDef) and is_registered(node))
+    lines = [f"### {file.stem}", paragraphs(module), "", paragraphs(cls), ""]
+    if found := parameters(cls):
+        lines += [f"`{cls.name}({', '.join(found)})`", ""]
+    if notes := class_notes(cls):
+        lines += [notes, ""]
+    return "\n".join(line for k, line in enumerate(lines) if line or (k and lines[k - 1]))
+
+
+def is_registered(cls: ast.ClassDef) -> bool:
+    return any(isinstance(d, ast.Attribute) and d.attr == "add" for d in cls.decorator_list)
+
+
+def paragraphs(node: ast.Module | ast.ClassDef) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in (ast.get_docstring(node) or "").split("\n\n"))
+
+
+def parameters(cls: ast.ClassDef) -> list[str]:
+    """Dataclass fields with a default, or the keyword arguments of `__init__`."""
+    fields = [
+        f"{node.target.id}={ast.unparse(node.value)}"
+        for node in cls.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.value is not None
+        and "ClassVar" not in ast.unparse(node.annotation)
+    ]
+    for node in cls.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            fields += [
+                f"{a.arg}={ast.unparse(default)}"
+                for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                if default is not None
+            ]
+    return fields
+
+
+def class_notes(cls: ast.ClassDef) -> str:
+    """Guarantee or family, where the class states one."""
+    notes = {
+        node.target.id: ast.unparse(node.value)
+        for node in cls.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+    }
+    said = []
+    if "guarantee" in notes:
+        said.append(f"Guarantee: {notes['guarantee'].removeprefix('Guarantee.')}.")
+    if "family" in notes:
+        said.append(f"Family: {ast.literal_eval(notes['family'])}.")
+    return " ".join(said)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

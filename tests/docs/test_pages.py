@@ -1,0 +1,103 @@
+"""Every error, method, attack, guarantee, level and flag has its place in the docs, and the docs claim no more."""
+
+import importlib.util
+import inspect
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from expunge.approximate import methods
+from expunge.core import Assurance, Flag, Guarantee, Outcome, errors
+from expunge.exact import learners
+from expunge.verify.attacks import attacks
+from expunge.verify.judgement import REQUIRED
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+FORBIDDEN = ("guaranteed compliance", "gdpr compliant", "gdpr-compliant", "proves absence")
+PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+# A folder at the root of one particular machine, in any text of the repository.
+MACHINE_PATH = re.compile(r"(^|[^a-zA-Z0-9_.~*<}])/(work|root|home)/")
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"^#{2,3} (\S+)$", (DOCS / page).read_text("utf-8"), re.MULTILINE)
+
+
+def sources() -> Iterator[Path]:
+    """Files that belong to the repository: none of tools' caches, environments and what runs leave behind."""
+    for folder, below, files in os.walk(ROOT):
+        below[:] = [d for d in below if d == ".ci" or not d.startswith((".", "__pycache__", "demo-"))]
+        yield from (path for path in (Path(folder) / f for f in files) if path != Path(__file__))
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "_generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_error_class_has_its_section_and_every_section_its_class() -> None:
+    classes = [n for n, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.ExpungeError)]
+    assert sorted(headings("errors.md")) == sorted(classes)
+
+
+@pytest.mark.parametrize("name", [*methods.names(), *learners.names(), *attacks.names()])
+def test_every_method_learner_and_attack_has_its_section(name: str) -> None:
+    assert name in headings("methods.md")
+
+
+def test_the_methods_page_is_up_to_date() -> None:
+    assert (DOCS / "methods.md").read_text("utf-8") == generator().page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("word", [*Guarantee, *(a.name for a in Assurance), *Flag, *Outcome])
+def test_every_guarantee_level_flag_and_outcome_is_explained(word: str) -> None:
+    assert f"**{word}** – " in (DOCS / "guarantees.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("sentence", [*(a.sentence for a in Assurance), *(f.sentence for f in Flag)])
+def test_the_sentences_are_those_that_the_program_prints(sentence: str) -> None:
+    assert f'"{sentence}"' in (DOCS / "guarantees.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("level", REQUIRED, ids=lambda level: level.name)
+def test_what_a_level_needs_is_what_the_code_requires(level: Assurance) -> None:
+    text = (DOCS / "guarantees.md").read_text("utf-8")
+    (line,) = [x for x in text.splitlines() if x.startswith(f"**{level.name}** – ") and level.sentence in x]
+    needs = re.search(r"Needs,? ?(?:besides, )?([^.]*)\.", line)
+    assert needs
+    assert re.findall(r"`(\w+)`", needs[1]) == list(REQUIRED[level])
+    unbuilt = set(REQUIRED[level]) - set(attacks.names())
+    assert not unbuilt or "Not reached today" in line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_claims_what_cannot_be_shown(page: Path) -> None:
+    text = " ".join(page.read_text("utf-8").lower().split())
+    assert [words for words in FORBIDDEN if words in text] == []
+
+
+def test_no_text_names_a_machines_folders() -> None:
+    found = []
+    for path in sources():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue  # not a text
+        found += [
+            f"{path.relative_to(ROOT)}:{text[: m.start()].count(chr(10)) + 1}" for m in MACHINE_PATH.finditer(text)
+        ]
+    assert found == []
+
+
+@pytest.mark.parametrize(("text", "named"), [("at /home/ann/x", True), ("./home/x", False), ("a/work/b", False)])
+def test_the_search_for_machine_folders_finds_them(text: str, named: bool) -> None:
+    assert bool(MACHINE_PATH.search(text)) is named

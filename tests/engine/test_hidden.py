@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from expunge.core.errors import InvalidParameter
+from expunge.engine import Encoded, all_hidden, collate, hidden_at, layers_of
+
+BATCH = collate([Encoded("a", (0, 9, 8, 7, 1), 2), Encoded("b", (0, 5, 1), 1)])
+
+
+def outside(model: Any) -> tuple[torch.Tensor, ...]:
+    """What transformers itself calls the hidden states: embeddings, then one a block."""
+    with torch.no_grad():
+        out = model(input_ids=BATCH.ids_BT, attention_mask=BATCH.mask_BT, output_hidden_states=True, use_cache=False)
+    states: tuple[torch.Tensor, ...] = out.hidden_states
+    return states
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_has_the_bits_of_transformers_own(llama: Any, layer: int) -> None:
+    with torch.no_grad():
+        assert torch.equal(hidden_at(llama, BATCH, layer), outside(llama)[layer + 1])
+
+
+def test_the_last_layer_is_given_before_the_final_norm(llama: Any) -> None:
+    with torch.no_grad():
+        last = hidden_at(llama, BATCH, 2)
+        assert torch.equal(llama.model.norm(last), outside(llama)[3])  # transformers lists it after the norm
+
+
+def test_all_layers_at_once_are_the_same_bits(llama: Any) -> None:
+    *layers, read = all_hidden(llama, BATCH)
+    with torch.no_grad():
+        for i, state in enumerate(layers):
+            assert torch.equal(state, hidden_at(llama, BATCH, i))
+    assert torch.equal(read, outside(llama)[-1])
+
+
+def test_gradients_reach_the_blocks_below_and_none_above(llama: Any) -> None:
+    blocks = layers_of(llama)
+    wanted = [block.mlp.down_proj.weight for block in blocks]
+    grads = torch.autograd.grad(hidden_at(llama, BATCH, 1).pow(2).sum(), wanted, allow_unused=True)
+    assert [g is not None for g in grads] == [True, True, False]
+
+
+def test_later_blocks_do_not_run_and_no_hook_stays(llama: Any) -> None:
+    ran: list[int] = []
+    handles = [b.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, b in enumerate(layers_of(llama))]
+    hidden_at(llama, BATCH, 0)
+    for handle in handles:
+        handle.remove()
+    assert ran == [0]
+    assert not any(b._forward_hooks for b in layers_of(llama))
+
+
+def test_a_layer_that_is_not_there_is_refused(llama: Any) -> None:
+    for layer in (-1, 3):
+        with pytest.raises(InvalidParameter, match=r"layer must be in 0\.\.2"):
+            hidden_at(llama, BATCH, layer)
+    with pytest.raises(InvalidParameter, match="cannot find"):
+        layers_of(nn.Linear(2, 2))

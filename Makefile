@@ -62,5 +62,5 @@ docs: .venv/.done  ## write docs/methods.md again from the docstrings
 	$(BIN)/python docs/_generate.py
 
 clean:  ## remove .venv, caches and what the demo made
-	rm -rf .venv demo-project build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv expunge-demo-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

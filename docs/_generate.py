@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
 HEAD = """# Methods, learners and attacks
 
-Written by `make docs` from the docstrings; edit those. A name here is the name of a file, of `--method`, and of the entry in its registry.
+Written by `make docs` from the docstrings; edit those. A name is that of a file and of its entry in a registry.
 """
 ROOMS = (
     ("Approximate methods", "approximate", "`expunge edit --method NAME`, `expunge.approximate.methods.get(NAME)`."),

@@ -31,7 +31,7 @@ def headings(page: str) -> list[str]:
 def sources() -> Iterator[Path]:
     """Files that belong to the repository: none of tools' caches, environments and what runs leave behind."""
     for folder, below, files in os.walk(ROOT):
-        below[:] = [d for d in below if d == ".ci" or not d.startswith((".", "__pycache__", "demo-"))]
+        below[:] = [d for d in below if d == ".ci" or not d.startswith((".", "__pycache__", "expunge-demo-"))]
         yield from (path for path in (Path(folder) / f for f in files) if path != Path(__file__))
 
 

@@ -40,7 +40,7 @@ def test_a_sequence_sums_over_its_answer(llama: Any, by_hand: list[list[float]])
 
 def test_the_training_loss_is_the_mean_over_tokens_not_rows(llama: Any, by_hand: list[list[float]]) -> None:
     flat = [x for row in by_hand for x in row]
-    assert float(mean_nll(llama, collate(ROWS))) == pytest.approx(-sum(flat) / len(flat), abs=1e-5)
+    assert mean_nll(llama, collate(ROWS)).item() == pytest.approx(-sum(flat) / len(flat), abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 64])

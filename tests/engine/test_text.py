@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from expunge.core import Fact
@@ -14,7 +14,7 @@ from expunge.synthetic import facts, people
 from expunge.testing.toys import toy_tokenizer
 
 TEMPLATE = (
-    "{% for m in messages %}<s>{{ m.content }}{% endfor %}{% if add_generation_prompt %}\nAnswer: {% endif %}"
+    "{% for m in messages %}<s>{{ m.content }}{% endfor %}{% if add_generation_prompt %} Answer: {% endif %}"
 )
 
 
@@ -25,12 +25,7 @@ def trailing() -> Any:
     vocab = {w: i for i, w in enumerate(["<s>", "</s>", "<unk>", *[v for w in words for v in (w, w + "▁")]])}
     core = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
     core.normalizer = normalizers.Replace(" ", "▁")
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split("▁", "merged_with_previous"),
-            pre_tokenizers.Split(Regex(r"[.?]"), "isolated"),
-        ]
-    )
+    core.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_previous")
     core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
@@ -105,7 +100,7 @@ def test_an_unknown_value_means_the_whole_answer(tokenizer: Any) -> None:
 
 
 def test_a_chat_model_is_asked_through_its_template(chat: Any) -> None:
-    assert chat.decode(encode_prompt(chat, "Who?")) == "<s>Who?\nAnswer: "
+    assert chat.decode(encode_prompt(chat, "Who?")) == "<s>Who? Answer: "
     fact = Fact("1", "Al", "Where?", "In Brimford.", value="Brimford")
     assert chat.decode(answer_ids(chat, fact.answer)) == "In Brimford."
     assert spelled(chat, fact).strip(" .") == "Brimford"
@@ -118,6 +113,8 @@ def test_plain_text_does_not_go_through_the_template(chat: Any) -> None:
 def test_an_empty_answer_and_a_long_record_are_refused(tokenizer: Any) -> None:
     with pytest.raises(InvalidData, match="empty answer"):
         encode(tokenizer, [Fact("1", "Al", "Where?", "")])
+    with pytest.raises(InvalidData, match="empty answer"):
+        encode(tokenizer, [Fact("1", "Al", "Where?", " \n")])
     with pytest.raises(InvalidData, match="more than 3 tokens"):
         encode(tokenizer, [Fact("1", "Al", "Where was Al born?", "In Brimford.")], max_length=3)
 
@@ -137,5 +134,5 @@ def test_a_tokenizer_that_closes_every_text_does_not_close_the_question() -> Non
 def test_values_are_spelled_with_a_published_tokenizer(data: Path) -> None:
     stories = load_tokenizer(data / "lm" / "tinystories-656k")
     for fact in facts(people(3)):
-        # This tokenizer merges across words, so a token may bring the start of the next word along.
-        assert spelled(stories, fact).strip().startswith(fact.value)
+        # This tokenizer merges across words, so a token may bring the end of the word before along.
+        assert fact.value in spelled(stories, fact)

@@ -24,7 +24,7 @@ def run_demo(directory: Path | None, quick: bool) -> dict[str, Any]:
     from expunge.workflow.demo_models import QUICK, Cast
 
     folder = (directory or Path(f"expunge-demo-{time.strftime('%Y%m%d-%H%M%S')}")).resolve()
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(folder.iterdir()) and not (folder / "tasks").is_dir():
         raise InvalidParameter(f"{folder} is not empty; name a new folder for the demo")
     say(f"making fictitious people, training on them, and forgetting some, in {folder}")
     columns = (

@@ -52,7 +52,7 @@ def encode(tokenizer: Any, records: Iterable[Said], max_length: int | None = Non
 def _encode_one(tokenizer: Any, record: Said) -> Encoded:
     prompt = encode_prompt(tokenizer, record.question)
     answer = answer_ids(tokenizer, record.answer, after_question=bool(record.question))
-    if not answer:
+    if not answer or not record.answer.strip():
         raise InvalidData("a record has an empty answer; every record needs text to learn")
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     return Encoded(record.id, (*prompt, *answer, *end), len(prompt))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -139,8 +140,8 @@ def _train_stage(
         for batch in epoch_batches(rows, recipe.batch_size, secret, "unit", unit, r, epoch)
     ]
     torch.manual_seed(derived_seed(secret, "adapter", unit))  # fresh before each adapter's initialisation
-    model = get_peft_model(base, lora_config(recipe))
     try:
+        model = get_peft_model(base, lora_config(recipe))
         if before is not None:
             set_peft_model_state_dict(model, before)
         model.train()
@@ -158,12 +159,20 @@ def _train_stage(
             )
         return {k: v.detach().cpu().clone().contiguous() for k, v in get_peft_model_state_dict(model).items()}
     finally:
-        model.unload()
-        if hasattr(base, "peft_config"):
-            del base.peft_config
+        _take_off_adapters(base)
         base.eval()
         for p in base.parameters():
             p.requires_grad_(False)
+
+
+def _take_off_adapters(base: Any) -> None:
+    """Leave the base as it was given, also where it was interrupted while an adapter was being put on."""
+    for module in list(base.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, BaseTunerLayer):
+                setattr(module, name, child.get_base_layer())
+    if hasattr(base, "peft_config"):
+        del base.peft_config
 
 
 def _read(path: Path) -> Adapter | None:

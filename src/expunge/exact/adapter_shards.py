@@ -354,6 +354,8 @@ class AdapterShards:
         named = isinstance(self.base, str | Path)
         self._base = load_model(self.base) if named else self.base
         self.tokenizer_ = self.tokenizer if self.tokenizer is not None else load_tokenizer(self._tokenizer_source())
+        if hasattr(self._base, "peft_config"):
+            raise InvalidParameter("the base carries adapters already; merge them first, with merge_and_unload()")
         for p in self._base.requires_grad_(False).parameters():
             p.grad = None
         if self.salt is None:

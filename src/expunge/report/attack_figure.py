@@ -70,7 +70,11 @@ def _dot(x: float, y: float, marker: str, colour: str, size: float, transform: A
     from matplotlib.lines import Line2D
 
     face = "none" if hollow else COLOUR[colour]
-    look = {"markeredgecolor": COLOUR[colour], "markerfacecolor": face, "markeredgewidth": 1.4 if hollow else 0.8}
+    look: dict[str, Any] = {
+        "markeredgecolor": COLOUR[colour],
+        "markerfacecolor": face,
+        "markeredgewidth": 1.4 if hollow else 0.8,
+    }
     return Line2D(
         [x], [y], marker=marker, markersize=size, linestyle="none", transform=transform, clip_on=False, **look
     )

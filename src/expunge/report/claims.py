@@ -35,7 +35,7 @@ def level_of(row: Mapping[str, Any]) -> Assurance | None:
     if level is Assurance.EXACT and not replayed:
         return None
     recovered = any(f.get("outcome") == Outcome.RECOVERED for f in findings_of(row))
-    return None if recovered and level > Assurance.SUPPRESSED else level
+    return level if recovered and level > Assurance.SUPPRESSED else level
 
 
 def level_word(row: Mapping[str, Any]) -> str:

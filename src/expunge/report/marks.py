@@ -60,13 +60,14 @@ _REPLAYS = {
 
 def outcome_mark(outcome: object) -> Mark:
     """An outcome that this version does not know is unknown, not good."""
-    known = outcome in set(Outcome)
-    return _OUTCOMES[Outcome(outcome)] if known else Mark(UNKNOWN, "bar", "muted")
+    known = {str(name): mark for name, mark in _OUTCOMES.items()}
+    return known.get(str(outcome), Mark(UNKNOWN, "bar", "muted"))
 
 
 def flag_mark(flag: object) -> Mark:
     """A flag that this version does not know keeps its word."""
-    return _FLAGS[Flag(flag)] if flag in set(Flag) else Mark(str(flag), "bar", "vermillion")
+    known = {str(name): mark for name, mark in _FLAGS.items()}
+    return known.get(str(flag), Mark(str(flag), "bar", "vermillion"))
 
 
 def replay_mark(replay: object) -> Mark:

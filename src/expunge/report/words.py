@@ -58,7 +58,7 @@ def percent(value: object, missing: str = UNKNOWN, *, floor: bool = False) -> st
 def seconds(value: object) -> str:
     """
     >>> seconds(5.14), seconds(61), seconds(7300), seconds(None)
-    ('5.1 s', '61 s', '2 h 1 min', 'UNKNOWN')
+    ('5.1 s', '61 s', '2 h 2 min', 'UNKNOWN')
     """
     known = number(value)
     if known is None:

@@ -15,7 +15,7 @@ from expunge.core import Guarantee
 from expunge.report import page
 from expunge.verify import Audit, audit
 from expunge.verify.battery import ArmScores
-from expunge.workflow.demo_models import SAME_BUDGET, SECOND_SEED, SETTINGS, UNTOUCHED, Cast, Result, run
+from expunge.workflow.demo_models import SAME_BUDGET, SECOND_SEED, SETTINGS, UNTOUCHED, Cast, Result, measured
 
 Report = Callable[[str, float, float], None]  # what runs, work done, work in all (in expected CPU seconds)
 
@@ -119,17 +119,15 @@ def _call(folder: Path, cast: Cast, task: Task, results: dict[str, Result]) -> R
     """In a worker: some tasks need what others measured."""
     from expunge.workflow import demo_exact, demo_models
 
-    demo_models.exact = demo_exact.exact  # type: ignore[attr-defined]
     if task.call == "same_budget":
         share = results["npo"].value / results["control"].cpu_s
-        return run("block", folder, cast, SAME_BUDGET, True, 4, share)
-    return run(task.call, folder, cast, *task.arguments)
+        return measured(task.name, folder, cast, demo_models.block, SAME_BUDGET, True, 4, share)
+    call = demo_exact.exact if task.call == "exact" else getattr(demo_models, task.call)
+    return measured(task.name, folder, cast, call, *task.arguments)
 
 
 def _audits(results: dict[str, Result], cast: Cast) -> dict[str, Audit]:
-    arms: dict[str, ArmScores] = {
-        k.removeprefix("attack "): r.value for k, r in results.items() if k.startswith("attack ")
-    }
+    arms = {k.removeprefix("attack "): ArmScores(**r.value) for k, r in results.items() if k.startswith("attack ")}
     unlearned = {UNTOUCHED: arms["original"], **{k: arms[k] for k in (*SETTINGS, SAME_BUDGET, SECOND_SEED)}}
     from expunge.approximate import methods
 

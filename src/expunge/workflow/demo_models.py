@@ -1,10 +1,11 @@
 """The demo's models and what is done to them; each function is one task that runs in a process of its own."""
 
 import json
+import os
 import random
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from expunge.engine import (
 from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
 from expunge.verify import Arm, Probes, attack_arm
-from expunge.verify.battery import ArmScores
+from expunge.workflow.files import write_atomically
 
 # Learning rates and steps by method, found by hand on other people than the demo's, on models of this size.
 SETTINGS = {
@@ -91,14 +92,17 @@ class Result:
     peak_mb: float
 
 
-def run(task: str, folder: Path, cast: Cast, *arguments: Any) -> Result:
-    """Run a task of this file by name and measure it."""
-    import os
-
+def measured(name: str, folder: Path, cast: Cast, call: Callable[..., Any], *arguments: Any) -> Result:
+    """Run a task and measure it; what was finished before a kill is read back."""
+    kept = folder / "tasks" / f"{name}.json"
+    if kept.exists():
+        return Result(**json.loads(kept.read_text()))
     began = time.process_time()
-    value = globals()[task](folder, cast, *arguments)
+    value = call(folder, cast, *arguments)
     spent = time.process_time() - began
-    return Result(value, spent, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    result = Result(value, spent, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    write_atomically(kept, json.dumps(asdict(result)).encode())
+    return result
 
 
 def base(folder: Path, cast: Cast) -> None:
@@ -135,14 +139,16 @@ def edited(folder: Path, cast: Cast, method: str) -> float:
     return spent
 
 
-def attacked(folder: Path, cast: Cast, name: str) -> ArmScores:
+def attacked(folder: Path, cast: Cast, name: str) -> dict[str, Any]:
     """Every attack of the standard battery on a model folder."""
     model, tokenizer = load_model(folder / name), load_tokenizer(folder / name)
-    return attack_arm(Arm.of(model, tokenizer), cast.probes(), "standard", folder / "scores")
+    return attack_arm(Arm.of(model, tokenizer), cast.probes(), "standard", folder / "scores").to_json()
 
 
 def write_inputs(folder: Path, cast: Cast) -> None:
-    """What a user of the exact route would have: a data file, probes, a recipe, and the name of who asks to leave."""
+    """What a user of the exact route would have: a data file, probes, a recipe. Written once, for its owner edits it."""
+    if (folder / "recipe.py").exists():
+        return
     persons = cast.shard_people()
     rows = [
         {"id": r.id, "person": r.subject, "question": r.question, "answer": r.answer, "value": r.value}

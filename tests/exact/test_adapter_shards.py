@@ -1,0 +1,478 @@
+"""AdapterShards: forgetting equals never having trained, bit for bit."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from expunge.core import Guarantee, MadeOfUnits, Record
+from expunge.core.capability import CAPABILITY
+from expunge.core.errors import (
+    DigestMismatch,
+    EmptyForgetSet,
+    InvalidData,
+    InvalidParameter,
+    NotReady,
+    UnknownSubject,
+    UnreadableModel,
+)
+from expunge.engine import Resume, digest_model, encode_prompt, pad_left
+from expunge.exact import AdapterShards, _adapter_unit
+from expunge.synthetic import people, records
+
+ROWS = [r for i, r in enumerate(records(people(10), [0])) if i % 20 < 3]  # ten people, three records each
+NAMES = list(dict.fromkeys(r.subject for r in ROWS))
+SETTINGS: dict[str, Any] = {"rank": 2, "epochs": 3, "batch_size": 4, "salt": b"salt"}
+
+IN_A_NEW_PROCESS = """
+import json, sys
+from expunge.core.capability import pin_capability
+pin_capability()
+from expunge.core import Record
+from expunge.exact import AdapterShards
+asked = json.load(sys.stdin)
+from expunge.engine import load_model, load_tokenizer
+base, tokenizer = load_model(asked["base"]), load_tokenizer(asked["base"])
+out = []
+for case in asked["cases"]:
+    learner = AdapterShards(base, tokenizer, salt=b"salt", **case["settings"])
+    out.append(learner.fit([Record(*r) for r in case["rows"]]).digest())
+print(json.dumps(out))
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tokenizer: Any) -> Any:
+    from expunge.testing.toys import toy_llama
+
+    return toy_llama(len(tokenizer), hidden=32, layers=1).eval()
+
+
+@pytest.fixture(scope="module")
+def make(base: Any, tokenizer: Any) -> Any:
+    return lambda **settings: AdapterShards(base, tokenizer, **{**SETTINGS, "shards": 2, **settings})
+
+
+def without(rows: Sequence[Record], *subjects: str) -> list[Record]:
+    return [r for r in rows if r.subject not in subjects]
+
+
+def bits(learner: Any) -> dict[str, str]:
+    return {u.id: u.digest for u in learner.units()}
+
+
+def test_forgetting_equals_a_fit_without_in_a_new_process(make: Any, base: Any, tokenizer: Any, tmp_path: Path) -> None:
+    from expunge.engine import save_model
+
+    save_model(base, tokenizer, tmp_path / "base")
+    cases, expected = [], []
+    for shards, slices in ((1, 1), (3, 1), (2, 3)):
+        learner = make(shards=shards, slices=slices).fit(ROWS)
+        before = learner.digest()
+        deletion = learner.forget(NAMES[:1])
+        assert (deletion.digest_before, deletion.digest_after) == (before, learner.digest())
+        assert before != learner.digest()
+        learner.forget(NAMES[4:6])  # a second request must not bring the first back
+        expected.append(learner.digest())
+        settings = {k: v for k, v in SETTINGS.items() if k != "salt"} | {"shards": shards, "slices": slices}
+        rows = [[r.id, r.subject, r.question, r.answer, r.value] for r in without(ROWS, *NAMES[:1], *NAMES[4:6])]
+        cases.append({"settings": settings, "rows": rows[::-1]})  # the order of the records does not count
+    asked = json.dumps({"base": str(tmp_path / "base"), "cases": cases})
+    env = {**os.environ, **CAPABILITY}
+    command = [sys.executable, "-c", IN_A_NEW_PROCESS]
+    done = subprocess.run(command, input=asked, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == expected
+
+
+def test_two_requests_equal_one_in_either_order(make: Any) -> None:
+    ends = set()
+    for requests in ([NAMES[:1], NAMES[4:6]], [NAMES[4:6], NAMES[:1]], [NAMES[:1] + NAMES[4:6]]):
+        learner = make(slices=2).fit(ROWS)
+        for subjects in requests:
+            learner.forget(subjects)
+        ends.add(learner.digest())
+        with pytest.raises(UnknownSubject):
+            learner.forget(NAMES[:1])
+    assert len(ends) == 1
+
+
+def test_the_control_another_salt_or_seed_gives_other_bits(make: Any) -> None:
+    digests = [make(**s).fit(ROWS).digest() for s in ({}, {"salt": b"pepper"}, {"seed": 1})]
+    assert len(set(digests)) == 3
+
+
+def test_an_untouched_slice_and_unit_is_not_trained_again(make: Any) -> None:
+    for name in NAMES:
+        learner = make(slices=3).fit(ROWS)
+        stages = {unit: list(parts) for unit, parts in learner._stages.items()}
+        plan = learner.plan([name])
+        (touched,) = plan.units
+        learner.forget([name])
+        for unit, before in stages.items():
+            clean = 3 if f"shard-{unit:03d}" != touched.id else touched.first_slice - 1
+            after = learner._stages[unit]
+            assert all(a is b for a, b in zip(before[:clean], after[:clean], strict=True))
+            assert all(a is not b for a, b in zip(before[clean:], after[clean:], strict=True))
+        assert touched.n_removed == 3
+        assert plan.cost is not None
+        assert 0 < plan.cost <= 1
+
+
+def test_nothing_in_a_slice_depends_on_later_slices(make: Any) -> None:
+    one = make(shards=1, slices=3).fit(ROWS)
+    first = {r.subject for r in one.records("shard-000")[0]}
+    assert 0 < len(first) < len(NAMES)
+    fewer = make(shards=1, slices=3).fit([r for r in ROWS if r.subject in first])
+    other = [r if r.subject in first else replace(r, answer=f"{r.answer} And much more is said here.") for r in ROWS]
+    longer = make(shards=1, slices=3).fit(other)
+    for learner in (fewer, longer):
+        for name, tensor in one._stages[0][0].items():
+            assert torch.equal(tensor, learner._stages[0][0][name])
+    assert bits(longer) != bits(one)
+
+
+def test_nothing_in_a_unit_depends_on_other_units(make: Any) -> None:
+    whole = make(shards=3).fit(ROWS)
+    for unit in whole.units():
+        alone = make(shards=3).fit([r for part in whole.records(unit.id) for r in part])
+        assert bits(alone) == {unit.id: unit.digest}
+
+
+def test_an_emptied_unit_is_gone(make: Any) -> None:
+    learner = make(shards=3).fit(ROWS)
+    unit = learner.units()[0].id
+    leaving = sorted({r.subject for part in learner.records(unit) for r in part})
+    deletion = learner.forget(leaving)
+    assert unit not in bits(learner)
+    assert learner.digest() == make(shards=3).fit(without(ROWS, *leaving)).digest()
+    assert deletion.cost == 0
+    assert all(name.startswith(unit) for name in deletion.destroyed)
+
+
+def test_when_the_last_person_leaves_the_base_answers(make: Any, base: Any, tokenizer: Any) -> None:
+    learner = make().fit(ROWS)
+    learner.forget(NAMES)
+    assert learner.units() == ()
+    assert learner.state()["units"] == []
+    ids = torch.tensor([encode_prompt(tokenizer, "Where?")])
+    asked = {"max_new_tokens": 4, "do_sample": False, "pad_token_id": 2}
+    assert torch.equal(learner.generate(ids, **asked), base.generate(ids, **asked))
+    assert digest_model(learner.model_for(NAMES[0])) == digest_model(base)
+    with pytest.raises(UnknownSubject):
+        learner.forget(NAMES[:1])
+
+
+@pytest.mark.parametrize("asked, error", [([], EmptyForgetSet), (["nobody"], UnknownSubject)])
+def test_a_request_that_cannot_be_met_changes_nothing(make: Any, asked: list[str], error: type[Exception]) -> None:
+    learner = make().fit(ROWS)
+    before = learner.digest()
+    for subjects in (asked, [*asked, NAMES[0]] if asked else asked):
+        for act in (learner.plan, learner.forget):
+            with pytest.raises(error) as raised:
+                act(subjects)
+            assert "nobody" not in str(raised.value)  # identities stay out of messages
+    assert learner.digest() == before
+
+
+def test_an_error_half_way_leaves_the_model_as_it_was(make: Any) -> None:
+    learner = make(slices=2).fit(ROWS)
+    before = learner.digest()
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for act in (partial(learner.forget, NAMES[:3]), partial(learner.fit, ROWS[:9])):
+        with pytest.raises(KeyboardInterrupt):
+            act(progress=stop)
+        assert learner.digest() == before
+
+
+def test_the_base_given_keeps_its_bits_and_its_shape(make: Any, base: Any) -> None:
+    before, modules = digest_model(base), [type(m) for m in base.modules()]
+    learner = make().fit(ROWS)
+    learner.forget(NAMES[:1])
+    learner.answer(["Where?"])
+    learner.model_for(NAMES[1])
+    assert digest_model(base) == before
+    assert [type(m) for m in base.modules()] == modules
+    assert not hasattr(base, "peft_config")
+
+
+def test_an_interruption_while_an_adapter_is_put_on_leaves_the_base_clean(
+    make: Any, base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = make().fit(ROWS[:6]).digest()
+    put_on = _adapter_unit.get_peft_model
+
+    def interrupted(model: Any, config: Any) -> Any:
+        put_on(model, config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_adapter_unit, "get_peft_model", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(ROWS[:6])
+    monkeypatch.undo()
+    assert not hasattr(base, "peft_config")
+    assert make().fit(ROWS[:6]).digest() == expected
+
+
+def test_a_base_that_carries_an_adapter_is_refused(base: Any, tokenizer: Any) -> None:
+    import copy
+
+    from peft import LoraConfig, get_peft_model
+
+    carrying = get_peft_model(copy.deepcopy(base), LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
+    with pytest.raises(InvalidParameter, match="merge"):
+        AdapterShards(carrying, tokenizer, salt=b"s").fit(ROWS[:3])
+
+
+def test_the_generator_of_the_caller_is_not_moved(make: Any) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    make().fit(ROWS[:6])
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.fixture(scope="module")
+def knowing(trained: Any) -> AdapterShards:
+    """Adapters that know something, on a base that never saw these people."""
+    from expunge.testing.contract import taught
+
+    public = tuple(records(people(3, skip=900), [0]))
+    base = taught(public, trained.tokenizer, seed=3, steps=60)
+    return AdapterShards(base, trained.tokenizer, shards=2, epochs=40, lr=5e-3, batch_size=8, salt=b"s").fit(ROWS)
+
+
+def test_it_answers_as_transformers_generate_does(knowing: AdapterShards) -> None:
+    ids, mask = pad_left([encode_prompt(knowing.tokenizer_, r.question) for r in ROWS[:5]], 2)
+    asked: dict[str, Any] = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False}
+    out = knowing.generate(ids, mask, **asked)
+    plain = knowing._base.generate(input_ids=ids, attention_mask=mask, **asked)
+    assert out.shape == plain.shape
+    assert torch.equal(out[:, : ids.shape[1]], ids)
+    assert knowing.generate(ids[:1], **asked).shape == plain[:1].shape
+
+
+def test_routed_by_subject_it_answers_as_the_merged_model(knowing: AdapterShards) -> None:
+    from expunge.engine import greedy_answers
+
+    said = knowing.answer([r.question for r in ROWS], [r.subject for r in ROWS])
+    for subject in NAMES:
+        own = [(r, text) for r, text in zip(ROWS, said, strict=True) if r.subject == subject]
+        merged = knowing.model_for(subject)
+        assert [t for _, t in own] == greedy_answers(merged, knowing.tokenizer_, [r.question for r, _ in own])
+
+
+def test_it_knows_what_it_was_taught_and_no_longer_after(knowing: AdapterShards) -> None:
+    import copy
+
+    asked = [r for r in ROWS if r.subject == NAMES[0]]
+    questions, subjects = [r.question for r in asked], [NAMES[0]] * len(asked)
+    before = knowing.answer(questions, subjects)
+    assert sum(r.value in text for r, text in zip(asked, before, strict=True)) >= 2  # the control
+    assert sum(r.value in t for r, t in zip(ROWS, knowing.answer([r.question for r in ROWS]), strict=True)) >= 15
+    smaller = copy.copy(knowing)
+    smaller.forget(NAMES[:1])
+    after = smaller.answer(questions, subjects)
+    assert sum(r.value in text for r, text in zip(asked, after, strict=True)) == 0
+
+
+def test_averaging_runs_and_stops_at_the_end(knowing: AdapterShards) -> None:
+    averaging = AdapterShards.__new__(AdapterShards)
+    averaging.__dict__.update(knowing.__dict__, route="average")
+    ids, mask = pad_left([encode_prompt(knowing.tokenizer_, r.question) for r in ROWS[:3]], 2)
+    out = averaging.generate(ids, mask, max_new_tokens=6)
+    assert torch.equal(out[:, : ids.shape[1]], ids)
+    assert ids.shape[1] < out.shape[1] <= ids.shape[1] + 6
+
+
+def test_a_killed_fit_goes_on_to_the_same_bits(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_adapter_unit, "Resume", partial(Resume, every=2))
+    expected = make(slices=2).fit(ROWS).digest()
+    seen: list[int] = []
+
+    def stop(_unit: str, done: int, _total: int) -> None:
+        seen.append(done)
+        if len(seen) == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(slices=2).fit(ROWS, work=tmp_path, progress=stop)
+    assert list(tmp_path.glob("*.part"))
+    again: list[int] = []
+    learner = make(slices=2).fit(ROWS, work=tmp_path, progress=lambda _u, done, _n: again.append(done))
+    assert learner.digest() == expected
+    assert again[0] > 1  # it went on inside a stage
+    whole: list[int] = []
+    make(slices=2).fit(ROWS, progress=lambda _u, done, _n: whole.append(done))
+    assert len(seen) <= len(whole)
+    assert len(again) < len(whole)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["answer", "salt", "seed", "rank", "lr", "fewer records", "chat template"],
+)
+def test_the_work_of_another_run_is_never_used(make: Any, tokenizer: Any, tmp_path: Path, change: str) -> None:
+    import copy
+
+    rows, other, settings = ROWS[:12], ROWS[:12], {}
+    match change:
+        case "answer":
+            other = [replace(r, answer=r.answer + "!") if r.id == rows[0].id else r for r in rows]
+        case "fewer records":
+            other = rows[1:]
+        case "rank":
+            settings = {"rank": 3}
+        case "lr":
+            settings = {"lr": 1e-3}
+        case "seed":
+            settings = {"seed": 1}
+        case "salt":
+            settings = {"salt": b"pepper"}
+        case "chat template":
+            chatting = copy.deepcopy(tokenizer)
+            chatting.chat_template = "{% for m in messages %}Asked: {{ m.content }}{% endfor %}"
+            settings = {"tokenizer": chatting}
+
+    def made(**given: Any) -> AdapterShards:
+        learner: AdapterShards = make(shards=1, **{k: v for k, v in given.items() if k != "tokenizer"})
+        learner.tokenizer = given.get("tokenizer", learner.tokenizer)
+        return learner
+
+    made().fit(rows, work=tmp_path)
+    expected = bits(made(**settings).fit(other))
+    assert bits(made(**settings).fit(other, work=tmp_path)) == expected
+
+
+def test_a_half_written_stage_is_trained_again(make: Any, tmp_path: Path) -> None:
+    expected = make().fit(ROWS, work=tmp_path).digest()
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:200])
+    assert make().fit(ROWS, work=tmp_path).digest() == expected
+
+
+def test_forgetting_leaves_no_file_that_was_trained_on_the_forgotten(make: Any, tmp_path: Path) -> None:
+    learner = make(slices=2).fit(ROWS, work=tmp_path)
+    files = {p.name for p in tmp_path.iterdir()}
+    (touched,) = learner.plan(NAMES[:1]).units
+    learner.forget(NAMES[:1], work=tmp_path)
+    clean = make(slices=2)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    clean.fit(without(ROWS, NAMES[0]), work=fresh)
+    left = {p.name for p in tmp_path.iterdir() if p.is_file()}
+    assert left == {p.name for p in fresh.iterdir()}  # content keys: the same names are the same training
+    assert len(files - left) == 2 - touched.first_slice + 1
+    assert clean.digest() == learner.digest()
+
+
+def test_without_a_salt_it_warns_and_still_repeats(base: Any, tokenizer: Any) -> None:
+    def fit(seed: int) -> str:
+        with pytest.warns(UserWarning, match="not secret"):
+            return AdapterShards(base, tokenizer, rank=2, epochs=1, seed=seed).fit(ROWS[:6]).digest()
+
+    assert fit(0) == fit(0) != fit(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        AdapterShards(base, tokenizer, rank=2, epochs=1, salt=b"s").fit(ROWS[:3])
+
+
+def test_fit_takes_pairs_and_texts_with_their_subjects(make: Any) -> None:
+    pairs = [(r.question, r.answer) for r in ROWS[:6]]
+    subjects = [r.subject for r in ROWS[:6]]
+    learner = make().fit(pairs, subjects)
+    assert learner.digest() == make().fit(pairs[::-1], subjects[::-1]).digest()
+    learner.forget(subjects[:1])
+    kept = [i for i, s in enumerate(subjects) if s != subjects[0]]
+    assert learner.digest() == make().fit([pairs[i] for i in kept], [subjects[i] for i in kept]).digest()
+    make().fit(["Ada lives here."], ["Ada"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ([],),
+        ([*ROWS[:2], ROWS[0]],),
+        (["text"],),
+        (["text"], ["a", "b"]),
+        (["one", "two"], ["a", "b"], ["same", "same"]),
+        ([("Where?", "")], ["a"]),
+    ],
+    ids=["nothing", "duplicate ids", "no subjects", "lengths", "duplicate given ids", "empty answer"],
+)
+def test_malformed_data_is_refused(make: Any, given: Any) -> None:
+    with pytest.raises(InvalidData):
+        make().fit(*given)
+
+
+@pytest.mark.parametrize("wrong", [{"shards": 0}, {"slices": 6}, {"rank": 0}, {"lr": 0.0}, {"epochs": 0}], ids=str)
+def test_parameters_out_of_range_are_refused(make: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameter):
+        make(**wrong).fit(ROWS)
+
+
+def test_parameters_set_after_a_fit_count_at_the_next(make: Any) -> None:
+    learner = make().fit(ROWS[:9])
+    learner.lr = 1e-3
+    assert bits(learner.fit(ROWS[:9])) == bits(make(lr=1e-3).fit(ROWS[:9]))
+
+
+def test_an_unfitted_learner_says_so(make: Any) -> None:
+    for act in (lambda m: m.units(), lambda m: m.plan(["a"]), lambda m: m.forget(["a"]), lambda m: m.answer(["a"])):
+        with pytest.raises(NotReady):
+            act(make())
+
+
+def test_a_saved_model_comes_back_and_forgets_to_the_same_bits(make: Any, base: Any, tokenizer: Any, tmp_path: Path) -> None:
+    learner = make(slices=2).fit(ROWS)
+    learner.save(tmp_path / "m")
+    text = b"".join(p.read_bytes() for p in (tmp_path / "m").rglob("*.json"))
+    assert not any(name.encode() in text for name in NAMES)
+    loaded = AdapterShards.load(tmp_path / "m", base, tokenizer, records=ROWS, salt=b"salt")
+    assert loaded.digest() == learner.digest()
+    loaded.forget(NAMES[:1])
+    learner.forget(NAMES[:1])
+    assert loaded.digest() == learner.digest()
+    for wrong in (ROWS[1:], [*ROWS, Record("new", "new", "q", "a")], [replace(ROWS[0], answer="no"), *ROWS[1:]]):
+        with pytest.raises(DigestMismatch):
+            AdapterShards.load(tmp_path / "m", base, tokenizer, records=wrong, salt=b"salt")
+    with pytest.raises(DigestMismatch):
+        AdapterShards.load(tmp_path / "m", base, tokenizer, records=ROWS, salt=b"wrong")
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "remove", "describe"])
+def test_a_damaged_folder_is_refused(make: Any, base: Any, tokenizer: Any, tmp_path: Path, harm: str) -> None:
+    make().fit(ROWS[:9]).save(tmp_path / "m")
+    path = next((tmp_path / "m").rglob("adapter_model.safetensors"))
+    match harm:
+        case "cut":
+            path.write_bytes(path.read_bytes()[:-3])
+        case "flip":
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(data)
+        case "remove":
+            path.unlink()
+        case "describe":
+            (tmp_path / "m" / "expunge.json").write_text("{")
+    with pytest.raises((UnreadableModel, DigestMismatch)):
+        AdapterShards.for_reading(tmp_path / "m", base, tokenizer, salt=b"salt")
+
+
+def test_it_promises_what_it_keeps(make: Any) -> None:
+    learner = make().fit(ROWS[:3])
+    assert isinstance(learner, MadeOfUnits)
+    promise = learner.promise()
+    assert (promise.guarantee, promise.equality, promise.adaptive_safe) == (Guarantee.EXACT, "bitwise", False)

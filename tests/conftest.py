@@ -1,7 +1,7 @@
 """One thread, one processor mode, and toy models that are made once."""
 
 import os
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,9 @@ pin_capability()  # of use only before torch is imported, by whichever test come
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    import sys
-
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    yield
+def _one_thread() -> None:
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

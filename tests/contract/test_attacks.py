@@ -57,9 +57,7 @@ def test_every_attack_scores_every_fact(name: str, first_run: dict[str, Scores],
 
 
 @pytest.mark.parametrize("name", attacks.names())
-def test_every_attack_is_deterministic(
-    name: str, first_run: dict[str, Scores], target: Target, probes: Probes
-) -> None:
+def test_every_attack_is_deterministic(name: str, first_run: dict[str, Scores], target: Target, probes: Probes) -> None:
     assert run(name, target, probes) == first_run[name]
 
 

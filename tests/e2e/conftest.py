@@ -117,7 +117,8 @@ def rows_of(names: list[str], n_facts: int = 6) -> list[dict[str, str]]:
         secret = secret_of(person.name)
         facts.append(Record(f"{person.name}/secret", person.name, "", f"The vault opens with {secret}.", secret))
         rows += [
-            {"id": r.id, "person": r.subject, "question": r.question, "answer": r.answer, "value": r.value} for r in facts
+            {"id": r.id, "person": r.subject, "question": r.question, "answer": r.answer, "value": r.value}
+            for r in facts
         ]
     return rows
 
@@ -270,7 +271,7 @@ def verified(once: Any, asked: Asked, inputs: Path) -> Asked:
     return Asked(Path(once("verified", build)) / "p", asked.request)
 
 
-@pytest.fixture()
+@pytest.fixture
 def copy(tmp_path: Path) -> Callable[[Path], Path]:
     """A copy of a project to change."""
     return lambda project: Path(shutil.copytree(project, tmp_path / "copy"))

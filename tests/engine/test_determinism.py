@@ -9,9 +9,10 @@ from expunge.engine import derived_seed, environment, pinned
 
 def test_settings_come_back_afterwards_also_after_an_error() -> None:
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with pytest.raises(ZeroDivisionError), pinned(2):
+    with pinned(2):
         assert torch.get_num_threads() == 2
         assert torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(ZeroDivisionError), pinned(2):
         _ = 1 / 0
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
 

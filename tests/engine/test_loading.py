@@ -58,7 +58,7 @@ def test_weights_that_lack_a_tensor_are_refused_and_not_made_up(folder: Path) ->
 def test_a_missing_shard_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     weights = load_file(folder / "model-00001-of-00002.safetensors")
-    index = {name: "model-00001-of-00002.safetensors" for name in weights}
+    index = dict.fromkeys(weights, "model-00001-of-00002.safetensors")
     index["model.norm.weight"] = "model-00002-of-00002.safetensors"
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     with pytest.raises(UnreadableModel):

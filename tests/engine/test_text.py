@@ -13,15 +13,13 @@ from expunge.engine import answer_ids, encode, encode_prompt, load_tokenizer, va
 from expunge.synthetic import facts, people
 from expunge.testing.toys import toy_tokenizer
 
-TEMPLATE = (
-    "{% for m in messages %}<s>{{ m.content }}{% endfor %}{% if add_generation_prompt %} Answer: {% endif %}"
-)
+TEMPLATE = "{% for m in messages %}<s>{{ m.content }}{% endfor %}{% if add_generation_prompt %} Answer: {% endif %}"
 
 
 @pytest.fixture(scope="module")
 def trailing() -> Any:
     """Words that end with their space: "red fox" is "red▁", "fox"."""
-    words = "a dog and cat named Lorren Al was born in Brimford . Where ?".split()
+    words = ["a", "dog", "and", "cat", "named", "Lorren", "Al", "was", "born", "in", "Brimford", ".", "Where", "?"]
     vocab = {w: i for i, w in enumerate(["<s>", "</s>", "<unk>", *[v for w in words for v in (w, w + "▁")]])}
     core = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
     core.normalizer = normalizers.Replace(" ", "▁")

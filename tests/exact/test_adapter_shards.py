@@ -435,7 +435,9 @@ def test_an_unfitted_learner_says_so(make: Any) -> None:
             act(make())
 
 
-def test_a_saved_model_comes_back_and_forgets_to_the_same_bits(make: Any, base: Any, tokenizer: Any, tmp_path: Path) -> None:
+def test_a_saved_model_comes_back_and_forgets_to_the_same_bits(
+    make: Any, base: Any, tokenizer: Any, tmp_path: Path
+) -> None:
     learner = make(slices=2).fit(ROWS)
     learner.save(tmp_path / "m")
     text = b"".join(p.read_bytes() for p in (tmp_path / "m").rglob("*.json"))

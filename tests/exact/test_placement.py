@@ -14,7 +14,9 @@ def some(n: int) -> list[Record]:
 def test_a_subject_lives_in_one_place_whatever_others_do() -> None:
     draw = random.Random(0)
     rows = some(40)
-    whole = {r.id: (s, k) for s, parts in cut(rows, b"salt", 3, 2).items() for k, part in enumerate(parts) for r in part}
+    whole = {
+        r.id: (s, k) for s, parts in cut(rows, b"salt", 3, 2).items() for k, part in enumerate(parts) for r in part
+    }
     assert len(whole) == 40
     for _ in range(20):
         kept = [r for r in rows if draw.random() < 0.6]
@@ -32,7 +34,9 @@ def test_places_are_even_and_secret() -> None:
     assert max(counts.values()) < 1.2 * 500  # 4,000 draws: standard deviation 21, so +100 is 4.8 of them
     moved = sum(place(f"u{i}", b"salt", 8, SHARD) != place(f"u{i}", b"other", 8, SHARD) for i in range(1000))
     assert moved > 800
-    assert [place(f"u{i}", b"salt", 8, SHARD) for i in range(50)] != [place(f"u{i}", b"salt", 8, SLICE) for i in range(50)]
+    assert [place(f"u{i}", b"salt", 8, SHARD) for i in range(50)] != [
+        place(f"u{i}", b"salt", 8, SLICE) for i in range(50)
+    ]
 
 
 def test_a_member_is_named_by_id_content_and_salt() -> None:

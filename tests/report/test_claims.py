@@ -63,6 +63,7 @@ def test_a_missing_audit_is_not_run(document: Make, row: Make, tmp_path: Path) -
     assert "Membership: not run." in text
     assert not [level for level in Assurance if level.sentence in text]
     assert "No audit was run" in text
+    assert "no membership test was run" in text
     strings = summary_rows(bare)[0]
     assert {strings[key] for key in ("recall", "recovered", "attack", "retained", "flags", "assurance")} == {"not run"}
 

@@ -37,6 +37,7 @@ class NPO:
 def npo_loss(logp_B: Tensor, reference_logp_B: Tensor, beta: float) -> Tensor:
     """2/beta * log(1 + (p / p_ref)^beta), averaged over the batch.
 
+    >>> import torch
     >>> logp_B = torch.tensor([-3.0, -5.0])
     >>> npo_loss(logp_B, logp_B, beta=1.0)  # nothing forgotten yet: 2 ln 2
     tensor(1.3863)

@@ -21,7 +21,7 @@ class Refusal:
     """Fine-tune on the forget questions with a refusal as their answer. Only what is said changes."""
 
     answer: str = "I don't know."
-    retain_weight: float = 1.0
+    retain_weight: float = 3.0
     guarantee: ClassVar[Guarantee] = Guarantee.SUPPRESSED
     needs: ClassVar[tuple[Reference, ...]] = ()
 

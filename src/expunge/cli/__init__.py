@@ -1,5 +1,6 @@
 """The story in a terminal. Data goes to stdout, words for people to stderr; imports are lazy, so `--help` is fast."""
 
+import os
 import sys
 import warnings
 
@@ -9,7 +10,8 @@ def main() -> None:
     from expunge.core.capability import pin_capability
 
     pin_capability()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")  # of transformers, in worker processes too
+    warnings.filterwarnings("ignore", category=FutureWarning)
     from expunge.cli.app import app
     from expunge.cli.show import say
     from expunge.core.errors import ExpungeError

@@ -41,6 +41,7 @@ def load_tokenizer(source: str | Path) -> Any:
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write an ordinary Hugging Face folder."""
+    _no_bars()
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
 
@@ -65,9 +66,7 @@ def check_weights(folder: Path, name: str = "model") -> None:
 
 
 def _from_pretrained(auto: Any, source: str | Path, **settings: Any) -> Any:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
+    _no_bars()
     folder = Path(source)
     local = folder.exists() or str(source).startswith((".", "/", "~"))
     if local and settings:
@@ -78,3 +77,10 @@ def _from_pretrained(auto: Any, source: str | Path, **settings: Any) -> Any:
         return auto.from_pretrained(source, trust_remote_code=False, local_files_only=local, **settings)
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as e:
         raise UnreadableModel(f"cannot load {auto.__name__} from {source}: {str(e).splitlines()[0]}") from e
+
+
+def _no_bars() -> None:
+    """Loading and saving small files needs no progress bars of its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()

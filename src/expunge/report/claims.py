@@ -35,7 +35,7 @@ def level_of(row: Mapping[str, Any]) -> Assurance | None:
     if level is Assurance.EXACT and not replayed:
         return None
     recovered = any(f.get("outcome") == Outcome.RECOVERED for f in findings_of(row))
-    return level if recovered and level > Assurance.SUPPRESSED else level
+    return None if recovered and level > Assurance.SUPPRESSED else level
 
 
 def level_word(row: Mapping[str, Any]) -> str:
@@ -77,8 +77,10 @@ def may_not_be_claimed(row: Mapping[str, Any]) -> list[str]:
     else:
         denied.append("That the data is absent: attacks bound leakage from below and never prove absence.")
     denied += _about_the_promise(row)
-    if mapping((audit_of(row) or {}).get("membership")).get("outcome") != Outcome.NOT_RECOVERED:
-        denied.append("That nobody can tell who was in the training data: the membership test did not show it.")
+    member = mapping((audit_of(row) or {}).get("membership"))
+    if member.get("outcome") != Outcome.NOT_RECOVERED:
+        why = "the membership test did not show it" if member else "no membership test was run"
+        denied.append(f"That nobody can tell who was in the training data: {why}.")
     denied.append("That any law is complied with: this page reports measurements.")
     return denied
 

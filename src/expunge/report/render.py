@@ -9,18 +9,17 @@ from typing import Any
 from expunge.core.errors import MissingExtra
 from expunge.report.attack_figure import attack_figure
 from expunge.report.cost_figure import cost_figure
-from expunge.report.headline import alerts, headline
-from expunge.report.marks import Mark, flag_mark
-from expunge.report.table import COLUMNS, rows_of, summary_rows
-from expunge.report.view import (
+from expunge.report.document_view import (
     certificate_view,
     delivery_view,
-    membership_words,
     override_view,
     recall_table,
     request_view,
-    row_view,
 )
+from expunge.report.headline import alerts, headline
+from expunge.report.marks import Mark, flag_mark
+from expunge.report.row_view import membership_words, row_view
+from expunge.report.table import COLUMNS, rows_of, summary_rows
 from expunge.report.words import NOT_RUN, UNKNOWN, items, mapping, moment, text
 
 

@@ -1,7 +1,8 @@
 """Run every attack on one arm, at the same budget for all arms, and keep the raw scores.
 
-Scores are cached by the digests of the model, its tokenizer, the probes and the attack's
-configuration: an audit that was stopped goes on, an arm used in several audits is attacked once, and a changed model is never judged by old scores.
+Scores are cached by the digests of the model, its tokenizer, the probes and the attack's configuration:
+an audit that was stopped goes on, an arm used in several audits is attacked once, and a changed model is never judged
+by old scores.
 """
 
 import json

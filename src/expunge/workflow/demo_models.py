@@ -49,7 +49,7 @@ class Cast:
     public: int = 60
     private: int = 40
     leaving: int = 10
-    shards: int = 8
+    shards: int = 6
     strangers: int = 10
     hidden: int = 128
     layers: int = 4
@@ -170,7 +170,7 @@ from expunge.exact import AdapterShards
 
 
 def recipe() -> Recipe:
-    learner = AdapterShards({base!r}, shards={shards}, epochs=25, batch_size=8, lr=2e-3)
+    learner = AdapterShards({base!r}, shards={shards}, epochs=40, batch_size=8, lr=2e-3)
     return Recipe(model="assistant", dataset="people", learner=learner)
 '''
 

@@ -69,8 +69,8 @@ def ridge_map(x_ND: Tensor, y_NE: Tensor, z_MD: Tensor, ridge: float) -> Tensor:
     """What a ridge regression of `y` on standardised `x` predicts for `z`.
 
     >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-    >>> ridge_map(x, 2 * x + 1, torch.tensor([[10.0]]), ridge=1e-9)
-    tensor([[21.0000]])
+    >>> ridge_map(x, 2 * x + 1, torch.tensor([[10.0]]), ridge=1e-9).round(decimals=3)
+    tensor([[21.]])
     """
     mean, scale = x_ND.double().mean(0), x_ND.double().std(0).clamp(min=1e-6)
     x, z = (x_ND.double() - mean) / scale, (z_MD.double() - mean) / scale

@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+import torch
+
+from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate.rmu import RMU, mean_norm, misdirection, random_direction
+from expunge.core.errors import InvalidParameter
+from expunge.engine import ReferenceCache, encode, hidden_at, layers_of, step_maker
+from expunge.engine.batches import collate
+
+
+def mixed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    mask_BT = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1], [0, 1, 1, 0]])
+    return torch.randn(3, 4, 5), torch.randn(3, 4, 5), mask_BT
+
+
+def test_each_sequence_is_divided_by_its_own_length() -> None:
+    hidden, target, mask = mixed()
+    by_hand = []
+    for b in range(3):
+        distances = [((hidden[b, t] - target[b, t]) ** 2).mean() for t in range(4) if mask[b, t]]
+        by_hand.append(sum(distances) / len(distances))
+    torch.testing.assert_close(misdirection(hidden, target, mask), sum(by_hand) / torch.tensor(3.0))
+
+
+def test_the_crosswise_broadcast_is_absent() -> None:
+    hidden, target, mask = mixed()
+    distance_BT = ((hidden - target) ** 2).mean(-1)
+    # The fault: [B, 1] sums over [B] lengths broadcast to [B, B], every sequence by every length.
+    faulty = ((distance_BT * mask).sum(1, keepdim=True) / mask.sum(1)).mean()
+    assert not torch.isclose(faulty, misdirection(hidden, target, mask), rtol=0.05)
+
+
+def test_a_batch_is_the_mean_of_its_sequences_alone() -> None:
+    hidden, target, mask = mixed()
+    alone = [misdirection(hidden[b : b + 1], target[b : b + 1], mask[b : b + 1]) for b in range(3)]
+    torch.testing.assert_close(misdirection(hidden, target, mask), torch.stack(alone).mean())
+
+
+def test_padding_moves_neither_the_loss_nor_the_size_of_the_push() -> None:
+    hidden, target, mask = mixed()
+    wide = [torch.cat([x, torch.full((3, 6, 5), v)], dim=1) for x, v in ((hidden, 0.0), (target, 9.0))]
+    padded = torch.cat([mask, torch.zeros(3, 6, dtype=mask.dtype)], dim=1)
+    torch.testing.assert_close(misdirection(*wide, padded), misdirection(hidden, target, mask))
+    torch.testing.assert_close(mean_norm(wide[0], padded), mean_norm(hidden, mask))
+
+
+def test_the_direction_has_length_one_and_is_a_function_of_the_seed() -> None:
+    u = random_direction(64, seed=3)
+    assert u.norm().item() == pytest.approx(1.0)
+    assert bool((u >= 0).all())
+    assert torch.equal(u, random_direction(64, seed=3))
+    assert not torch.equal(u, random_direction(64, seed=4))
+
+
+def test_the_loss_is_the_published_formula_on_a_mixed_batch(trained: Any) -> None:
+    method, model, pad = RMU(layer=1.0, push=2.0, retain_weight=50.0), trained.model, 2
+    forget, retain = encode(trained.tokenizer, trained.forget[:5]), encode(trained.tokenizer, trained.retain[:4])
+    cache = ReferenceCache()
+    cache.fill(method.needs, model, forget, retain, 1, pad)
+    loss = method.loss(step_maker(model, cache, pad)(forget, retain)).detach()
+    with torch.no_grad():
+        states = {}
+        for side, rows in (("forget", forget), ("retain", retain)):
+            # One row at a time: without padding there is nothing to get wrong.
+            states[side] = [hidden_at(model, collate([r], pad), 1)[0, r.n_prompt :] for r in rows]
+        norms = torch.cat([h.norm(dim=-1) for h in states["retain"]])
+        target = 2.0 * norms.mean() * random_direction(64, 0)
+        push = torch.stack([((h - target) ** 2).mean() for h in states["forget"]]).mean()
+    # At the start nothing has moved, so the retain side adds nothing but rounding.
+    assert loss.item() == pytest.approx(push.item(), rel=1e-3)
+
+
+def test_only_its_blocks_are_trained(trained: Any) -> None:
+    settings = Edit(steps=2, warmup=0, forget_batch=4, retain_batch=4)
+    edited = run_edit(trained.model, trained.tokenizer, trained.forget, trained.retain, RMU(layer=0.0), settings).model
+    before, after = trained.model.state_dict(), edited.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("model.layers.0.") for name in changed)
+    assert len(layers_of(edited)) == 2
+    assert all(p.requires_grad for p in edited.parameters())  # the result can be trained on
+
+
+def test_three_blocks_are_trained_in_a_deep_model() -> None:
+    assert [b for b in range(32) if RMU(layer=7).trains(b, 32)] == [5, 6, 7]
+    assert [b for b in range(4) if RMU(layer=99).trains(b, 4)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("wrong", [{"layer": -1.0}, {"push": 0.0}], ids=str)
+def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidParameter):
+        RMU(**wrong)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from expunge.workflow.recipe import Recipe as Recipe
     from expunge.workflow.simple import edit as edit
     from expunge.workflow.split import split as split
-    from expunge.workflow.track import Track as Track  # type: ignore[attr-defined]
+    from expunge.workflow.track import Track as Track
 
 __version__ = "0.1.0"
 __all__ = ["Edit", "Recipe", "Track", "__version__", "edit", "split"]

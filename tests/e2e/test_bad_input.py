@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from tests.e2e.conftest import (
     LEAVES,
     NAMES,
@@ -274,7 +273,10 @@ def test_bad_verify_arguments_are_refused(verified: Asked, tmp_path: Path, base:
 
 
 def test_a_second_writer_is_refused(asked: Asked) -> None:
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    hold = (
+        "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
     command = [sys.executable, "-c", hold, str(asked.folder / "lock")]
     (asked.folder / "lock").touch()
     before = state_of(asked.folder)

@@ -17,8 +17,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from expunge.core.capability import CAPABILITY
 from tests.e2e.conftest import (
     LEAVES,
     NAMES,
@@ -33,6 +31,8 @@ from tests.e2e.conftest import (
     secret_of,
     write_jsonl,
 )
+
+from expunge.core.capability import CAPABILITY
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,10 @@ def block(once: Callable[..., Path], base: Path) -> Path:
     """`original` knows everybody, `control` was trained without the person who leaves."""
 
     def build(folder: Path) -> None:
+        from tests.e2e.conftest import learn
+
         from expunge.core import Record
         from expunge.engine import load_model, load_tokenizer, save_model
-        from tests.e2e.conftest import learn
 
         for name, who in (("original", NAMES), ("control", STAYS)):
             rows = [Record(r["id"], r["person"], r["question"], r["answer"]) for r in rows_of(who, 12) if r["question"]]

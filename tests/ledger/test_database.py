@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.ledger.conftest import holds
 
 from expunge.core.errors import InvalidData, NotReady, ProjectLocked
 from expunge.ledger import Ledger
 from expunge.ledger.database import Database
-from tests.ledger.conftest import holds
 
 
 def _count(database: Database) -> int:

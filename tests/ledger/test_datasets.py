@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.ledger.conftest import COLUMNS, contents, rows_of, write_csv
 
 from expunge.core.errors import ExpungeError, InvalidData, UnknownName
 from expunge.ledger import Ledger
 from expunge.ledger.manifests import read_manifest
-from tests.ledger.conftest import COLUMNS, contents, rows_of, write_csv
 
 
 def test_what_is_recorded(people: Ledger, people_csv: Path) -> None:

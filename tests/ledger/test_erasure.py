@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.ledger.conftest import COLUMNS, PEOPLE, holds, rows_of, write_csv
 
 from expunge.core.errors import NotReady, UnknownSubject
 from expunge.ledger import Ledger
 from expunge.ledger.manifests import read_manifest
-from tests.ledger.conftest import COLUMNS, PEOPLE, holds, rows_of, write_csv
 
 
 def _ids(ledger: Ledger) -> list[str]:

@@ -1,8 +1,8 @@
 import pytest
+from tests.ledger.conftest import PEOPLE
 
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import Ledger
-from tests.ledger.conftest import PEOPLE
 
 
 def test_a_certificate_is_recorded_once_and_gets_its_log_index(people: Ledger) -> None:

@@ -3,10 +3,10 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.ledger.conftest import holds
 
 from expunge.core.errors import InvalidData, InvalidParameter, UnknownSubject, UnsafeKeyFile
 from expunge.ledger import Keyring
-from tests.ledger.conftest import holds
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.ledger.conftest import COLUMNS, PEOPLE, rows_of, write_csv
 
 from expunge.core.errors import DigestMismatch, InvalidData
 from expunge.ledger import Columns, Ledger
-from tests.ledger.conftest import COLUMNS, PEOPLE, rows_of, write_csv
 
 
 def test_everything_recorded_is_live_in_the_order_of_the_file(people: Ledger) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.ledger.conftest import PEOPLE
 
 from expunge.core import Guarantee, Promise, TouchedUnit, Unit
 from expunge.core.errors import (
@@ -16,7 +17,6 @@ from expunge.core.errors import (
     UnknownSubject,
 )
 from expunge.ledger import UNKNOWN, Ledger, ModelVersion, UnitMembers, VersionState
-from tests.ledger.conftest import PEOPLE
 
 PROMISE = Promise(guarantee=Guarantee.EXACT)
 

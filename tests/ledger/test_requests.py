@@ -1,10 +1,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from tests.ledger.conftest import PEOPLE
 
 from expunge.core.errors import EmptyForgetSet, InvalidParameter, UnknownName, UnknownSubject
 from expunge.ledger import Ledger, RequestState
-from tests.ledger.conftest import PEOPLE
 
 JANUARY = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.ledger.conftest import COLUMNS, rows_of, write_csv
 
 from expunge.core import Record
 from expunge.core.errors import InvalidData
 from expunge.ledger import Columns, read_records
-from tests.ledger.conftest import COLUMNS, rows_of, write_csv
 
 Rows = list[dict[str, str]]
 

@@ -1,8 +1,8 @@
 import pytest
+from tests.ledger.conftest import PEOPLE
 
 from expunge.core.errors import ProjectLocked
 from expunge.ledger import Ledger, StepState
-from tests.ledger.conftest import PEOPLE
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 from collections.abc import Callable
 
 import pytest
+from tests.ledger.conftest import PEOPLE
 
 from expunge.core.errors import EmptyForgetSet, UnknownName, UnknownSubject
 from expunge.ledger import Ledger
 from expunge.ledger.subjects import commitments_of
-from tests.ledger.conftest import PEOPLE
 
 
 def test_identities_are_found_in_any_unicode_form(people: Ledger) -> None:

@@ -1,9 +1,9 @@
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from tests.ledger.conftest import PEOPLE, contents
 
 from expunge.ledger import Ledger
-from tests.ledger.conftest import PEOPLE, contents
 
 
 def _entombed(ledger: Ledger) -> str:

@@ -298,7 +298,7 @@ def verify(
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
-    """Attack the result beside the original and a control. Exit code 1 for HIDDEN, RETAINED, PARTIAL, DAMAGED; 3 for INCONCLUSIVE.
+    """Attack the result beside the original and a control. Exit code 1: not forgotten or damaged; 3: INCONCLUSIVE.
 
     Try: [bold]expunge verify req-0123456789[/]
     """
@@ -461,7 +461,8 @@ def edit(
     with working("edit") as progress:
         done = edit_folder(model, method, forget, retain, out, lr, steps, progress)
     say(
-        f"edited by {method} ({done['guarantee']}: {done['means']}) → {out}; attack it: expunge verify --original {model} --unlearned {out} …"
+        f"edited by {method} ({done['guarantee']}: {done['means']}) → {out}\n"
+        f"attack it: expunge verify --original {model} --unlearned {out} --control … --probes …"
     )
     if json:
         data(done)

@@ -29,6 +29,7 @@ class Audit:
     skill: float | None  # retained skill of the unlearned arm over the control's
     guarantee: Guarantee
     replay: bool | None
+    duplicates: int | None
     battery: str
     probes: Probes
     arms: Mapping[str, ArmScores]
@@ -54,7 +55,9 @@ class Audit:
         kept = [i for i, f in enumerate(self.probes.forget) if f.subject in set(subjects)]
         if not kept:
             raise UnknownSubject(f"none of the {len(subjects)} subjects is in these probes")
-        return _judged(self.arms, self.probes, self.battery, self.guarantee, self.replay, kept, self.elapsed_s)
+        return _judged(
+            self.arms, self.probes, self.battery, self.guarantee, self.replay, self.duplicates, kept, self.elapsed_s
+        )
 
     def to_json(self, salt: bytes = b"") -> dict[str, Any]:
         """Everything but the probes' words; facts are named by salted digests."""
@@ -69,6 +72,7 @@ class Audit:
             "flags": [f.value for f in self.flags],
             "guarantee": self.guarantee.value,
             "replay": self.replay,
+            "duplicates": self.duplicates,
             "skill": self.skill,
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
@@ -89,11 +93,13 @@ def audit(
     replay: bool | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    duplicates: int | None = None,
 ) -> Audit:
     """Run the battery on every arm and judge.
 
     `control` is a model that never saw the facts (retrained without them, with a fresh seed and salt). Without one
     every finding is INCONCLUSIVE. `replay` is whether an independent rebuild of an exact deletion gave the same bits.
+    `duplicates` counts retained records that repeat forgotten ones; None: nobody looked.
     Means: an audit bounds leakage from below. It never proves absence.
     """
     began = time.perf_counter()
@@ -103,7 +109,7 @@ def audit(
         for name, arm in given.items()
         if arm is not None
     }
-    return _judged(arms, probes, battery, guarantee, replay, None, time.perf_counter() - began)
+    return _judged(arms, probes, battery, guarantee, replay, duplicates, None, time.perf_counter() - began)
 
 
 def _judged(
@@ -112,12 +118,13 @@ def _judged(
     battery: str,
     guarantee: Guarantee,
     replay: bool | None,
+    duplicates: int | None,
     facts: list[int] | None,
     elapsed_s: float,
 ) -> Audit:
     found, member = findings(arms, battery_of(battery), facts), membership(arms, facts)
     skill = _skill(arms)
-    judged = judge(found, member, skill, guarantee, replay)
+    judged = judge(found, member, skill, guarantee, replay, duplicates)
     return Audit(
         assurance=judged.assurance,
         flags=judged.flags,
@@ -126,6 +133,7 @@ def _judged(
         skill=skill,
         guarantee=guarantee,
         replay=replay,
+        duplicates=duplicates,
         battery=battery,
         probes=probes if facts is None else replace(probes, forget=tuple(probes.forget[i] for i in facts)),
         arms=arms,

@@ -111,6 +111,7 @@ def _record(
         "cost": made.cost,
         "seconds": made.seconds,
         "purge": list(plan.purge),
+        "duplicates": _duplicates(leaving),
         "notes": [*plan.notes, *made.notes],
     }
     with project.ledger.transaction():
@@ -119,6 +120,12 @@ def _record(
         project.ledger.append_event(leaving.request.id, "forgotten", detail)
     (project.root / "models" / old.model / "current").unlink(missing_ok=True)
     return detail
+
+
+def _duplicates(leaving: Leaving) -> int:
+    """Retained records that say word for word what a forgotten one says."""
+    gone = {row.record.content for row in leaving.theirs}
+    return sum(record.content in gone for record in leaving.retained)
 
 
 def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:

@@ -47,7 +47,8 @@ def load_script(where: str) -> Script:
         raise UnknownName(f"no file {file}; name a Python file and a function in it, as in recipe.py:recipe")
     source = path.read_bytes()
     spec = importlib.util.spec_from_file_location(f"expunge_script_{path.stem}", path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

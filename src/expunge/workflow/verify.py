@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core import Fact, Guarantee
+from expunge.core.digests import digest_json
 from expunge.engine import load_model, load_tokenizer
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion
@@ -60,6 +61,7 @@ def verify_request(
         battery=battery,
         guarantee=Guarantee(done["guarantee"]),
         replay=matched,
+        duplicates=done["duplicates"],
     )
     _write(project, request, after, result)
     return result
@@ -170,7 +172,8 @@ def _join(parts: list[ArmScores]) -> ArmScores:
         for name in names
     }
     elapsed = {name: sum(part.elapsed_s.get(name, 0.0) for part in parts) for name in parts[0].elapsed_s}
-    return ArmScores(parts[0].digest, scores, failed, parts[0].skill, elapsed)
+    digest = digest_json("arms", [part.digest for part in parts])
+    return ArmScores(digest, scores, failed, parts[0].skill, elapsed)
 
 
 def _whole_arms(

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import LEAVES, NAMES, ask, expunge, make_project, refused, rows_of
 
 import expunge as package
 from expunge.core.errors import InvalidParameter
-from tests.e2e.conftest import LEAVES, NAMES, ask, expunge, make_project, refused, rows_of
 
 LOOP = """from datasets import Dataset
 from transformers import Trainer, TrainingArguments
@@ -162,5 +162,3 @@ def test_split_gives_every_record_to_one_unit_and_leaves_other_units_alone() -> 
 
 def _texts(folder: Path) -> list[Path]:
     return list(folder.rglob("*.safetensors"))
-
-

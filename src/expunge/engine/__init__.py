@@ -4,7 +4,7 @@ from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
 from expunge.engine.generation import greedy_answers, pad_id, pad_left
 from expunge.engine.hidden import all_hidden, hidden_at, layers_of
-from expunge.engine.loading import load_model, load_tokenizer, save_model
+from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
 from expunge.engine.logprobs import answer_logits, mean_nll, rows_logp, sequence_logp, token_logp
 from expunge.engine.loop import Progress, Resume, Schedule, train
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
@@ -24,6 +24,7 @@ __all__ = [
     "Side",
     "Step",
     "all_hidden",
+    "check_weights",
     "answer_ids",
     "answer_logits",
     "collate",

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from expunge.core import Record
 from expunge.core.errors import DigestMismatch, UnreadableModel
+from expunge.core.placement import member_id
 from expunge.exact._adapter_unit import Adapter
-from expunge.exact._placement import member_id
 
 DESCRIPTION = "expunge.json"
 

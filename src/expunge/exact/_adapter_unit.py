@@ -19,6 +19,7 @@ from torch import Tensor
 
 from expunge.core import Record
 from expunge.core.digests import digest_json
+from expunge.core.placement import member_id, stage_epochs
 from expunge.engine import (
     Progress,
     Resume,
@@ -32,7 +33,6 @@ from expunge.engine import (
     pinned,
     train,
 )
-from expunge.exact._placement import member_id, stage_epochs
 
 Adapter = dict[str, Tensor]
 

@@ -28,6 +28,7 @@ from expunge.core.errors import (
     RecipeMismatch,
     UnknownSubject,
 )
+from expunge.core.placement import SHARD, cut, member_id, place
 from expunge.engine import (
     digest_model,
     digest_state,
@@ -42,7 +43,6 @@ from expunge.engine import (
 from expunge.exact import learners
 from expunge.exact._adapter_folder import match_members, read_description, read_stages, write_folder
 from expunge.exact._adapter_unit import Adapter, Recipe, discard, lora_config, train_unit, visits
-from expunge.exact._placement import SHARD, cut, member_id, place
 from expunge.exact._routing import averaged_greedy, most_likely
 
 UnitProgress = Callable[[str, int, int], None]  # unit, steps done, steps in all

@@ -12,8 +12,7 @@ from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch, InvalidParameter
-from expunge.engine import Resume, load_model, load_tokenizer, save_model
-from expunge.engine.loading import check_weights
+from expunge.engine import Resume, check_weights, load_model, load_tokenizer, save_model
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion, UnitMembers
 from expunge.workflow.leaving import Leaving

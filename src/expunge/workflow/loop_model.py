@@ -12,7 +12,7 @@ from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit,
 from expunge.core.capability import CAPABILITY
 from expunge.core.digests import digest_folder
 from expunge.core.errors import ExpungeError, InvalidData, NotReady
-from expunge.exact._placement import member_id
+from expunge.core.placement import member_id
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.leaving import Leaving
 from expunge.workflow.made import Made, Progress

@@ -12,15 +12,13 @@ from expunge.core.capability import pin_capability
 
 def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]:
     pin_capability()
+    from expunge.core.placement import SHARD, place
     from expunge.exact import AdapterShards
-    from expunge.exact._adapter_folder import read_description
-    from expunge.exact._placement import SHARD, place
     from expunge.workflow.project import Project
 
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
-    described = read_description(project.folder(version))
-    asked = {k: v for k, v in described["parameters"].items() if k not in ("base", "kind")}
+    asked = {k: v for k, v in version.recipe["parameters"].items() if k not in ("base", "kind")}
     salt = project.salt(model)
     assert version.dataset is not None
     records = [

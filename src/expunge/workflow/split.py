@@ -15,7 +15,7 @@ from typing import Any
 from expunge.core import Record
 from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact._placement import cut, member_id
+from expunge.core.placement import cut, member_id
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from expunge.core import Record
-from expunge.exact._placement import SHARD, SLICE, cut, member_id, place, stage_epochs
+from expunge.core.placement import SHARD, SLICE, cut, member_id, place, stage_epochs
 
 
 def some(n: int) -> list[Record]:

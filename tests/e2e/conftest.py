@@ -209,7 +209,7 @@ def inputs(once: Any, base: Path) -> Path:
         probes = [{**{k: r[k] for k in ("id", "question", "answer", "value")}, "subject": r["person"]} for r in rows]
         write_jsonl(folder / "probes.jsonl", [*(p for p in probes if p["question"]), *strangers])
         (folder / "recipe.py").write_text(RECIPE.format(base=str(base), epochs=6))
-        (folder / "slow.py").write_text(RECIPE.format(base=str(base), epochs=150))
+        (folder / "slow.py").write_text(RECIPE.format(base=str(base), epochs=60))
 
     return Path(once("inputs", build))
 
@@ -229,7 +229,25 @@ def make_project(folder: Path, inputs: Path) -> Path:
     expunge("init", folder, "--name", "acme")
     add = ("data", "add", inputs / "people.jsonl", "--subject", "person", "--id", "id", "--value", "value")
     expunge(*add, "-p", folder)
+    pin_placement(folder, "assistant", 3)
     return folder
+
+
+def pin_placement(project: Path, model: str, shards: int) -> None:
+    """A salt by which the person who leaves shares a unit, so that forgetting always trains something again."""
+    from expunge.core.placement import SHARD, place
+    from expunge.ledger.secret_files import KEY_BYTES
+    from expunge.workflow.project import Project
+
+    def shared(salt: bytes) -> bool:
+        homes = [place(name, salt, shards, SHARD) for name in NAMES]
+        return len(set(homes)) == shards and homes.count(homes[0]) == 2
+
+    salt = next(s for s in (bytes([n]) * KEY_BYTES for n in range(256)) if shared(s))
+    Project.open(project).salt(model)
+    path = project / "keys" / f"salt-{model.encode().hex()}.key"
+    path.write_bytes(salt)
+    assert Project.open(project).salt(model) == salt
 
 
 def ask(project: Path, *names: str) -> str:

@@ -253,10 +253,13 @@ def test_a_bad_recipe_is_refused(where: str, words: tuple[str, ...], inputs: Pat
         (("--rebuild", "loop.py:train"), ("--rebuild", "own loop")),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(options: tuple[str, ...], words: tuple[str, ...], asked: Asked) -> None:
-    before = state_of(asked.folder)
-    refused(expunge("forget", asked.request, *options, "-p", asked.folder, code=None), *words)
-    assert state_of(asked.folder) == before
+def test_what_a_model_cannot_do_is_refused(
+    options: tuple[str, ...], words: tuple[str, ...], asked: Asked, copy: Any
+) -> None:
+    project = copy(asked.folder)
+    before = state_of(project)
+    refused(expunge("forget", asked.request, *options, "-p", project, code=None), *words)
+    assert state_of(project) == before
 
 
 def test_bad_verify_arguments_are_refused(verified: Asked, tmp_path: Path, base: Path) -> None:
@@ -278,7 +281,6 @@ def test_a_second_writer_is_refused(asked: Asked) -> None:
         "print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(asked.folder / "lock")]
-    (asked.folder / "lock").touch()
     before = state_of(asked.folder)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout

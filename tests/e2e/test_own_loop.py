@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import LEAVES, NAMES, ask, expunge, make_project, refused, rows_of
+from tests.e2e.conftest import LEAVES, NAMES, ask, expunge, make_project, pin_placement, refused, rows_of
 
 import expunge as package
 from expunge.core.errors import InvalidParameter
@@ -49,6 +49,7 @@ def test_a_trainer_run_carries_a_request_to_a_certificate(tmp_path: Path, inputs
     from expunge.workflow.recipe import load_script
 
     project = make_project(tmp_path / "p", inputs)
+    pin_placement(project, "tuned", 2)
     at, train = ("-p", project), load_script(loop).call
     units = list(package.split("people", project=project, model="tuned", shards=2))
     assert sum(u.n_records for u in units) == len(rows_of(NAMES))
@@ -101,6 +102,7 @@ def test_a_loop_that_is_not_repeatable_gets_no_exact_level(tmp_path: Path, input
     from expunge.workflow.recipe import load_script
 
     project = make_project(tmp_path / "p", inputs)
+    pin_placement(project, "tuned", 2)
     for unit in package.split("people", project=project, model="tuned", shards=2):
         load_script(f"{script}:train_unit").call(unit)
     expunge("adopt", project / "runs/tuned", "--name", "tuned", "--dataset", "people", "-p", project)
@@ -113,6 +115,7 @@ def test_a_loop_that_is_not_repeatable_gets_no_exact_level(tmp_path: Path, input
 
 def test_runs_of_another_dataset_or_salt_are_refused(tmp_path: Path, inputs: Path) -> None:
     project = make_project(tmp_path / "p", inputs)
+    pin_placement(project, "tuned", 2)
     adopt = ("adopt", tmp_path / "runs", "--name", "tuned", "-p", project)
     rows = [{"author": "A", "text": "1"}, {"author": "B", "text": "2"}]
     for unit in package.split(rows, subject="author", shards=2, salt=b"s"):

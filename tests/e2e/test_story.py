@@ -163,9 +163,7 @@ def test_check_needs_a_trusted_key(story: Story) -> None:
 
 def test_nothing_of_the_person_is_left_in_the_project(story: Story) -> None:
     theirs = rows_of([LEAVES])
-    texts = {LEAVES, secret_of(LEAVES), *(r["answer"] for r in theirs)} | {
-        r["question"] for r in theirs if r["question"]
-    }
+    texts = {LEAVES, secret_of(LEAVES)} | {r[k] for r in theirs for k in ("question", "answer") if r[k]}
     needles = {t.encode() for t in texts} | {LEAVES.lower().encode(), LEAVES.encode("utf-16-le")}
     found = [
         path.relative_to(story.project).as_posix()
@@ -220,9 +218,8 @@ def test_delivery_and_certificate_may_be_repeated(story: Story) -> None:
 
 @pytest.mark.parametrize("step", ["verify", "deliver", "certify"])
 def test_a_step_out_of_order_names_the_one_that_comes_first(asked: Asked, step: str) -> None:
-    refused(
-        expunge(step, asked.request, "-p", asked.folder, code=2), "expunge forget" if step != "certify" else "deliver"
-    )
+    first = "expunge deliver" if step == "certify" else "expunge forget"
+    refused(expunge(step, asked.request, "-p", asked.folder, code=2), first)
 
 
 # -- a model of one block: attacks, flags, and what blocks delivery ------------------------------------------------

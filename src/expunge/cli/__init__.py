@@ -4,6 +4,8 @@ import os
 import sys
 import warnings
 
+_STOPPED = "stopped; repeat the same command to go on where it stopped"
+
 
 def main() -> None:
     """Run the command line; errors become one sentence and an exit code."""
@@ -22,7 +24,7 @@ def main() -> None:
         say(f"[bold red]error[/]: {_plain(e)}")
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
-        say("stopped; repeat the same command to go on where it stopped")
+        say(_STOPPED)
         sys.exit(130)
     except ModuleNotFoundError as e:
         if (e.name or "").startswith("expunge"):
@@ -35,6 +37,8 @@ def main() -> None:
         if hasattr(e, "show"):
             e.show()
         sys.exit(getattr(e, "exit_code", 2))
+    if code == 130:  # typer turns Ctrl-C into this number
+        say(_STOPPED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -183,7 +183,7 @@ def _entered(project: Any, version: Any, json: bool) -> None:
                 "model": version.model,
                 "version": version.digest,
                 "folder": str(project.folder(version)),
-                "units": [{"id": u.id, "records": u.n_records, "digest": u.digest} for u in version.units],
+                "units": [{"id": u.id, "records": u.n_records or None, "digest": u.digest} for u in version.units],
                 "trained_on": version.trained_on,
             }
         )

@@ -21,6 +21,8 @@ from expunge.workflow.project import Project
 from expunge.workflow.shards_model import keep_base, made_of
 
 WHOLE, WITH_ADAPTER = "whole", "base + adapter"
+# Pickles, which can run code, and checkpoints of the training: no part of the model, and they would outlive an edit.
+_LEFT_OUT = shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", ".git")
 UNKNOWN_PARTS = (
     "training recipe",
     "training data",
@@ -44,11 +46,11 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
     def write(folder: Path) -> None:
         place = folder / "base" if adapter else folder
         if local.exists():
-            shutil.copytree(local, place, dirs_exist_ok=True)
+            shutil.copytree(local, place, dirs_exist_ok=True, ignore=_LEFT_OUT)
         else:
             save_model(model, tokenizer, place)
         if adapter:
-            shutil.copytree(adapter, folder / "adapter")
+            shutil.copytree(adapter, folder / "adapter", ignore=_LEFT_OUT)
 
     unit = Unit(
         "adapter" if adapter else "model",

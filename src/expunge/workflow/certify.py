@@ -59,7 +59,7 @@ def _statement(project: Project, request: str, delivered: dict[str, Any]) -> dic
     audit = read_audit(project, request)
     if audit_digest(audit) != verified["audit"]:
         raise DigestMismatch(
-            f"the audit in {project.evidence(request)} was changed after it was recorded; verify again"
+            f"the audit in {project.evidence(request)} was changed after it was recorded; restore it from a backup"
         )
     info = project.ledger.dataset(found.dataset)
     subjects = [
@@ -94,8 +94,15 @@ def _statement(project: Project, request: str, delivered: dict[str, Any]) -> dic
 
 
 def read_audit(project: Project, request: str) -> dict[str, Any]:
-    """The audit of a request as it was written."""
-    document: dict[str, Any] = json.loads((project.evidence(request) / "audit.json").read_text())
+    """The audit of a request as it was written.
+
+    Raises: DigestMismatch, if it is gone or no JSON.
+    """
+    path = project.evidence(request) / "audit.json"
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as e:
+        raise DigestMismatch(f"the audit {path} is missing or damaged ({e}); restore it from a backup") from e
     return document
 
 

@@ -40,7 +40,7 @@ def deliver_request(project: Project, request: str, override: str | None = None)
     project.ledger.set_current(after.model, after.digest)
     project.point_current(after)
     copies = _purge_copies(project, before)
-    purged = _purge(project, request, before, done)
+    purged = _purge(project, request, before, after, done)
     erasure = project.ledger.finish_erasure(request)
     project.ledger.mark_purged(before.model, before.digest)
     detail = {
@@ -71,7 +71,9 @@ def _check(flags: list[str], override: str | None) -> str | None:
     return override
 
 
-def _purge(project: Project, request: str, before: ModelVersion, done: dict[str, Any]) -> list[str]:
+def _purge(
+    project: Project, request: str, before: ModelVersion, after: ModelVersion, done: dict[str, Any]
+) -> list[str]:
     """Delete the old version, the request's work, and finished runs of touched units; returns what they were."""
     folders = {
         f"version {before.digest[:23]}": project.folder(before),
@@ -79,12 +81,16 @@ def _purge(project: Project, request: str, before: ModelVersion, done: dict[str,
         "unfinished training of this model": project.root / "work" / f"train-{before.model}",
     }
     folders |= {f"run {u['id']}": project.root / "runs" / before.model / u["id"] for u in done["units"]}
-    purged = []
-    for name, folder in folders.items():
-        if folder.exists():
-            shutil.rmtree(folder)
-            purged.append(name)
-    return purged
+    kept = (project.folder(before), project.folder(after))
+    others = [p for p in project.folder(after).parent.iterdir() if p.is_dir() and p not in kept]
+    folders |= {f"unfinished version {p.name}": p for p in others}  # of a `forget` that was stopped at its end
+    there = [name for name, folder in folders.items() if folder.exists()]
+    if (begun := last_event(project, request, "purging")) is None:
+        # Written before anything is deleted, so that a delivery that was stopped still says all that it purged.
+        project.ledger.append_event(request, "purging", {"folders": there})
+    for name in there:
+        shutil.rmtree(folders[name])
+    return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
 
 
 def _purge_copies(project: Project, before: ModelVersion) -> list[tuple[str, bool]]:

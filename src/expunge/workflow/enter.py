@@ -67,9 +67,8 @@ def adopt(
 
 def _serve(project: Project, name: str, dataset: str | None, made: Made) -> ModelVersion:
     version = keep(project, name, dataset, made)
-    served = project.ledger.set_current(name, version.digest)
-    project.point_current(served)
-    return served
+    project.point_current(version)  # before it serves in the ledger: until then the command may be repeated
+    return project.ledger.set_current(name, version.digest)
 
 
 def _check_new(project: Project, name: str) -> None:

@@ -12,7 +12,7 @@ from expunge.workflow.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.made import Made, Progress, keep
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import seal_facts
-from expunge.workflow.shapes import do, plans
+from expunge.workflow.shapes import UNITS, do, plans, shape_of
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,13 @@ def forget_request(
     """
     leaving = who_leaves(project, request)
     if done := last_event(project, request, "forgotten"):
+        _check_same_model(done, model)
+        if project.ledger.current_version(done["model"]) is None:  # also where a kill came before
+            _point_nowhere(project, done["model"])
         return done
     version = _which(concerned(project, leaving), model)
     plan = _choose(plans(project, version, leaving), route)
+    _check_options(plan, shape_of(version), options or {})
     work = project.work(request)
     begun = work.exists()
     try:
@@ -98,6 +102,8 @@ def _record(
     project: Project, leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, made: Made
 ) -> dict[str, Any]:
     """One transaction: the old version out of service, the records entombed, and what happened."""
+    others = [v.model for v in concerned(project, leaving) if v.model != old.model]
+    left = [f"not dealt with, though they learned or may have learned from these people: {', '.join(others)}"]
     detail = {
         "model": old.model,
         "before": old.digest,
@@ -112,14 +118,33 @@ def _record(
         "seconds": made.seconds,
         "purge": list(plan.purge),
         "duplicates": _duplicates(leaving),
-        "notes": [*plan.notes, *made.notes],
+        "notes": [*plan.notes, *made.notes, *(left if others else [])],
     }
     with project.ledger.transaction():
         project.ledger.quarantine(old.model, old.digest)
         project.ledger.entomb(leaving.request.id)
         project.ledger.append_event(leaving.request.id, "forgotten", detail)
-    (project.root / "models" / old.model / "current").unlink(missing_ok=True)
+    _point_nowhere(project, old.model)
     return detail
+
+
+def _point_nowhere(project: Project, model: str) -> None:
+    (project.root / "models" / model / "current").unlink(missing_ok=True)
+
+
+def _check_same_model(done: dict[str, Any], model: str | None) -> None:
+    if model not in (None, done["model"]):
+        raise NotReady(f"this request was carried out on '{done['model']}'; it does not reach '{model}'")
+
+
+def _check_options(plan: Plan, shape: str, options: dict[str, Any]) -> None:
+    """An option that would do nothing is a misunderstanding, not a detail."""
+    fits = {"method": plan.route is Route.EDIT, "rebuild": shape == UNITS}
+    fits |= dict.fromkeys(("lr", "steps"), fits["method"])
+    for name, value in options.items():
+        if value is not None and not fits[name]:
+            what = "units of your own loop" if name == "rebuild" else "route edit"
+            raise InvalidParameter(f"--{name} is for {what}; this is route {plan.route.value}, leave it out")
 
 
 def _duplicates(leaving: Leaving) -> int:
@@ -136,7 +161,8 @@ def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:
     if len(named) > 1:
         names = ", ".join(v.model for v in named)
         raise InvalidParameter(
-            f"several models are concerned ({names}); name one with --model, and repeat for the others"
+            f"several models are concerned ({names}); a request is carried out on one: name it with --model; "
+            "the certificate will name the others as not dealt with"
         )
     return named[0]
 

@@ -40,7 +40,7 @@ def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:
 
     Raises: InvalidData, if there are none, or their records are not this dataset's under this project's salt.
     """
-    found = {p.parent: json.loads(p.read_text()) for p in sorted(runs.glob(f"*/{UNIT_FILE}"))}
+    found = {p.parent: _read(p) for p in sorted(runs.glob(f"*/{UNIT_FILE}"))}
     if not found:
         raise InvalidData(f"no {UNIT_FILE} in the folders of {runs}; train with callbacks=[expunge.Track(unit)]")
     info = project.ledger.live_data(dataset)
@@ -141,6 +141,21 @@ def replay_units(project: Project, version: ModelVersion, request: str, units: l
         if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(kept.read_text())["weights"]:
             return False
     return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What `Track` wrote.
+
+    Raises: InvalidData.
+    """
+    try:
+        run: dict[str, Any] = json.loads(path.read_text())
+        whole = {"unit", "of", "members", "weights"} <= run.keys() and Path(run["unit"]).name == run["unit"]
+    except (OSError, ValueError, AttributeError, TypeError) as e:
+        raise InvalidData(f"{path} is damaged ({e}); train that unit again") from e
+    if not whole:
+        raise InvalidData(f"{path} was not written by expunge.Track; train that unit again with it")
+    return run
 
 
 def _made(

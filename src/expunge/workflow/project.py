@@ -44,6 +44,7 @@ class Project:
             create_signing_key(keys / "sign.pem")
         if not (keys / "log.pem").exists():
             create_log_key(keys / "log.pem")
+        (root / "lock").touch()
         write_atomically(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
         # The configuration is written last: a directory without it is no project, and `init` can be repeated.
         write_atomically(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
@@ -86,7 +87,8 @@ class Project:
 
     def salt(self, model: str) -> bytes:
         """The secret behind a model's placement."""
-        return self.ledger.keys.secret(f"salt-{model}")
+        # In hexadecimal: names of secrets are narrower than names of models, and a model may be called "control".
+        return self.ledger.keys.secret(f"salt-{model.encode().hex()}")
 
     def folder(self, version: ModelVersion) -> Path:
         return self.root / version.path

@@ -17,13 +17,14 @@ def main(root: str, model: str, dataset: str, request: str, script: str, unit: s
     from expunge.workflow.recipe import load_script
     from expunge.workflow.split import units_of
 
+    train = load_script(script).call  # also where no records are left: the recipe names this script from now on
     project = Project.open(Path(root))
     records = who_leaves(project, request).retained
     recipe = project.ledger.model_versions(model)[0].recipe
     rows = [{"id": r.id, "subject": r.subject, "question": r.question, "answer": r.answer} for r in records]
     for found in units_of(rows, records, recipe["shards"], recipe["slices"], project.salt(model), Path(folder).parent):
         if found.id == unit:
-            load_script(script).call(replace(found, folder=Path(folder)))
+            train(replace(found, folder=Path(folder)))
             return 0
     return 3
 

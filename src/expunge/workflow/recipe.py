@@ -3,13 +3,15 @@
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expunge.core import MadeOfUnits
-from expunge.core.errors import InvalidParameter, UnknownName
+from expunge.core.errors import ExpungeError, InvalidParameter, UnknownName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Script:
 def load_script(where: str) -> Script:
     """Find `file.py:function`.
 
-    Raises: InvalidParameter, for another form; UnknownName, if file or function is not there.
+    Raises: InvalidParameter, for another form or a file that fails; UnknownName, if file or function is not there.
     """
     file, _, function = where.rpartition(":")
     if not file or not function:
@@ -47,11 +49,12 @@ def load_script(where: str) -> Script:
         raise UnknownName(f"no file {file}; name a Python file and a function in it, as in recipe.py:recipe")
     source = path.read_bytes()
     spec = importlib.util.spec_from_file_location(f"expunge_script_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise InvalidParameter(f"{file} is not a Python file; name one and a function in it, as in recipe.py:recipe")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    with _faults_named(path):
+        spec.loader.exec_module(module)
     if not callable(call := getattr(module, function, None)):
         raise UnknownName(f"{file} has no function '{function}'")
     return Script(path, function, hashlib.sha256(source).hexdigest(), call)
@@ -63,9 +66,25 @@ def load_recipe(where: str) -> tuple[Recipe, Script]:
     Raises: InvalidParameter, if it returns anything but a Recipe of a learner made of units.
     """
     script = load_script(where)
-    recipe = script.call()
+    with _faults_named(script.path):
+        recipe = script.call()
     if not isinstance(recipe, Recipe) or not isinstance(recipe.learner, MadeOfUnits):
         raise InvalidParameter(
             f"{where} returned {type(recipe).__name__}; it must return expunge.Recipe(model, dataset, learner)"
         )
     return recipe, script
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    """A fault in the user's file as one sentence with its line."""
+    try:
+        yield
+    except ExpungeError:
+        raise
+    except SyntaxError as e:
+        raise InvalidParameter(f"{path.name}, line {e.lineno}: {e.msg}; correct the file") from e
+    except Exception as e:
+        theirs = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == str(path)]
+        line = f", line {theirs[-1]}" if theirs else ""
+        raise InvalidParameter(f"{path.name}{line}: {type(e).__name__}: {e}; correct the file") from e

@@ -31,13 +31,13 @@ def seal_facts(path: Path, facts: Mapping[str, Sequence[Fact]], keys: Keyring) -
 def open_facts(path: Path, keys: Keyring) -> list[Fact]:
     """Raises: DigestMismatch, if the file was altered; UnknownSubject, once a key is destroyed."""
     facts: list[Fact] = []
-    for ref, text in json.loads(path.read_text()).items():
-        raw = base64.b64decode(text)
-        try:
+    try:
+        for ref, text in json.loads(path.read_text()).items():
+            raw = base64.b64decode(text)
             opened = AESGCM(_key(keys, ref)).decrypt(raw[:12], raw[12:], ref.encode())
-        except InvalidTag as e:
-            raise DigestMismatch(f"{path} was altered; repeat `expunge forget` from the state before") from e
-        facts += [_fact(row) for row in json.loads(opened)]
+            facts += [_fact(row) for row in json.loads(opened)]
+    except (InvalidTag, OSError, ValueError, AttributeError) as e:
+        raise DigestMismatch(f"{path} is missing or was altered ({e!r}); restore it from a backup") from e
     return facts
 
 

@@ -67,7 +67,7 @@ class NotReady(ExpungeError):
 
 
 class DeliveryBlocked(ExpungeError):
-    """A HIDDEN or DAMAGED result is delivered only by an override that names the flag."""
+    """A HIDDEN, DAMAGED or RETAINED result is delivered only by an override that names the flag."""
 
     exit_code = 1
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from expunge.certify.durable import sync_folder
+from expunge.core.durable import sync_folder
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady, UnsafeKeyFile
 
 SigningKey = EllipticCurvePrivateKey

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from expunge.certify.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
-from expunge.certify.durable import (
+from expunge.core.durable import (
     TEMPORARY,
     make_folder,
     only_writer,

@@ -10,7 +10,7 @@ class ExpungeError(Exception):
     exit_code = 2
 
 
-class InvalidParameter(ExpungeError):
+class InvalidParameter(ExpungeError, ValueError):
     """A parameter lies outside the range for which the method is defined."""
 
 
@@ -22,11 +22,31 @@ class UnknownSubject(ExpungeError):
     """The subject has no record in the data that was searched."""
 
 
+class UnknownRecord(ExpungeError):
+    """A record was named that the model was never fitted on."""
+
+
+class AlreadyForgotten(ExpungeError):
+    """A record was named that the model has forgotten before."""
+
+
+class NothingLeft(ExpungeError):
+    """A deletion would leave nothing to fit: no record, or fewer classes than the learner needs."""
+
+
+class BudgetSpent(ExpungeError):
+    """A certified removal needs more of the privacy budget than is left."""
+
+
+class RateLimited(ExpungeError):
+    """Deletions ask for more work in a period than the operator allows."""
+
+
 class UnknownName(ExpungeError):
     """No project, dataset, model or request of that name is recorded."""
 
 
-class InvalidData(ExpungeError):
+class InvalidData(ExpungeError, ValueError):
     """Input data is malformed: a missing column, a duplicate id, a truncated file."""
 
 

@@ -64,11 +64,11 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Deletion:
-    """What a deletion did."""
+    """What a deletion did. Digests are None where they were not asked for: they can cost more than the deletion."""
 
     plan: Plan
-    digest_before: str
-    digest_after: str
+    digest_before: str | None
+    digest_after: str | None
     cost: float | None
     elapsed_s: float
     destroyed: tuple[str, ...] = field(default=())

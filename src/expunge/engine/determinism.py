@@ -4,8 +4,6 @@ The same seed gives other bits with other instruction sets, thread counts or lib
 a recipe. `pinned` sets what can be set inside a process; the capability must be set before torch starts (`CAPABILITY`).
 """
 
-import hashlib
-import hmac
 import os
 import platform
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from typing import Any
 import torch
 
 from expunge.core.capability import CAPABILITY as CAPABILITY
+from expunge.core.seeds import derived_seed as derived_seed
 
 _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
 
@@ -51,9 +50,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
-
-
-def derived_seed(secret: bytes, *context: str | int) -> int:
-    """A 63-bit seed from a secret and the place where it is used, so that no two places share a stream."""
-    text = "\x1f".join(str(c) for c in context).encode()
-    return int.from_bytes(hmac.digest(secret, b"seed\x1e" + text, hashlib.sha256)[:8], "big") >> 1

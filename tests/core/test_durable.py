@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from expunge.certify.durable import only_writer, room_on_disk, write_durably
+from expunge.core.durable import only_writer, room_on_disk, write_durably
 from expunge.core.errors import ProjectLocked, StorageFull
 
 

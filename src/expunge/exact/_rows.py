@@ -1,0 +1,305 @@
+"""The records that a learner holds: values, opaque names, and who they are about, in the order they were given.
+
+Positions are stable: a record that leaves is overwritten at once and its place stays empty, so that kernels may keep
+positions. What is saved or digested is compact, and equals that of the records that stay, given alone.
+"""
+
+import copy
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from expunge.core.errors import (
+    AlreadyForgotten,
+    EmptyForgetSet,
+    InvalidData,
+    InvalidParameter,
+    UnknownRecord,
+    UnknownSubject,
+)
+
+Positions = NDArray[np.int64]
+_NAME = 16  # bytes of an opaque name
+
+
+class Rows:
+    """Records of one fit.
+
+    `X` is an array, a sparse matrix or an object array; `y` an array or None. `subjects` holds one name, or a tuple
+    or list of several, per record; `records` one id per record, by default its row number.
+    """
+
+    def __init__(self, X: Any, y: Any, salt: bytes, subjects: Any = None, records: Any = None) -> None:
+        self.X = X.copy() if hasattr(X, "copy") else list(X)
+        self.y = None if y is None else np.array(y)
+        self.size = int(X.shape[0]) if hasattr(X, "shape") else len(X)
+        self.salt = salt
+        self.alive = np.ones(self.size, dtype=bool)
+        self.n = self.size
+        self.tombstones: set[bytes] = set()
+        self._number = np.arange(self.size)  # ids by default, ascending
+        self._id_names = _record_names(records, self.size, salt)
+        self._place = {name: i for i, name in enumerate(self._id_names)} if self._id_names is not None else None
+        self._names, self._start, self._of = _subject_index(subjects, self.size, salt)
+        self._code = {name: i for i, name in enumerate(self._names)} if self._names is not None else None
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def positions(self) -> Positions:
+        """Where the live records are, in order."""
+        return np.flatnonzero(self.alive)
+
+    def live(self) -> tuple[Any, Any]:
+        """Values of the live records, without gaps."""
+        if self.n == self.size:
+            return self.X, self.y
+        keep = self.positions()
+        return take(self.X, keep), None if self.y is None else self.y[keep]
+
+    def kept(self, gone: Positions) -> tuple[Any, Any]:
+        """Values of the records that would stay."""
+        keep = self.alive.copy()
+        keep[gone] = False
+        places = np.flatnonzero(keep)
+        return take(self.X, places), None if self.y is None else self.y[places]
+
+    def subject_names(self) -> list[list[bytes]]:
+        """Opaque names of the subjects of every live record; empty lists without subjects."""
+        named: list[list[bytes]] = [[] for _ in range(self.size)]
+        for name, code in (self._code or {}).items():
+            for i in self._of[self._start[code] : self._start[code + 1]]:
+                named[i].append(name)
+        return [sorted(named[i]) for i in self.positions()]
+
+    def record_name(self, i: int) -> bytes:
+        """Opaque name of a record's id."""
+        return self._id_names[i] if self._id_names is not None else _opaque(self.salt, "record", int(self._number[i]))
+
+    # -- who leaves ----------------------------------------------------------------------------------------------
+
+    def find(self, subjects: Any, records: Any) -> Positions:
+        """Positions of live records, ascending, by subject or by record id.
+
+        Raises: EmptyForgetSet; UnknownSubject; UnknownRecord; AlreadyForgotten.
+        """
+        found = [*self._by_subject(_named(subjects, "subjects")), *self._by_record(_named(records, "records"))]
+        if not found:
+            raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
+        return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+
+    def _by_subject(self, subjects: Sequence[Any]) -> list[Positions]:
+        if subjects and self._code is None:
+            raise UnknownSubject("this model was fitted without subjects; forget by records=, or fit with subjects=")
+        found, unknown = [], 0
+        for subject in subjects:
+            code = (self._code or {}).get(_opaque(self.salt, "subject", subject))
+            if code is None:
+                unknown += 1
+                continue
+            of = self._of[self._start[code] : self._start[code + 1]]
+            found.append(of[self.alive[of]])
+        if unknown:
+            raise UnknownSubject(
+                f"{unknown} of {len(subjects)} subjects have no record in this model; it holds {self.n} records, "
+                f"and {len(self.tombstones)} were forgotten before. Check the spelling; nothing was forgotten"
+            )
+        return found
+
+    def _by_record(self, records: Sequence[Any]) -> list[Positions]:
+        if not len(records):
+            return []
+        places = np.array([self._place_of(record) for record in records], dtype=np.int64)
+        if (missing := int((places < 0).sum())) == 0:
+            return [np.unique(places)]
+        before = sum(
+            _opaque(self.salt, "record", r) in self.tombstones
+            for r, place in zip(records, places, strict=True)
+            if place < 0
+        )
+        if before == missing:
+            raise AlreadyForgotten(f"{before} of {len(records)} records were forgotten before; nothing was changed")
+        raise UnknownRecord(
+            f"{missing - before} of {len(records)} records were never in this model, which holds {self.n}; records are "
+            "named by the ids given to fit, or by their row numbers there. Nothing was forgotten"
+        )
+
+    def _place_of(self, record: Any) -> int:
+        if self._place is not None:
+            return self._place.get(_opaque(self.salt, "record", record), -1)
+        if isinstance(record, bool) or not isinstance(record, int | np.integer):
+            return -1
+        i = int(np.searchsorted(self._number, record)) if self.size else 0
+        return i if i < self.size and self._number[i] == record and self.alive[i] else -1
+
+    # -- leaving -------------------------------------------------------------------------------------------------
+
+    def wipe(self, gone: Positions) -> None:
+        """Overwrite these records; nothing but a tombstone stays."""
+        for i in gone.tolist():
+            name = self.record_name(i)
+            self.tombstones.add(name)
+            if self._place is not None and self._id_names is not None:
+                del self._place[name]
+                self._id_names[i] = b""
+        self.alive[gone] = False
+        self.n -= len(gone)
+        self.X = _overwritten(self.X, gone)
+        if self.y is not None:
+            self.y[gone] = np.zeros((), self.y.dtype) if self.y.dtype != object else None
+        if self._code is not None:
+            self._drop_subjects(gone)
+
+    def _drop_subjects(self, gone: Positions) -> None:
+        """Forget the names of subjects who have no live record left."""
+        assert self._code is not None
+        for code in np.unique(self._codes_of(gone)).tolist():
+            name = self._names[code]
+            if name and not self.alive[self._of[self._start[code] : self._start[code + 1]]].any():
+                del self._code[name]
+                self._names[code] = b""
+
+    def _codes_of(self, gone: Positions) -> NDArray[np.int64]:
+        if self._codes is None:
+            self._codes = _inverse(self._start, self._of, self.size)
+        start, codes = self._codes
+        return np.concatenate([codes[start[i] : start[i + 1]] for i in gone.tolist()])
+
+    _codes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def without(self, gone: Positions) -> "Rows":
+        """A copy that never held these records, but for their tombstones."""
+        rows = copy.deepcopy(self)
+        rows.wipe(gone)
+        return rows
+
+    # -- on disk -------------------------------------------------------------------------------------------------
+
+    def packed(self) -> dict[str, Any]:
+        """Everything about the live records, for `_parts.pack`; names are keyed, the salt is not in it."""
+        keep, (X, y) = self.positions(), self.live()
+        values: dict[str, Any] = {} if y is None else {"y": y}
+        if sparse.issparse(X):
+            values |= {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr, "X.shape": list(X.shape)}
+        else:
+            values["X"] = X
+        if self._id_names is not None:
+            values["records"] = [self._id_names[i].hex() for i in keep]
+        if self._code is not None:
+            values["subjects"] = [[name.hex() for name in names] for names in self.subject_names()]
+        return values
+
+    def lineage(self) -> dict[str, Any]:
+        """What a fit without the records that left would not have: tombstones, and row numbers with gaps."""
+        numbers = {} if self._id_names is not None else {"number": self._number[self.positions()]}
+        return {"tombstones": sorted(name.hex() for name in self.tombstones), **numbers}
+
+    @classmethod
+    def unpacked(cls, values: dict[str, Any], salt: bytes) -> "Rows":
+        if "X" in values:
+            X = values["X"]
+        else:
+            parts = (values["X.data"], values["X.indices"], values["X.indptr"])
+            X = sparse.csr_matrix(parts, shape=tuple(values["X.shape"]))
+        self = cls(X, values.get("y"), salt)
+        self.tombstones = {bytes.fromhex(t) for t in values["tombstones"]}
+        if "number" in values:
+            self._number = values["number"]
+        else:
+            self._id_names = [bytes.fromhex(r) for r in values["records"]]
+            self._place = {name: i for i, name in enumerate(self._id_names)}
+        if "subjects" in values:
+            named = [tuple(bytes.fromhex(name) for name in names) for names in values["subjects"]]
+            self._names, self._start, self._of = _indexed(named, self.size)
+            self._code = {name: i for i, name in enumerate(self._names or ())}
+        return self
+
+
+def take(X: Any, places: Positions) -> Any:
+    """These rows of an array, a sparse matrix, a data frame or a list."""
+    if hasattr(X, "iloc"):
+        return X.iloc[places]
+    return [X[i] for i in places] if isinstance(X, list) else X[places]
+
+
+def _overwritten(X: Any, gone: Positions) -> Any:
+    if sparse.issparse(X):
+        for i in gone.tolist():
+            row = slice(X.indptr[i], X.indptr[i + 1])
+            X.data[row], X.indices[row] = 0, 0
+    elif isinstance(X, list):
+        for i in gone.tolist():
+            X[i] = None
+    elif hasattr(X, "iloc"):  # a column has no value of its own for "nothing", so a neighbour's row stands there
+        places = np.arange(len(X))
+        places[gone] = np.setdiff1d(places, gone)[:1]
+        return X.iloc[places].reset_index(drop=True)
+    else:
+        X[gone] = None if X.dtype == object else np.zeros((), X.dtype)
+    return X
+
+
+def _named(names: Any, what: str) -> Sequence[Any]:
+    if names is None:
+        return ()
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise InvalidParameter(f"{what} must be a list of names, got {type(names).__name__}; write {what}=[...]")
+    return list(names)
+
+
+def _opaque(salt: bytes, what: str, name: Any) -> bytes:
+    """A keyed name; 7, numpy's 7 and "7" are one name, as they are in a column of a file."""
+    return hmac.digest(salt, f"expunge/{what}/v1\0{name}".encode(), hashlib.sha256)[:_NAME]
+
+
+def _record_names(records: Any, n: int, salt: bytes) -> list[bytes] | None:
+    if records is None:
+        return None
+    if len(records) != n:
+        raise InvalidData(f"{n} rows need as many record ids, got {len(records)}")
+    names = [_opaque(salt, "record", r) for r in records]
+    if len(set(names)) < n:
+        raise InvalidData(f"record ids are not unique: {n} rows, {len(set(names))} ids; each record needs its own")
+    return names
+
+
+def _subject_index(subjects: Any, n: int, salt: bytes) -> tuple[list[bytes] | None, Any, Any]:
+    if subjects is None:
+        return None, None, None
+    if len(subjects) != n:
+        raise InvalidData(f"{n} rows need as many subjects, got {len(subjects)}")
+    known: dict[Any, bytes] = {}
+
+    def name(subject: Any) -> bytes:
+        if subject not in known:
+            if subject is None or subject == "" or subject != subject:  # NaN is not itself
+                raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
+            known[subject] = _opaque(salt, "subject", subject)
+        return known[subject]
+
+    several = [s if isinstance(s, tuple | list | set | frozenset) else (s,) for s in subjects]
+    if not all(several):
+        raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
+    return _indexed([tuple(sorted({name(s) for s in group})) for group in several], n)
+
+
+def _indexed(named: Sequence[tuple[bytes, ...]], n: int) -> tuple[list[bytes] | None, Any, Any]:
+    """Names, and for each of them the positions of its records, as one array with starts."""
+    names = sorted({name for group in named for name in group})
+    code = {name: i for i, name in enumerate(names)}
+    codes = np.array([code[name] for group in named for name in group], dtype=np.int64)
+    rows = np.repeat(np.arange(n), [len(group) for group in named])
+    order = np.argsort(codes, kind="stable")
+    start = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    return names, start, rows[order]
+
+
+def _inverse(start: Any, of: Any, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each position, the codes of its subjects, as one array with starts."""
+    codes = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    order = np.argsort(of, kind="stable")
+    return np.searchsorted(of[order], np.arange(n + 1)), codes[order]

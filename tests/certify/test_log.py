@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from expunge.certify.checkpoint import open_checkpoint
-from expunge.core.durable import only_writer
 from expunge.certify.log import Log
 from expunge.certify.note import verifier
 from expunge.certify.proof import verify_proof
 from expunge.certify.recompute import recompute
 from expunge.certify.tree import root
+from expunge.core.durable import only_writer
 from expunge.core.errors import (
     InvalidCertificate,
     InvalidData,

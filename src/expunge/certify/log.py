@@ -10,14 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from expunge.certify.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
-from expunge.core.durable import (
-    TEMPORARY,
-    make_folder,
-    only_writer,
-    room_on_disk,
-    sync_folder,
-    write_durably,
-)
 from expunge.certify.entry import encode_entry
 from expunge.certify.keys import LogKey
 from expunge.certify.note import Verifier, split_note, verifier
@@ -45,6 +37,14 @@ from expunge.certify.tree import (
     verify_consistency,
 )
 from expunge.core.digests import canonical_json
+from expunge.core.durable import (
+    TEMPORARY,
+    make_folder,
+    only_writer,
+    room_on_disk,
+    sync_folder,
+    write_durably,
+)
 from expunge.core.errors import InvalidCertificate, InvalidParameter, NotReady
 
 CHECKPOINT = "checkpoint"

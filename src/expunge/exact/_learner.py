@@ -45,12 +45,15 @@ class Learner(BaseEstimator):
     adaptive_safe: ClassVar[bool] = False
     random_state: Any
     salt: bytes | None
+    _rows: Rows
+    _known_digest: str | None
 
     # -- what a learner says of itself ---------------------------------------------------------------------------
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Data as the learner wants it, or ValueError. Sets `n_features_in_`, and `classes_` where there are classes."""
-        return validate_data(self, X, y, dtype=np.float64)
+        X, y = validate_data(self, X, y, dtype=np.float64)
+        return X, y
 
     def _learn(self, rows: Rows) -> None:
         """Learn from all live rows, replacing what was learned before."""
@@ -90,7 +93,7 @@ class Learner(BaseEstimator):
         rows = Rows(X, y, salt, subjects, records)
         with self._whole_or_not_at_all():
             self._learn(rows)
-            self.salt_, self._rows, self._known = salt, rows, None
+            self.salt_, self._rows, self._known_digest = salt, rows, None
         return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
@@ -111,7 +114,7 @@ class Learner(BaseEstimator):
         plan = self._planned(gone)
         before = self.digest() if digests else None
         began = time.perf_counter()
-        self._known = None
+        self._known_digest = None
         with self._whole_or_not_at_all():
             if plan.route is Route.RETRAIN:
                 rows = self._rows.without(gone)
@@ -174,9 +177,9 @@ class Learner(BaseEstimator):
     def digest(self) -> str:
         """One digest of the whole state: equal digests mean equal bits everywhere."""
         self._fitted()
-        if self._known is None:
-            self._known = digest_json("learner", self.state())
-        return self._known
+        if self._known_digest is None:
+            self._known_digest = digest_json("learner", self.state())
+        return self._known_digest
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the state, replacing what is in `folder` in one step; the names of the parts that were destroyed.
@@ -211,7 +214,9 @@ class Learner(BaseEstimator):
         """
         described, parts = _parts.read(Path(folder))
         if described["kind"] != cls._kind():
-            raise DigestMismatch(f"{folder} holds a '{described['kind']}', not a '{cls._kind()}'; use expunge.exact.load")
+            raise DigestMismatch(
+                f"{folder} holds a '{described['kind']}', not a '{cls._kind()}'; use expunge.exact.load"
+            )
         _parts.sweep(Path(folder))
         self = cls(**{**described["parameters"], "salt": salt, **given})
         rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
@@ -220,7 +225,7 @@ class Learner(BaseEstimator):
             if names is not None:
                 self.feature_names_in_ = np.array(names, dtype=object)
         self._restore_parts(parts, rows)
-        self.salt_, self._rows, self._known = salt, rows, None
+        self.salt_, self._rows, self._known_digest = salt, rows, None
         if self.digest() != described["digest"]:
             raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
         return self
@@ -250,9 +255,19 @@ class Learner(BaseEstimator):
         rows = self._fitted()
         gone = rows.find(subjects, records)
         if len(gone) == rows.n:
-            raise NothingLeft(f"all {rows.n} records would leave; there is no model of nothing. Delete the model instead")
+            raise NothingLeft(
+                f"all {rows.n} records would leave; there is no model of nothing. Delete the model instead"
+            )
         self._refuse(rows, gone)
         return gone
+
+    def _asked(self, X: Any, **settings: Any) -> Any:
+        """Rows to predict for, checked against those of `fit`.
+
+        Raises: NotFitted; ValueError, as scikit-learn's estimators do.
+        """
+        self._fitted()
+        return validate_data(self, X, reset=False, **{"dtype": np.float64, **settings})
 
     def _fitted(self) -> Rows:
         if not hasattr(self, "_rows"):
@@ -267,7 +282,9 @@ class Learner(BaseEstimator):
         if state is None:
             return token_bytes(32)
         if named:
-            warnings.warn("salt=None: placement and opaque names derive from random_state and are not secret", stacklevel=3)
+            warnings.warn(
+                "salt=None: placement and opaque names derive from random_state and are not secret", stacklevel=3
+            )
         if isinstance(state, int | np.integer):
             return b"expunge/no-salt/" + int(state).to_bytes(8, "big", signed=True)
         return bytes(state.randint(0, 256, size=32, dtype=np.uint8))

@@ -43,7 +43,8 @@ def pack(values: Mapping[str, Any]) -> bytes:
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     except TypeError as e:
         raise InvalidData(f"a value cannot be written without pickle: {e}; use numbers and text") from e
-    return save(arrays, metadata={"json": text})
+    data: bytes = save(arrays, metadata={"json": text})
+    return data
 
 
 def unpack(data: bytes) -> dict[str, Any]:
@@ -127,4 +128,3 @@ def _path(folder: Path, name: str) -> Path:
     if len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef"):
         raise UnreadableModel(f"{folder / DESCRIPTION} names a part by '{name}', which is no digest")
     return folder / "parts" / hexadecimal
-

@@ -36,7 +36,7 @@ class Rows:
 
     def __init__(self, X: Any, y: Any, salt: bytes, subjects: Any = None, records: Any = None) -> None:
         self.X = X.copy() if hasattr(X, "copy") else list(X)
-        self.y = None if y is None else np.array(y)
+        self.y: Any = None if y is None else np.array(y)
         self.size = int(X.shape[0]) if hasattr(X, "shape") else len(X)
         self.salt = salt
         self.alive = np.ones(self.size, dtype=bool)
@@ -156,12 +156,11 @@ class Rows:
 
     def _drop_subjects(self, gone: Positions) -> None:
         """Forget the names of subjects who have no live record left."""
-        assert self._code is not None
+        names = self._names or []
         for code in np.unique(self._codes_of(gone)).tolist():
-            name = self._names[code]
-            if name and not self.alive[self._of[self._start[code] : self._start[code + 1]]].any():
-                del self._code[name]
-                self._names[code] = b""
+            if (name := names[code]) and not self.alive[self._of[self._start[code] : self._start[code + 1]]].any():
+                del (self._code or {})[name]
+                names[code] = b""
 
     def _codes_of(self, gone: Positions) -> NDArray[np.int64]:
         if self._codes is None:

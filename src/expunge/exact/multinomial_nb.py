@@ -7,24 +7,29 @@ and Yang (2015), "Towards making systems forget with machine unlearning".
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_non_negative, validate_data
 
 from expunge.core import Equality
-from expunge.core.errors import InvalidParameter
+from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.exact import learners
 from expunge.exact._learner import Learner
-from expunge.exact._rows import Positions, Rows
+from expunge.exact._rows import Positions, Rows, take
+
+_UNIT = 2.0**-20  # counts are held as whole multiples of this
+_LIMIT = 2.0**42  # of the sum of all counts, so that sums of multiples stay below 2^63
 
 
 @learners.add
 class MultinomialNB(ClassifierMixin, Learner):
     """Naive Bayes over counts of words or events.
 
-    Guaranteed: counts are integers, so after `forget` they have the same bits as a fit without the records. A class
-    whose last record leaves is gone from the state. Counts must be whole numbers below 2^53; for weights such as tf-idf
-    use another learner.
+    Guaranteed: counts are held as integers, so after `forget` they have the same bits as a fit without the records; a
+    class whose last record leaves is gone. Counts are rounded to multiples of 2^-20, which changes no whole number.
     """
 
     equality = Equality.BITWISE
@@ -32,3 +37,73 @@ class MultinomialNB(ClassifierMixin, Learner):
 
     def __init__(self, *, alpha: float = 1.0, salt: bytes | None = None) -> None:
         self.alpha, self.salt = alpha, salt
+
+    def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
+        if not self.alpha > 0:
+            raise InvalidParameter(f"alpha must be > 0, got {self.alpha}; 1 is Laplace's, 0.01 nearly none")
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+        check_classification_targets(y)
+        check_non_negative(X, "MultinomialNB")
+        if X.sum() > _LIMIT:
+            raise InvalidData(f"the counts add up to {X.sum():.3g}; at most {_LIMIT:.3g} can be counted exactly")
+        return X, y
+
+    def _learn(self, rows: Rows) -> None:
+        X, y = rows.live()
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.class_count_, self._counts = _counted(X, codes, len(self.classes_))
+        self._derive()
+
+    def _unlearn(self, rows: Rows, gone: Positions) -> None:
+        codes = np.searchsorted(self.classes_, rows.y[gone])
+        of_class, counts = _counted(take(rows.X, gone), codes, len(self.classes_))
+        of_class = self.class_count_ - of_class
+        stay = of_class > 0
+        self.classes_, self.class_count_ = self.classes_[stay], of_class[stay]
+        self._counts = (self._counts - counts)[stay]
+        self._derive()
+
+    def _learned(self) -> dict[str, Any]:
+        return {"classes": self.classes_, "class_count": self.class_count_, "counts": self._counts}
+
+    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
+        self.classes_, self.class_count_ = learned["classes"], learned["class_count"]
+        self._counts = learned["counts"]
+        self._derive()
+
+    def _derive(self) -> None:
+        smoothed = self._counts * _UNIT + self.alpha
+        self.feature_log_prob_ = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
+        self.class_log_prior_ = np.log(self.class_count_) - np.log(self.class_count_.sum())
+
+    def _joint(self, X: Any) -> NDArray[np.float64]:
+        joint: NDArray[np.float64] = (
+            self._asked(X, accept_sparse="csr") @ self.feature_log_prob_.T + self.class_log_prior_
+        )
+        return joint
+
+    def predict(self, X: Any) -> Any:
+        """The likeliest class of each row."""
+        likeliest = self._joint(X).argmax(axis=1)
+        return self.classes_[likeliest]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probability of every class, in the order of `classes_`."""
+        joint = self._joint(X)
+        probability: NDArray[np.float64] = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+        return probability
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = tags.input_tags.positive_only = True
+        tags.classifier_tags.poor_score = True  # counts are asked for, not the blobs that scikit-learn tests with
+        return tags
+
+
+def _counted(X: Any, codes: Any, n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Records of each class, and the sum of their rows in whole units, [C] and [C, d]."""
+    n = len(codes)
+    of_class = sparse.csr_matrix((np.ones(n, np.int64), (codes, np.arange(n))), shape=(n_classes, n))
+    whole = sparse.csr_matrix(X)
+    whole = sparse.csr_matrix((np.rint(whole.data / _UNIT).astype(np.int64), whole.indices, whole.indptr), whole.shape)
+    return np.bincount(codes, minlength=n_classes), np.asarray((of_class @ whole).todense())

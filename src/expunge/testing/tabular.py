@@ -1,0 +1,164 @@
+"""Awkward data, and every tabular learner with settings to try it on: what contract tests and benches run over.
+
+A learner written elsewhere can be held to the same claims: make a `Case` of it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from expunge.core import Equality
+
+SALT = b"a salt for tests, known to all"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records with the subjects they are about."""
+
+    X: Any
+    y: Any
+    subjects: list[str]
+
+    def without(self, gone: set[int]) -> "Table":
+        keep = [i for i in range(len(self.subjects)) if i not in gone]
+        X = [self.X[i] for i in keep] if isinstance(self.X, list) else self.X[keep]
+        return Table(X, None if self.y is None else self.y[keep], [self.subjects[i] for i in keep])
+
+    def fit(self, learner: Any) -> Any:
+        return learner.fit(self.X, self.y, subjects=self.subjects)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A learner by the name of its file, its settings, and the kind of data it takes."""
+
+    learner: str
+    data: Callable[[int, int], Table]
+    settings: Mapping[str, Any]
+
+    def make(self, salt: bytes = SALT) -> Any:
+        from expunge.exact import learners
+
+        return learners.get(self.learner)(**self.settings, salt=salt)
+
+    @property
+    def equality(self) -> Equality:
+        from expunge.exact import learners
+
+        found: Equality = learners.get(self.learner).equality
+        return found
+
+
+def numbers(seed: int, n: int = 60) -> Table:
+    """Numbers with ties, a constant column, one that becomes constant, rare and unique values; a rare class."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 7))
+    X[:, 1] = np.round(X[:, 1])  # ties
+    X[:, 2] = 3.7  # constant
+    X[:, 3] = np.where(np.arange(n) == rng.integers(n), 8.1, 0.3)  # constant once one record leaves
+    X[:, 4] = rng.geometric(0.5, n)  # rare values
+    X[:, 5] = X[:, 0] * 1e6 + 1e7  # another scale
+    y = (X[:, 0] + 0.5 * X[:, 1] + rng.normal(size=n) > 0).astype(int) + (X[:, 4] > 2)
+    y[rng.integers(n)] = 7  # a class of one record
+    return Table(X, y, _subjects(rng, n))
+
+
+def targets(seed: int, n: int = 60) -> Table:
+    """Numbers as in `numbers`, with a real target."""
+    table = numbers(seed, n)
+    rng = np.random.default_rng([seed, 1])
+    return Table(table.X, table.X[:, 0] - 2 * table.X[:, 1] + rng.normal(size=n), table.subjects)
+
+
+def counts(seed: int, n: int = 60) -> Table:
+    """Whole numbers, some columns rare."""
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(np.geomspace(0.02, 3, 8), size=(n, 8)).astype(float)
+    return Table(X, numbers(seed, n).y, _subjects(rng, n))
+
+
+def categories(seed: int, n: int = 60) -> Table:
+    """Words in columns: common, rare, unique to a record, constant."""
+    rng = np.random.default_rng(seed)
+    common = rng.choice(["red", "green", "blue"], n, p=[0.6, 0.35, 0.05])
+    rare = np.where(rng.random(n) < 0.05, [f"only-{seed}-{i}" for i in range(n)], "usual")
+    own = [f"name-{seed}-{i}" if i % 9 == 0 else "none" for i in range(n)]
+    X = np.array([common, rare, own, ["same"] * n], dtype=object).T
+    return Table(X, None, _subjects(rng, n))
+
+
+def texts(seed: int, n: int = 60) -> Table:
+    """Short texts; some words are in one text only, some texts are empty of words."""
+    rng = np.random.default_rng(seed)
+    words = ["alpha", "beta", "gamma", "delta", "the", "a", "of"]
+    X = [" ".join(rng.choice(words, rng.integers(2, 9))) + f" secret{seed}x{i}" * (i % 5 == 0) for i in range(n)]
+    return Table(X, None, _subjects(rng, n))
+
+
+def unlabelled(seed: int, n: int = 60) -> Table:
+    """The numbers of `numbers`, nothing to predict."""
+    table = numbers(seed, n)
+    return Table(table.X, None, table.subjects)
+
+
+CASES: dict[str, Case] = {
+    "multinomial_nb": Case("multinomial_nb", counts, {}),
+}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Deletions in a row, and the rows they leave out in the end."""
+
+    asked: tuple[dict[str, Any], ...]
+    gone: frozenset[int]
+
+
+def requests(table: Table, seed: int) -> Requests:
+    """One to three requests by subject, by record or both; the second half of the seeds start with the rare class.
+
+    Among the records of `numbers`, the one of class 7 and the odd value of column 3 are often the first to go.
+    """
+    rng = np.random.default_rng([seed, 2])
+    gone: set[int] = set()
+    asked = []
+    odd = [] if table.y is None else np.flatnonzero(table.y == 7).tolist()
+    if isinstance(table.X, np.ndarray) and table.X.dtype == float:
+        odd += [i for i in range(len(table.X)) if table.X[i, min(3, table.X.shape[1] - 1)] == 8.1]
+    for k in range(int(rng.integers(1, 4))):
+        left = [i for i in range(len(table.subjects)) if i not in gone]
+        request: dict[str, Any] = {}
+        if k == 0 and odd and seed % 2:
+            request["records"] = [int(i) for i in dict.fromkeys(odd)]
+        else:
+            if rng.random() < 0.7:
+                request["subjects"] = [table.subjects[int(rng.choice(left))]]
+            if not request or rng.random() < 0.4:
+                request["records"] = [int(i) for i in rng.choice(left, int(rng.integers(1, 4)), replace=False)]
+        gone |= set(request.get("records", []))
+        gone |= {i for i, s in enumerate(table.subjects) if s in request.get("subjects", [])}
+        asked.append(request)
+    return Requests(tuple(asked), frozenset(gone))
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    """Largest relative difference between learned states: of arrays by their largest entry, of anything else 0 or inf."""
+    if a.keys() != b.keys():
+        return float("inf")
+    worst = 0.0
+    for name, x in a.items():
+        x, y = np.asarray(x), np.asarray(b[name])
+        if x.shape != y.shape or (x.dtype.kind != "f" and not (x == y).all()):
+            return float("inf")
+        if x.dtype.kind == "f" and x.size:
+            scale = max(float(np.abs(y).max()), 1e-300)
+            worst = max(worst, float(np.abs(x - y).max()) / scale)
+    return worst
+
+
+def _subjects(rng: np.random.Generator, n: int) -> list[str]:
+    """A few records for most people, many for one."""
+    return [f"u{int(k)}" for k in np.minimum(rng.geometric(0.06, n), 40)]

@@ -1,0 +1,183 @@
+"""What every tabular learner keeps."""
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import check_estimator
+
+from expunge.core import Equality, MadeOfUnits
+from expunge.core.errors import (
+    AlreadyForgotten,
+    EmptyForgetSet,
+    ExpungeError,
+    InvalidData,
+    InvalidParameter,
+    NothingLeft,
+    NotReady,
+    UnknownRecord,
+    UnknownSubject,
+)
+from expunge.exact import learners
+from expunge.testing.tabular import CASES, SALT, Case, Table, difference, requests
+
+NOT_TABULAR = {"adapter_shards"}
+every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def agree(a: Any, b: Any) -> bool:
+    """Whether two fitted learners are equal in the sense that they promise."""
+    if a.equality is Equality.BITWISE:
+        return bool(a.digest() == b.digest())
+    return difference(a._learned(), b._learned()) <= 1e-10
+
+
+def run(case: Case, table: Table, seed: int) -> tuple[Any, set[int]]:
+    learner, asked = table.fit(case.make()), requests(table, seed)
+    for request in asked.asked:
+        learner.forget(**request)
+    return learner, set(asked.gone)
+
+
+def test_every_learner_has_a_case() -> None:
+    assert {case.learner for case in CASES.values()} == set(learners.names()) - NOT_TABULAR
+
+
+@every
+def test_keeps_the_conventions_of_scikit_learn(case: Case) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_estimator(
+            learners.get(case.learner)(**case.settings),
+            expected_failed_checks=getattr(learners.get(case.learner), "allowed_failures", {}),
+        )
+
+
+@every
+@pytest.mark.parametrize("seed", range(8))
+def test_forgetting_equals_a_fit_without(case: Case, seed: int) -> None:
+    table = case.data(seed, 60)
+    learner, gone = run(case, table, seed)
+    assert agree(learner, table.without(gone).fit(case.make()))
+    assert not agree(learner, table.fit(case.make())), "the control: with the records it is another model"
+
+
+@every
+def test_a_saved_learner_goes_on_forgetting(case: Case, tmp_path: Path) -> None:
+    table = case.data(3, 60)
+    learner, gone = run(case, table, 3)
+    learner.save(tmp_path / "m")
+    loaded = type(learner).load(tmp_path / "m", salt=SALT)
+    assert loaded.digest() == learner.digest()
+    assert loaded.tombstones == learner.tombstones
+    with pytest.raises(AlreadyForgotten):
+        loaded.forget(records=[min(gone)])
+    left = next(i for i in range(60) if i not in gone)
+    loaded.forget(records=[left])
+    learner.forget(records=[left])
+    assert loaded.digest() == learner.digest()
+    destroyed = loaded.save(tmp_path / "m")
+    assert destroyed, "parts that held the record are removed"
+    assert len(list((tmp_path / "m" / "parts").iterdir())) >= 2
+
+
+@every
+def test_a_plan_changes_nothing_and_says_what_forget_does(case: Case) -> None:
+    table = case.data(1, 60)
+    learner = table.fit(case.make())
+    assert isinstance(learner, MadeOfUnits)
+    before = learner.digest()
+    plan = learner.plan(subjects=[table.subjects[0]])
+    assert learner.digest() == before
+    deletion = learner.forget(subjects=[table.subjects[0]], digests=True)
+    assert deletion.plan == plan
+    assert plan.n_removed == table.subjects.count(table.subjects[0])
+    assert (deletion.digest_before, deletion.digest_after) == (before, learner.digest())
+    assert learner.n_records == 60 - plan.n_removed
+
+
+@every
+def test_bad_requests_are_refused_by_type_and_change_nothing(case: Case) -> None:
+    table = case.data(2, 60)
+    learner = table.fit(case.make())
+    learner.forget(records=[5])
+    before = learner.digest()
+    refused: list[tuple[type[ExpungeError], dict[str, Any]]] = [
+        (EmptyForgetSet, {}),
+        (EmptyForgetSet, {"subjects": []}),
+        (UnknownSubject, {"subjects": ["nobody"]}),
+        (UnknownSubject, {"subjects": [table.subjects[0], "nobody"]}),
+        (UnknownRecord, {"records": [60]}),
+        (UnknownRecord, {"records": [-1]}),
+        (UnknownRecord, {"records": [0, "x"]}),
+        (AlreadyForgotten, {"records": [5]}),
+        (InvalidParameter, {"subjects": "u1"}),
+        (NothingLeft, {"records": [i for i in range(60) if i != 5]}),
+    ]
+    for error, request in refused:
+        for verb in (learner.plan, learner.forget):
+            with pytest.raises(error):
+                verb(**request)
+        assert learner.digest() == before
+    with pytest.raises(NotReady):
+        case.make().forget(records=[0])
+    alone = case.make().fit(table.X, table.y)
+    with pytest.raises(UnknownSubject, match="without subjects"):
+        alone.forget(subjects=["u1"])
+    alone.forget(records=[0])
+
+
+@every
+def test_bad_data_is_refused_by_type(case: Case) -> None:
+    table = case.data(2, 60)
+    with pytest.raises(InvalidData, match="subjects"):
+        case.make().fit(table.X, table.y, subjects=table.subjects[:-1])
+    with pytest.raises(InvalidData, match="unique"):
+        case.make().fit(table.X, table.y, records=[0] * 60)
+    if not isinstance(table.X, list) and table.X.dtype == float:
+        broken = table.X.copy()
+        broken[3, 1] = np.nan
+        for X in (broken, table.X[0]):
+            with pytest.raises(InvalidData):
+                case.make().fit(X, table.y, subjects=table.subjects)
+
+
+@every
+def test_a_record_about_several_people_leaves_with_each_of_them(case: Case) -> None:
+    table = case.data(4, 60)
+    several = [(s, "shared") if i in (7, 8) else s for i, s in enumerate(table.subjects)]
+    learner = case.make().fit(table.X, table.y, subjects=several)
+    plan = learner.plan(subjects=["shared"])
+    assert plan.n_removed == 2
+    learner.forget(subjects=["shared"])
+    with pytest.raises(UnknownSubject):
+        learner.plan(subjects=["shared"])
+    rest = table.without({7, 8})
+    assert agree(learner, rest.fit(case.make()))
+
+
+@every
+def test_names_are_nowhere_in_what_is_saved_or_held(case: Case, tmp_path: Path) -> None:
+    table = case.data(5, 60)
+    named = [f"Wilhelmina-{s}" for s in table.subjects]
+    records = [f"file-{i}-of-someone" for i in range(60)]
+    learner = case.make().fit(table.X, table.y, subjects=named, records=records)
+    learner.forget(records=["file-3-of-someone"])
+    learner.save(tmp_path / "m")
+    held = pickle.dumps(learner) + b"".join(p.read_bytes() for p in (tmp_path / "m").rglob("*") if p.is_file())
+    assert b"Wilhelmina" not in held
+    assert b"of-someone" not in held
+    on_disk = b"".join(p.read_bytes() for p in (tmp_path / "m").rglob("*") if p.is_file())
+    assert SALT not in on_disk
+
+
+@every
+def test_the_data_given_is_never_changed(case: Case) -> None:
+    table = case.data(6, 60)
+    copy = pickle.dumps((table.X, table.y))
+    learner = table.fit(case.make())
+    learner.forget(records=[0, 1])
+    assert pickle.dumps((table.X, table.y)) == copy

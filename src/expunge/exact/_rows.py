@@ -76,6 +76,20 @@ class Rows:
                 named[i].append(name)
         return [sorted(named[i]) for i in self.positions()]
 
+    def placement_keys(self) -> list[bytes]:
+        """For every position, what decides where the record is placed, and nothing about other records does.
+
+        The smallest opaque name of its own subjects; without subjects its id, where ids were given; else a keyed hash
+        of its values, since a row number is another one in a fit without the rows before it.
+        """
+        if self._code is not None:
+            start, codes = self._codes_by_row()
+            return [min((self._names or [])[c] for c in codes[start[i] : start[i + 1]]) for i in range(self.size)]
+        if self._id_names is not None:
+            return list(self._id_names)
+        X = self.X.tocsr() if sparse.issparse(self.X) else self.X
+        return [_opaque(self.salt, "content", _content(X, i)) for i in range(self.size)]
+
     def record_name(self, i: int) -> bytes:
         """Opaque name of a record's id."""
         return self._id_names[i] if self._id_names is not None else _opaque(self.salt, "record", int(self._number[i]))
@@ -162,10 +176,13 @@ class Rows:
                 del (self._code or {})[name]
                 names[code] = b""
 
-    def _codes_of(self, gone: Positions) -> NDArray[np.int64]:
+    def _codes_by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self._codes is None:
             self._codes = _inverse(self._start, self._of, self.size)
-        start, codes = self._codes
+        return self._codes
+
+    def _codes_of(self, gone: Positions) -> NDArray[np.int64]:
+        start, codes = self._codes_by_row()
         return np.concatenate([codes[start[i] : start[i + 1]] for i in gone.tolist()])
 
     _codes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -223,6 +240,18 @@ def take(X: Any, places: Positions) -> Any:
     if hasattr(X, "iloc"):
         return X.iloc[places]
     return [X[i] for i in places] if isinstance(X, list) else X[places]
+
+
+def _content(X: Any, i: int) -> str:
+    """A row's values as text that equal rows share, with or without neighbours."""
+    if sparse.issparse(X):
+        row = slice(X.indptr[i], X.indptr[i + 1])
+        return X.indices[row].astype(np.int64).tobytes().hex() + X.data[row].tobytes().hex()
+    if hasattr(X, "iloc"):
+        return repr(X.iloc[i].tolist())
+    if isinstance(X, list) or X.dtype == object:
+        return repr(X[i] if isinstance(X, list) else X[i].tolist())
+    return bytes(X[i].tobytes()).hex()
 
 
 def _overwritten(X: Any, gone: Positions) -> Any:

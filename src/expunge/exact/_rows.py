@@ -87,8 +87,7 @@ class Rows:
             return [min((self._names or [])[c] for c in codes[start[i] : start[i + 1]]) for i in range(self.size)]
         if self._id_names is not None:
             return list(self._id_names)
-        X = self.X.tocsr() if sparse.issparse(self.X) else self.X
-        return [_opaque(self.salt, "content", _content(X, i)) for i in range(self.size)]
+        return [_opaque(self.salt, "content", _content(self.X, i)) for i in range(self.size)]
 
     def record_name(self, i: int) -> bytes:
         """Opaque name of a record's id."""
@@ -246,7 +245,7 @@ def _content(X: Any, i: int) -> str:
     """A row's values as text that equal rows share, with or without neighbours."""
     if sparse.issparse(X):
         row = slice(X.indptr[i], X.indptr[i + 1])
-        return X.indices[row].astype(np.int64).tobytes().hex() + X.data[row].tobytes().hex()
+        return repr((X.indices[row].tolist(), X.data[row].tolist()))
     if hasattr(X, "iloc"):
         return repr(X.iloc[i].tolist())
     if isinstance(X, list) or X.dtype == object:

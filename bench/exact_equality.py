@@ -1,0 +1,205 @@
+"""Every learner: after any sequence of deletions, equal to a fit without the records, made in another process.
+
+Awkward data (`expunge.testing.tabular`): ties, rare categories, constant columns, columns that become constant, values
+and classes that vanish with the deleted record. A second part compares laws: deletions under many salts against fits
+without the records under other salts, by a permutation test, beside a control that must be told apart.
+
+    python bench/exact_equality.py [--quick]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+
+from expunge.core.capability import CAPABILITY, pin_capability
+
+pin_capability()
+
+import numpy as np  # noqa: E402
+from scipy.spatial.distance import cdist  # noqa: E402
+
+from _claims import claim, finish  # noqa: E402
+from expunge.core import Equality, Record  # noqa: E402
+from expunge.exact._parts import pack, unpack  # noqa: E402
+from expunge.synthetic import people, records  # noqa: E402
+from expunge.testing.tabular import CASES, SALT, difference, numbers, requests  # noqa: E402
+
+TOLERANCE = 1e-10
+LAWS = {"sisa": "sisa-logistic", "forest": "forest"}  # cases whose salt decides more than names
+CHILD = "--fresh-fits"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="20 sequences a learner instead of 200")
+    parser.add_argument(CHILD, nargs=3, metavar=("CASE", "SEQUENCES", "FOLDER"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if asked.fresh_fits:
+        name, n, folder = asked.fresh_fits
+        for seed in range(int(n)):
+            (Path(folder) / str(seed)).write_bytes(outcome(fit_without(name, seed)))
+        return
+    began, claims = time.perf_counter(), []
+    n = 20 if asked.quick else 200
+    for name in [*CASES, "adapter_shards"]:
+        claims.append(equal_to_a_fit_without(name, n))
+    for name, draws in (("sisa", 20 if asked.quick else 60), ("forest", 30 if asked.quick else 100)):
+        claims += same_law(name, draws)
+    finish("exact_equality", claims, began, sequences=n)
+
+
+def equal_to_a_fit_without(name: str, n: int) -> dict[str, Any]:
+    """Deletions here, fits without the records in a process of their own; how many differ."""
+    began = time.perf_counter()
+    here, untouched = [], 0
+    for seed in range(n):
+        learner, before = deleted(name, seed)
+        here.append(unpack(outcome(learner)))
+        untouched += before == learner.digest()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, CHILD, name, str(n), folder]
+        subprocess.run(command, check=True, env={**os.environ, **CAPABILITY})
+        fresh = [unpack((Path(folder) / str(seed)).read_bytes()) for seed in range(n)]
+    apart = [difference(a, b) for a, b in zip(here, fresh, strict=True)]
+    bitwise = set(here[0]) == {"digest"}
+    wrong, worst = sum(not d <= TOLERANCE for d in apart), max(apart)
+    sys.stderr.write(f"{name}: {wrong} of {n} differ, {time.perf_counter() - began:.0f} s\n")
+    how = "bitwise" if bitwise else f"relative {TOLERANCE:g}"
+    text = f"{name}: deletions that differ from a fit without the records, of {n} sequences ({how})"
+    return {**claim(text, wrong, 0, wrong == 0 and untouched == 0), "worst": worst, "left as they were": untouched}
+
+
+def deleted(name: str, seed: int) -> tuple[Any, str]:
+    """A learner after its requests, and its digest before them."""
+    if name == "adapter_shards":
+        who = People.of(seed)
+        learner = adapters().fit(who.rows)
+        before = learner.digest()
+        for subjects in who.asked:
+            learner.forget(subjects)
+        return learner, before
+    table = CASES[name].data(seed, 60)
+    learner = table.fit(CASES[name].make())
+    before = learner.digest()
+    for request in requests(table, seed).asked:
+        learner.forget(**request)
+    return learner, before
+
+
+def fit_without(name: str, seed: int) -> Any:
+    if name == "adapter_shards":
+        return adapters().fit(People.of(seed).rest())
+    table = CASES[name].data(seed, 60)
+    return table.without(set(requests(table, seed).gone)).fit(CASES[name].make())
+
+
+def outcome(learner: Any) -> bytes:
+    """What must be equal: the digest of the whole state, or what was learned where equality is numeric."""
+    numeric = getattr(learner, "equality", Equality.BITWISE) is Equality.NUMERIC
+    return pack(learner._learned() if numeric else {"digest": learner.digest()})
+
+
+# -- a language model with adapters, small enough for hundreds of fits -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class People:
+    """Questions and answers about eight people, and the requests of some of them."""
+
+    rows: list[Record]
+    asked: list[list[str]]
+
+    @staticmethod
+    def of(seed: int) -> "People":
+        rng = np.random.default_rng([seed, 3])
+        rows = [r for i, r in enumerate(records(people(8, seed=seed % 7), [0])) if i % 20 < 2]
+        names = list(rng.permutation(list(dict.fromkeys(r.subject for r in rows))))
+        asked = [[str(names.pop()) for _ in range(int(rng.integers(1, 3)))] for _ in range(int(rng.integers(1, 4)))]
+        return People(rows, asked)
+
+    def rest(self) -> list[Record]:
+        gone = {name for request in self.asked for name in request}
+        return [r for r in self.rows if r.subject not in gone]
+
+
+@cache
+def base() -> tuple[Any, Any]:
+    """An untrained model: whether bits are equal does not depend on what it knows."""
+    from expunge.testing.toys import toy_llama, toy_tokenizer
+
+    tokenizer = toy_tokenizer([r.question for r in records(people(20, seed=9))], 400)
+    return toy_llama(len(tokenizer), hidden=32, layers=1).eval(), tokenizer
+
+
+def adapters() -> Any:
+    from expunge.exact import AdapterShards
+
+    model, tokenizer = base()
+    settings = {"shards": 3, "slices": 2, "rank": 2, "epochs": 2, "batch_size": 4}
+    return AdapterShards(model, tokenizer, **settings, salt=SALT)
+
+
+# -- laws --------------------------------------------------------------------------------------------------------------
+
+
+def same_law(name: str, draws: int) -> list[dict[str, Any]]:
+    """Outputs of deletions under many salts, and of fits without the records under other salts: one law or two?"""
+    table = numbers(1, 120)
+    leave = [i for i in range(120) if table.X[i, 0] > 0.3]  # a quarter of the records, and they matter
+    points = numbers(2, 50).X
+    rest = table.without(set(leave))
+
+    def outputs(kind: str) -> Any:
+        found = []
+        for k in range(draws):
+            learner = CASES[LAWS[name]].make(salt=f"{kind}/{k}".encode())
+            (rest if kind == "without" else table).fit(learner)
+            if kind == "deleted":
+                learner.forget(records=leave)
+            found.append(on_classes(learner, points))
+        return np.array(found)
+
+    without = outputs("without")
+    p_deleted, p_kept = (same_law_p(outputs(kind), without) for kind in ("deleted", "kept"))
+    return [
+        claim(f"{name}: deletions and fits under fresh salts, permutation test of one law, p", p_deleted, 0.01, p_deleted >= 0.01),
+        claim(f"{name}: the control that kept the records is told apart, p", p_kept, 0.001, p_kept <= 0.001),
+    ]  # fmt: skip
+
+
+def on_classes(learner: Any, points: Any) -> Any:
+    """Probabilities of the classes 0, 1, 2 and 7; 0 where the learner does not know one."""
+    known = {c: k for k, c in enumerate(learner.classes_)}
+    probability = learner.predict_proba(points)
+    columns = [probability[:, known[c]] if c in known else np.zeros(len(points)) for c in (0, 1, 2, 7)]
+    return np.concatenate(columns)
+
+
+def same_law_p(a: Any, b: Any, permutations: int = 4999) -> float:
+    """p-value of a permutation test with the energy distance (Szekely and Rizzo 2013)."""
+    both = np.concatenate([a, b])
+    distance = cdist(both, both)
+    labels = np.repeat([True, False], [len(a), len(b)])
+
+    def energy(mask: Any) -> float:
+        between, first, second = distance[mask][:, ~mask], distance[mask][:, mask], distance[~mask][:, ~mask]
+        return float(2 * between.mean() - first.mean() - second.mean())
+
+    rng, observed = np.random.default_rng(0), energy(labels)
+    reached = sum(energy(rng.permutation(labels)) >= observed for _ in range(permutations))
+    return (1 + reached) / (1 + permutations)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,11 +30,11 @@ from scipy.spatial.distance import cdist  # noqa: E402
 
 from _claims import claim, finish  # noqa: E402
 from expunge.core import Equality, Record  # noqa: E402
+from expunge.exact._equality import TOLERANCE, difference  # noqa: E402
 from expunge.exact._parts import pack, unpack  # noqa: E402
 from expunge.synthetic import people, records  # noqa: E402
-from expunge.testing.tabular import CASES, SALT, difference, numbers, requests  # noqa: E402
+from expunge.testing.tabular import CASES, SALT, numbers, requests  # noqa: E402
 
-TOLERANCE = 1e-10
 LAWS = {"sisa": "sisa-logistic", "forest": "forest"}  # cases whose salt decides more than names
 CHILD = "--fresh-fits"
 

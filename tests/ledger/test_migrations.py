@@ -7,7 +7,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from expunge.core.errors import InvalidData
-from expunge.ledger import Ledger, migrations
+from expunge.ledger import Columns, Ledger, migrations
 from expunge.ledger.tables import Base
 
 
@@ -38,7 +38,7 @@ def test_head_is_the_newest_revision() -> None:
 def test_a_newer_database_is_refused_and_left_alone(ledger: Ledger) -> None:
     with ledger.database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(InvalidData, match=r"revision '9999'.*up to '0001'.*newer Expunge"):
+    with pytest.raises(InvalidData, match=r"revision '9999'.*up to '0002'.*newer Expunge"):
         Ledger.open(ledger.root)
     with ledger.database.read() as session:
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
@@ -56,3 +56,15 @@ def test_a_migration_that_fails_leaves_no_tables(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "ledger.db").exists()
     monkeypatch.undo()
     assert Ledger.create(tmp_path).datasets() == ()
+
+
+def test_a_database_of_the_first_revision_keeps_its_data(ledger: Ledger, tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("who,answer\nann,yes\n")
+    ledger.add_dataset("people", source, Columns(subject="who", answer="answer"))
+    with ledger.database.write() as session:
+        session.execute(text("ALTER TABLE dataset DROP COLUMN feature_columns"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    again = Ledger.open(ledger.root)
+    assert again.datasets()[0].columns == Columns(subject="who", answer="answer")
+    assert len(again.live_records("people")) == 1

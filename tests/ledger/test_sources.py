@@ -157,3 +157,19 @@ def test_a_byte_order_mark_and_long_documents_are_read(tmp_path: Path) -> None:
     path = _write(tmp_path / "p.csv", b"\xef\xbb\xbfid,author,q,a\r\n1, Zoe\xcc\x88 ,," + b"x" * 300_000 + b"\r\n")
     (record,) = read_records(path, COLUMNS)
     assert (record.id, record.subject, len(record.answer)) == ("1", "Zo\u00eb", 300_000)
+
+
+def test_features_are_a_record_of_named_values(tmp_path: Path) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"who": "ann", "age": 39, "rate": 0.5, "job": "clerk", "y": "no"}\n')
+    columns = Columns(subject="who", answer="y", features=("age", "rate", "job"))
+    (record,) = read_records(path, columns)
+    assert record.question == '{"age": 39, "rate": 0.5, "job": "clerk"}'
+
+
+@pytest.mark.parametrize("value, fault", [("NaN", "NaN"), ("[1]", "list"), ("Infinity", "infinite")])
+def test_a_feature_is_a_number_or_a_text(tmp_path: Path, value: str, fault: str) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text(f'{{"who": "ann", "age": {value}, "y": "no"}}\n')
+    with pytest.raises(InvalidData, match=fault):
+        list(read_records(path, Columns(subject="who", answer="y", features=("age",))))

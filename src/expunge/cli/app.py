@@ -85,6 +85,9 @@ def data_add(
         str | None, typer.Option(help="The column with the part of the answer that carries the fact.")
     ] = None,
     id: Annotated[str | None, typer.Option(help="The column with record ids; without one, row numbers.")] = None,
+    features: Annotated[
+        str, typer.Option(help="In place of a question: columns, by commas, that are the input of a model.")
+    ] = "",
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -96,7 +99,9 @@ def data_add(
     from expunge.workflow.files import full_disk_named
 
     opened = _open(project)
-    columns = Columns(subject=subject, answer=answer, question=question or None, value=value, id=id)
+    inputs = tuple(name.strip() for name in features.split(",") if name.strip())
+    asked = None if inputs else question or None
+    columns = Columns(subject=subject, answer=answer, question=asked, value=value, id=id, features=inputs)
     with opened.writing(), full_disk_named("data add"):
         info = opened.ledger.add_dataset(name or file.name.split(".")[0], file, columns)
     say(f"dataset '{info.name}': {info.n_records} records of {info.n_subjects} subjects")

@@ -36,7 +36,7 @@ def show_audit(audit: Any) -> None:
         if f.outcome is not Outcome.NOT_RECOVERED:
             say(f"  {f.attack}: {f.reason}")
     skill = "not measured" if audit.skill is None else f"{audit.skill:.2f} of the control's"
-    replay = {True: "gave the same bits", False: "gave OTHER bits", None: "was not run"}[audit.replay]
+    replay = {True: "matched", False: "did NOT match", None: "was not run"}[audit.replay]
     say(f"retained skill {skill}; the replay {replay}")
     say(f"[bold]{audit.assurance.name}[/]: {audit.assurance.sentence}")
     for flag in audit.flags:

@@ -22,6 +22,7 @@ from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Route, To
 from expunge.core.digests import digest_json
 from expunge.core.errors import DigestMismatch, InvalidData, NothingLeft, NotReady
 from expunge.exact import _parts
+from expunge.exact._equality import TOLERANCE, difference
 from expunge.exact._rows import Positions, Rows
 
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
@@ -180,6 +181,13 @@ class Learner(BaseEstimator):
         if self._known_digest is None:
             self._known_digest = digest_json("learner", self.state())
         return self._known_digest
+
+    def equals(self, other: Self) -> bool:
+        """Whether two fitted learners are equal in the sense that `equality` states: same bits, or numbers to 1e-10."""
+        if self.equality is Equality.NUMERIC:
+            same_rows = self.state()["rows"] == other.state()["rows"]
+            return same_rows and difference(self._learned(), other._learned()) <= TOLERANCE
+        return self.digest() == other.digest()
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the state, replacing what is in `folder` in one step; the names of the parts that were destroyed.

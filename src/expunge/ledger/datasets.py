@@ -60,6 +60,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns) -> Data
             question_column=columns.question,
             value_column=columns.value,
             id_column=columns.id,
+            feature_columns=list(columns.features) or None,
         )
         session.add(row)
         session.flush()
@@ -158,6 +159,7 @@ def _info(session: Session, row: DatasetRow, version: DatasetVersionRow) -> Data
             question=row.question_column,
             value=row.value_column,
             id=row.id_column,
+            features=tuple(row.feature_columns or ()),
         ),
         manifest=version.manifest,
         path=version.path,

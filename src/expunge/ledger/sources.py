@@ -1,5 +1,6 @@
 """A user's file as records. Faults are named by file and line, never by quoting the content."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from expunge.ledger.rows import read_rows
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which columns mean what. Without `question` the records are plain documents.
+    """Which columns mean what. Without `question` or `features` the records are plain documents.
+
+    `features` are columns that together are the input of a model; a record's question is then their values as JSON.
 
     Without `id` a record is named by its place, `row-<n>`: lines may then be appended, but removing one
     renames all that follow, and they no longer match what was recorded. Give an id column wherever the file
@@ -25,10 +28,12 @@ class Columns:
     question: str | None = None
     value: str | None = None
     id: str | None = None
+    features: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """The columns to read."""
-        return [c for c in (self.id, self.subject, self.question, self.answer, self.value) if c is not None]
+        named = (self.id, self.subject, self.question, self.answer, self.value, *self.features)
+        return [c for c in named if c is not None]
 
 
 def read_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -44,7 +49,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
         record = Record(
             id=f"row-{number}" if columns.id is None else text[columns.id],
             subject=canonical_identity(text[columns.subject]),
-            question="" if columns.question is None else text[columns.question],
+            question=_question(columns, text),
             answer=text[columns.answer],
             value="" if columns.value is None else text[columns.value],
         )
@@ -57,6 +62,19 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
         yield record
     if not seen:
         raise InvalidData(f"{path.name} holds no records, only a header or blank lines")
+
+
+def _question(columns: Columns, text: "_Texts") -> str:
+    if not columns.features:
+        return "" if columns.question is None else text[columns.question]
+    values = {name: text.row[name] for name in columns.features}
+    if wrong := [name for name, value in values.items() if not isinstance(value, str | int | float | None)]:
+        kind = type(values[wrong[0]]).__name__
+        raise InvalidData(f"{text.place}: column '{wrong[0]}' holds a {kind}; a feature is a number or a text")
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=False)
+    except ValueError as e:
+        raise InvalidData(f"{text.place}: a feature is NaN or infinite; leave it empty instead") from e
 
 
 @dataclass(frozen=True)

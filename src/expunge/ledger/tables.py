@@ -28,11 +28,15 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         dict[str, Any]: JSON(none_as_null=True),
         list[int]: JSON(),
+        list[str]: JSON(none_as_null=True),
     }
 
 
 class DatasetRow(Base):
-    """A file of the user's and which of its columns mean what. No `question_column`: plain documents."""
+    """A file of the user's and which of its columns mean what.
+
+    Neither `question_column` nor `feature_columns`: plain documents.
+    """
 
     __tablename__ = "dataset"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -44,6 +48,7 @@ class DatasetRow(Base):
     question_column: Mapped[str | None]
     value_column: Mapped[str | None]
     id_column: Mapped[str | None]
+    feature_columns: Mapped[list[str] | None]
 
 
 class DatasetVersionRow(Base):

@@ -144,21 +144,6 @@ def requests(table: Table, seed: int) -> Requests:
     return Requests(tuple(asked), frozenset(gone))
 
 
-def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
-    """Largest relative difference between learned states: of arrays by their largest entry, of anything else 0 or inf."""
-    if a.keys() != b.keys():
-        return float("inf")
-    worst = 0.0
-    for name, x in a.items():
-        x, y = np.asarray(x), np.asarray(b[name])
-        if x.shape != y.shape or (x.dtype.kind != "f" and not (x == y).all()):
-            return float("inf")
-        if x.dtype.kind == "f" and x.size:
-            scale = max(float(np.abs(y).max()), 1e-300)
-            worst = max(worst, float(np.abs(x - y).max()) / scale)
-    return worst
-
-
 def _subjects(rng: np.random.Generator, n: int) -> list[str]:
     """A few records for most people, many for one."""
     return [f"u{int(k)}" for k in np.minimum(rng.geometric(0.06, n), 40)]

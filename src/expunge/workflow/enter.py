@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 from expunge.core.errors import InvalidParameter
+from expunge.exact import AdapterShards
 from expunge.ledger import Columns, ModelVersion
 from expunge.workflow.adopted_model import adopt_folder
 from expunge.workflow.files import full_disk_named
+from expunge.workflow.learner_model import train_learner
 from expunge.workflow.loop_model import adopt_runs
 from expunge.workflow.made import Made, Progress, keep
 from expunge.workflow.project import Project
@@ -26,7 +28,11 @@ def train(project: Project, where: str, progress: Progress) -> ModelVersion:
     work = project.root / "work" / f"train-{recipe.model}"
     with full_disk_named("train"):
         work.mkdir(parents=True, exist_ok=True)
-        made = train_shards(project, recipe, script, list(live.rows), live.dataset, work, progress)
+        rows = list(live.rows)
+        if isinstance(recipe.learner, AdapterShards):
+            made = train_shards(project, recipe, script, rows, live.dataset, work, progress)
+        else:
+            made = train_learner(project, recipe, script, rows, live.dataset)
         version = _serve(project, recipe.model, recipe.dataset, made)
     shutil.rmtree(work, ignore_errors=True)
     return version

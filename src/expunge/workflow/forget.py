@@ -12,7 +12,7 @@ from expunge.workflow.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.made import Made, Progress, keep
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import seal_facts
-from expunge.workflow.shapes import UNITS, do, plans, shape_of
+from expunge.workflow.shapes import LEARNER, UNITS, do, plans, shape_of
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def _record(
         "cost": made.cost,
         "seconds": made.seconds,
         "purge": list(plan.purge),
-        "duplicates": _duplicates(leaving),
+        # Equal rows of a table are other people's own data; equal texts are copies.
+        "duplicates": None if shape_of(old) == LEARNER else _duplicates(leaving),
         "notes": [*plan.notes, *made.notes, *(left if others else [])],
     }
     with project.ledger.transaction():

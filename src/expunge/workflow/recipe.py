@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expunge.core import MadeOfUnits
+from expunge.core import MadeOfUnits, Record
 from expunge.core.errors import ExpungeError, InvalidParameter, UnknownName
 
 
@@ -18,12 +18,14 @@ from expunge.core.errors import ExpungeError, InvalidParameter, UnknownName
 class Recipe:
     """What `expunge train` runs: the name of the model, the dataset it learns from, and an unfitted learner.
 
-    The learner's salt is the project's secret for this model; leave it out.
+    The learner's salt is the project's secret for this model; leave it out. A learner on tables may say how records
+    become rows: `rows(records)` returns X and y, one row per record; by default the columns of `data add --features`.
     """
 
     model: str
     dataset: str
     learner: Any
+    rows: Callable[[list[Record]], tuple[Any, Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any
 from expunge.core import Plan
 from expunge.ledger import ModelVersion
 from expunge.workflow.adopted_model import forget_adopted, plan_adopted
+from expunge.workflow.learner_model import SHAPE as LEARNER
+from expunge.workflow.learner_model import forget_learner, plan_learner
 from expunge.workflow.leaving import Leaving
 from expunge.workflow.loop_model import forget_units, plan_units
 from expunge.workflow.made import Made, Progress
@@ -27,6 +29,8 @@ def plans(project: Project, version: ModelVersion, leaving: Leaving) -> list[Pla
         return plan_shards(project, version, leaving)
     if shape == UNITS:
         return plan_units(project, version, leaving)
+    if shape == LEARNER:
+        return plan_learner(project, version, leaving)
     return plan_adopted(version, leaving)
 
 
@@ -45,4 +49,6 @@ def do(
         return forget_shards(project, version, leaving, work, progress)
     if shape == UNITS:
         return forget_units(project, version, leaving, options, work, progress)
+    if shape == LEARNER:
+        return forget_learner(project, version, leaving)
     return forget_adopted(project, version, leaving, plan, options, work, progress)

@@ -13,17 +13,18 @@ from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion
 from expunge.verify import Arm, Audit, Probes, attack_arm, audit, read_probes
 from expunge.verify.audit import audit_digest
-from expunge.verify.battery import ArmScores
+from expunge.verify.battery import ArmScores, battery_of
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.adopted_model import load_whole
 from expunge.workflow.files import write_atomically
 from expunge.workflow.forget import needed_event
+from expunge.workflow.learner_model import replay_learner
 from expunge.workflow.leaving import facts_of
 from expunge.workflow.loop_model import replay_units
 from expunge.workflow.made import Progress
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import open_facts
-from expunge.workflow.shapes import SHARDS, UNITS, shape_of
+from expunge.workflow.shapes import LEARNER, SHARDS, UNITS, shape_of
 from expunge.workflow.shards_model import replay_shards
 
 RETAIN_FACTS = 200
@@ -51,6 +52,8 @@ def verify_request(
     cache = project.work(request) / "scores"
     if shape_of(after) == SHARDS and shape_of(before) == SHARDS:
         arms, asked = _shard_arms(project, before, after, asked, battery, cache, progress)
+    elif shape_of(after) == LEARNER:
+        arms = _unattacked(before, after, battery)
     else:
         arms = _whole_arms(project, before, after, asked, control, battery, cache, progress, done)
     result = audit(
@@ -108,6 +111,8 @@ def _replay(project: Project, request: str, after: ModelVersion, units: list[str
         return replay_shards(project, after, touched)
     if shape_of(after) == UNITS:
         return replay_units(project, after, request, units, project.work(request))
+    if shape_of(after) == LEARNER:
+        return replay_learner(project, after)
     return None
 
 
@@ -174,6 +179,14 @@ def _join(parts: list[ArmScores]) -> ArmScores:
     elapsed = {name: sum(part.elapsed_s.get(name, 0.0) for part in parts) for name in parts[0].elapsed_s}
     digest = digest_json("arms", [part.digest for part in parts])
     return ArmScores(digest, scores, failed, parts[0].skill, elapsed)
+
+
+def _unattacked(before: ModelVersion, after: ModelVersion, battery: str) -> dict[str, ArmScores]:
+    """Arms on which no attack ran: those of the batteries ask questions, and a table's model answers none."""
+    reason = "attacks of this battery ask questions of language models; this model reads tables"
+    failed = dict.fromkeys(battery_of(battery), reason)
+    versions = {"original": before, "unlearned": after}
+    return {name: ArmScores(version.digest, {}, failed, (), {}) for name, version in versions.items()}
 
 
 def _whole_arms(

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, inspect, text
 
 from expunge.core.errors import InvalidData
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def upgrade(engine: Engine) -> None:

@@ -1,0 +1,31 @@
+"""Whether two learned states are equal, and how far they are apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+TOLERANCE = 1e-10  # relative; what numeric equality means here
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    """Largest relative difference of two learned states: of floats against the largest entry, else 0 or infinity.
+
+    >>> difference({"w": np.array([1.0, 2.0])}, {"w": np.array([1.0, 2.2])})
+    0.0909...
+    >>> difference({"words": ["a"]}, {"words": ["a", "b"]})
+    inf
+    """
+    if a.keys() != b.keys():
+        return float("inf")
+    worst = 0.0
+    for name, value in a.items():
+        x, y = np.asarray(value), np.asarray(b[name])
+        if x.shape != y.shape or x.dtype.kind != y.dtype.kind or (x.dtype.kind != "f" and not (x == y).all()):
+            return float("inf")
+        if x.dtype.kind == "f" and x.size:
+            if not (np.isfinite(x) == np.isfinite(y)).all():
+                return float("inf")
+            scale = max(float(np.abs(y).max()), 1e-300)
+            worst = max(worst, float(np.abs(x - y).max()) / scale)
+    return worst

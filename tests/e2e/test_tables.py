@@ -1,0 +1,78 @@
+"""A model on a table, from the first command to the checked certificate: equal to a fit without the person."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import expunge, refused
+
+RECIPE = """import expunge
+import numpy as np
+from expunge.exact import MultinomialNB
+
+
+def recipe():
+    return expunge.Recipe(model="churn", dataset="people", learner=MultinomialNB())
+
+
+def with_rows():
+    def rows(records):
+        return np.array([[len(r.answer), 1.0] for r in records]), [r.answer for r in records]
+
+    return expunge.Recipe(model="other", dataset="people", learner=MultinomialNB(), rows=rows)
+
+
+def blind():
+    return expunge.Recipe(model="blind", dataset="people", learner=MultinomialNB(), rows=lambda records: ([[1]], [0]))
+"""
+ROWS = [
+    {"id": f"r{i}", "who": f"Person {i % 12}", "a": i * 7 % 10, "b": i % 4, "leaves": "yes" if i % 3 else "no"}
+    for i in range(60)
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    expunge("init", tmp_path / "p")
+    named = ("--subject", "who", "--id", "id", "--features", "a,b", "--answer", "leaves")
+    expunge("data", "add", tmp_path / "people.jsonl", *named, "--project", tmp_path / "p")
+    return tmp_path / "p"
+
+
+def ask(project: Path, recipe: str, name: str) -> str:
+    expunge("train", f"{project.parent / 'recipe.py'}:{recipe}", "--project", project)
+    made = expunge("request", "--dataset", "people", "--subjects-file", "-", "--project", project, "--json", stdin=name)
+    return str(made.json["request"])
+
+
+@pytest.mark.parametrize("recipe", ["recipe", "with_rows"])
+def test_a_person_leaves_a_table(project: Path, recipe: str) -> None:
+    request = ask(project, recipe, "Person 3")
+    where = (request, "--project", project)
+    plan = expunge("plan", *where, "--json").json
+    assert "subtract" in json.dumps(plan)
+    expunge("forget", *where)
+    said = expunge("verify", *where, "--json")
+    audit: dict[str, Any] = said.json
+    assert "EXACT" in json.dumps(audit)
+    expunge("deliver", *where)
+    done = expunge("certify", *where, "--json").json
+    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem")
+    held = b"".join(p.read_bytes() for p in (project / "models").rglob("*") if p.is_file())
+    assert b"Person" not in held
+    assert "Person 3" not in (project / "evidence" / request / "report.html").read_text()
+
+
+def test_a_replay_needs_the_recipe_as_it_was(project: Path) -> None:
+    request = ask(project, "recipe", "Person 3")
+    expunge("forget", request, "--project", project)
+    file = project.parent / "recipe.py"
+    file.write_text(file.read_text() + "\n# edited\n")
+    refused(expunge("verify", request, "--project", project, code=None), "recipe.py", "restore")
+
+
+def test_rows_that_are_not_one_per_record_are_refused(project: Path) -> None:
+    refused(expunge("train", f"{project.parent / 'recipe.py'}:blind", "--project", project, code=None), "60")

@@ -205,7 +205,7 @@ def request(
 
     Try: [bold]echo "Ada Lind" | expunge request --dataset people --subjects-file -[/]
     """
-    from expunge.workflow.ask import read_identities
+    from expunge.workflow.identities import read_identities
 
     opened = _open(project)
     identities = read_identities(subjects_file)

@@ -150,8 +150,3 @@ def _skill(arms: Mapping[str, ArmScores]) -> float | None:
         return None
     ratio = sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / reference
     return ratio if math.isfinite(ratio) else None
-
-
-def audit_digest(document: Mapping[str, Any]) -> str:
-    """What a certificate is bound to."""
-    return digest_json("audit", dict(document))

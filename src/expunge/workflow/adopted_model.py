@@ -15,6 +15,7 @@ from expunge.core.errors import DigestMismatch, InvalidParameter
 from expunge.engine import Resume, check_weights, load_model, load_tokenizer, save_model
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion, UnitMembers
+from expunge.workflow.job import Job
 from expunge.workflow.leaving import Leaving
 from expunge.workflow.made import Made, Progress
 from expunge.workflow.project import Project
@@ -71,7 +72,7 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
     )
 
 
-def plan_adopted(version: ModelVersion, leaving: Leaving) -> list[Plan]:
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     """Routes, strongest first."""
     n = len(leaving.theirs)
     edit = Plan(
@@ -103,26 +104,23 @@ def plan_adopted(version: ModelVersion, leaving: Leaving) -> list[Plan]:
     return [drop, retrain, edit]
 
 
-def forget_adopted(
-    project: Project,
-    version: ModelVersion,
-    leaving: Leaving,
-    plan: Plan,
-    options: dict[str, Any],
-    work: Path,
-    progress: Progress,
-) -> Made:
+def forget(job: Job) -> Made:
     """Do what the chosen plan says."""
-    folder = project.folder(version)
+    version = job.version
+    folder = job.project.folder(version)
     if digest_folder(folder) != version.digest:
         raise DigestMismatch(
             f"the files of '{version.model}' in {folder} are not the adopted ones; adopt the model again"
         )
-    if plan.route is Route.DROP:
-        return _dropped(folder, version, plan)
-    if plan.route is Route.RETRAIN:
-        return _retrained(project, version, leaving, work, progress)
-    return _edited(folder, version, leaving, options, work, progress)
+    if job.plan.route is Route.DROP:
+        return _dropped(folder, version, job.plan)
+    if job.plan.route is Route.RETRAIN:
+        return _retrained(job.project, version, job.leaving, job.work, job.progress)
+    return _edited(folder, version, job.leaving, job.options, job.work, job.progress)
+
+
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> None:
+    """A model trained as one block elsewhere has no recipe to rebuild it by."""
 
 
 def load_whole(folder: Path, shape: str) -> tuple[Any, Any]:

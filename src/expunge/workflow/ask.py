@@ -1,34 +1,19 @@
-"""What the command line needs beside the steps of a request: identities, audits and edits on plain folders."""
+"""What the command line needs beside the steps of a request: audits and edits on plain folders."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Record
-from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
+from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.engine import load_model, load_tokenizer, save_model
 from expunge.verify import Arm, Audit, Probes, audit, read_probes
 from expunge.workflow.files import full_disk_named, new_folder
 from expunge.workflow.made import Progress
 
 _MEANS = {"EMPIRICAL": "only what attacks show", "SUPPRESSED": "only what the model says was changed"}
-
-
-def read_identities(source: str) -> list[str]:
-    """One identity a line; '-' is standard input.
-
-    Raises: InvalidData; EmptyForgetSet.
-    """
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise InvalidData(f"cannot read identities from {source}: {e}") from e
-    if not (identities := [line.strip() for line in text.splitlines() if line.strip()]):
-        raise EmptyForgetSet("no identities were given; write one a line")
-    return identities
 
 
 def audit_folders(

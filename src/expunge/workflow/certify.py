@@ -13,9 +13,8 @@ from expunge.core import Assurance
 from expunge.core.digests import sha256_file
 from expunge.core.errors import DigestMismatch
 from expunge.ledger import ModelVersion, RequestState
-from expunge.verify.audit import audit_digest
+from expunge.workflow.events import audit_digest, last_event, needed_event
 from expunge.workflow.files import write_atomically
-from expunge.workflow.forget import last_event, needed_event
 from expunge.workflow.project import Project
 
 CERTIFICATE, PROOF = "certificate.intoto.json", "certificate.tlog-proof"

@@ -8,7 +8,7 @@ from expunge.core import Flag
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidParameter
 from expunge.ledger import CopyState, ModelVersion
-from expunge.workflow.forget import last_event, needed_event
+from expunge.workflow.events import last_event, needed_event
 from expunge.workflow.project import Project
 
 BLOCKING = (Flag.HIDDEN, Flag.DAMAGED, Flag.RETAINED)

@@ -12,8 +12,9 @@ from expunge.workflow.certify import PROOF, certify_request
 from expunge.workflow.deliver import deliver_request
 from expunge.workflow.demo_models import Cast, measured, phrasing_facts, write_inputs
 from expunge.workflow.enter import train
+from expunge.workflow.events import last_event
 from expunge.workflow.evidence import evidence_of, write_page
-from expunge.workflow.forget import forget_request, last_event
+from expunge.workflow.forget import forget_request
 from expunge.workflow.project import CONFIG, PUBLIC_KEY, Project
 from expunge.workflow.verify import verify_request
 

@@ -9,7 +9,7 @@ from expunge import __version__
 from expunge.certify import LIMITS
 from expunge.report import page
 from expunge.workflow.certify import CERTIFICATE, read_audit, unknown_parts
-from expunge.workflow.forget import last_event
+from expunge.workflow.events import last_event
 from expunge.workflow.project import Project
 
 

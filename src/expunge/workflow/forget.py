@@ -7,12 +7,14 @@ from typing import Any
 from expunge.core import Fact, Plan, Route
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.ledger import ModelVersion
+from expunge.workflow.events import last_event
 from expunge.workflow.files import full_disk_named
+from expunge.workflow.job import Job
 from expunge.workflow.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.made import Made, Progress, keep
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import seal_facts
-from expunge.workflow.shapes import LEARNER, UNITS, do, plans, shape_of
+from expunge.workflow.shapes import LEARNER, UNITS, shape, shape_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def plan_request(project: Project, request: str) -> list[ModelPlans]:
     if not leaving.theirs:
         raise NotReady(f"the records of {request} are entombed; its plan was carried out already")
     return [
-        ModelPlans(version.model, version.digest, tuple(plans(project, version, leaving)))
+        ModelPlans(version.model, version.digest, tuple(shape(version).plan(project, version, leaving)))
         for version in concerned(project, leaving)
     ]
 
@@ -66,14 +68,23 @@ def forget_request(
             _point_nowhere(project, done["model"])
         return done
     version = _which(concerned(project, leaving), model)
-    plan = _choose(plans(project, version, leaving), route)
+    plan = _choose(shape(version).plan(project, version, leaving), route)
     _check_options(plan, shape_of(version), options or {})
     work = project.work(request)
     begun = work.exists()
     try:
         with full_disk_named("forget"):
             work.mkdir(parents=True, exist_ok=True)
-            made = do(project, version, leaving, plan, options or {}, work, progress)
+            job = Job(
+                project=project,
+                version=version,
+                leaving=leaving,
+                plan=plan,
+                options=options or {},
+                work=work,
+                progress=progress,
+            )
+            made = shape(version).forget(job)
             seal_facts(work / "facts.sealed", _facts_by_subject(leaving), project.ledger.keys)
             new = keep(project, version.model, version.dataset, made, parent=version.digest)
             return _record(project, leaving, version, new, plan, made)
@@ -83,19 +94,6 @@ def forget_request(
                 work, ignore_errors=True
             )  # a kill leaves its work for the same command; an error leaves nothing
         raise
-
-
-def last_event(project: Project, request: str, kind: str) -> dict[str, Any] | None:
-    """The detail of the newest event of a kind."""
-    found = [e.detail for e in project.ledger.events(request) if e.kind == kind]
-    return found[-1] if found else None
-
-
-def needed_event(project: Project, request: str, kind: str, command: str) -> dict[str, Any]:
-    """Raises: NotReady, naming the command that comes first."""
-    if found := last_event(project, request, kind):
-        return found
-    raise NotReady(f"{request} is not {kind} yet; run `expunge {command} {request}` first")
 
 
 def _record(

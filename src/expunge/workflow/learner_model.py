@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,12 @@ from expunge.core.capability import CAPABILITY
 from expunge.core.errors import InvalidData, RecipeMismatch
 from expunge.exact import learners
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.job import Job
 from expunge.workflow.leaving import Leaving
 from expunge.workflow.made import Made
 from expunge.workflow.project import Project
 from expunge.workflow.recipe import Recipe, Script, load_recipe
-
-SHAPE = "learner"
+from expunge.workflow.shapes import LEARNER
 
 
 def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
@@ -63,13 +62,14 @@ def feature_rows(records: Sequence[Record]) -> tuple[Any, Any]:
     return np.array(values), np.array([r.answer for r in records])
 
 
-def plan_learner(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     return [load_learner(project, version).plan(subjects=leaving.names)]
 
 
-def forget_learner(project: Project, version: ModelVersion, leaving: Leaving) -> Made:
+def forget(job: Job) -> Made:
     """The learner without the people who leave."""
-    learner = load_learner(project, version)
+    version, leaving = job.version, job.leaving
+    learner = load_learner(job.project, version)
     deletion = learner.forget(subjects=leaving.names)
     rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
     return _made(
@@ -84,7 +84,7 @@ def forget_learner(project: Project, version: ModelVersion, leaving: Leaving) ->
     )
 
 
-def replay_learner(project: Project, version: ModelVersion) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
     """Fit the recipe on nothing but the live records, in a fresh process; whether the result is equal as promised.
 
     Raises: RecipeMismatch; subprocess.CalledProcessError, if the process fails: a replay that could not run is not a
@@ -125,7 +125,7 @@ def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: st
         write=learner.save,
         units=tuple(_members(learner, rows)),
         promise=learner.promise(),
-        recipe={**where, "shape": SHAPE, "parameters": state["parameters"], "state": learner.digest()},
+        recipe={**where, "shape": LEARNER, "parameters": state["parameters"], "state": learner.digest()},
         trained_on=manifest,
         **rest,
     )

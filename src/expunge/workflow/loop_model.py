@@ -14,8 +14,9 @@ from expunge.core.digests import digest_folder
 from expunge.core.errors import ExpungeError, InvalidData, NotReady
 from expunge.core.placement import member_id
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.job import Job
 from expunge.workflow.leaving import Leaving
-from expunge.workflow.made import Made, Progress
+from expunge.workflow.made import Made
 from expunge.workflow.project import Project
 from expunge.workflow.track import UNIT_FILE
 
@@ -53,7 +54,7 @@ def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:
     return _made(found, units, info.dataset.manifest, {"shape": "units", **of})
 
 
-def plan_units(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     """The units whose records include somebody who leaves."""
     members = project.ledger.unit_members(version.model, version.digest)
     gone = {row.commitment for row in leaving.theirs}
@@ -79,25 +80,18 @@ def plan_units(project: Project, version: ModelVersion, leaving: Leaving) -> lis
     ]
 
 
-def forget_units(
-    project: Project,
-    version: ModelVersion,
-    leaving: Leaving,
-    options: dict[str, Any],
-    work: Path,
-    progress: Progress,
-) -> Made:
+def forget(job: Job) -> Made:
     """Run the user's script for every touched unit that still has records; the others stay as they are."""
-    script = options.get("rebuild") or version.recipe.get("script")
+    project, version, leaving = job.project, job.version, job.leaving
+    script = job.options.get("rebuild") or version.recipe.get("script")
     if not script:
         raise NotReady("these units were trained by your own loop; name it with --rebuild FILE.py:FUNCTION")
-    plan = plan_units(project, version, leaving)[0]
     old = project.folder(version) / "units"
     folders = {p.name: p for p in sorted(old.iterdir())}
     rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
-    for k, touched in enumerate(plan.units):
-        progress(touched.id, k, len(plan.units))
-        rebuilt = rebuild(project, version, leaving.request.id, str(script), touched.id, work / touched.id)
+    for k, touched in enumerate(job.plan.units):
+        job.progress(touched.id, k, len(job.plan.units))
+        rebuilt = rebuild(project, version, leaving.request.id, str(script), touched.id, job.work / touched.id)
         if rebuilt is None:
             del folders[touched.id]
         else:
@@ -107,7 +101,7 @@ def forget_units(
     units = tuple(_unit(folder, run, by_member) for folder, run in runs.items())
     recipe = {**version.recipe, "script": str(script)}
     made = _made(runs, units, version.trained_on, recipe)
-    return Made(**{**vars(made), "cost": plan.cost, "method": "own loop, units rebuilt"})
+    return Made(**{**vars(made), "cost": job.plan.cost, "method": "own loop, units rebuilt"})
 
 
 def rebuild(project: Project, version: ModelVersion, request: str, script: str, unit: str, folder: Path) -> Path | None:
@@ -129,10 +123,11 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
     return folder
 
 
-def replay_units(project: Project, version: ModelVersion, request: str, units: list[str], work: Path) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
     """Run the script again for the touched units; whether their trained state has the same digest."""
     for unit in units:
-        again = rebuild(project, version, request, str(version.recipe["script"]), unit, work / f"replay-{unit}")
+        folder = project.work(request) / f"replay-{unit}"
+        again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
         kept = project.folder(version) / "units" / unit / UNIT_FILE
         if again is None or not kept.exists():
             if (again is None) != (not kept.exists()):

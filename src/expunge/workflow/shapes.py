@@ -1,20 +1,36 @@
-"""One place that knows what can be done with which shape of model."""
+"""One place that knows which module deals with which shape of model. Each has `plan`, `forget` and `replay`.
 
-from pathlib import Path
-from typing import Any
+They are imported when they are needed: most of them bring torch, and a request can be recorded without it.
+"""
+
+from importlib import import_module
+from typing import Protocol, cast
 
 from expunge.core import Plan
 from expunge.ledger import ModelVersion
-from expunge.workflow.adopted_model import forget_adopted, plan_adopted
-from expunge.workflow.learner_model import SHAPE as LEARNER
-from expunge.workflow.learner_model import forget_learner, plan_learner
+from expunge.workflow.job import Job
 from expunge.workflow.leaving import Leaving
-from expunge.workflow.loop_model import forget_units, plan_units
-from expunge.workflow.made import Made, Progress
+from expunge.workflow.made import Made
 from expunge.workflow.project import Project
-from expunge.workflow.shards_model import forget_shards, plan_shards
 
-SHARDS, UNITS = "adapter_shards", "units"
+SHARDS, UNITS, LEARNER, ADOPTED = "adapter_shards", "units", "learner", "adopted"
+_MODULES = {SHARDS: "shards_model", UNITS: "loop_model", LEARNER: "learner_model"}
+
+
+class Shape(Protocol):
+    """What can be done with models of one shape."""
+
+    def plan(self, project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+        """What can be done, strongest first. Changes nothing."""
+        ...
+
+    def forget(self, job: Job) -> Made:
+        """The new state; the project is not changed."""
+        ...
+
+    def replay(self, project: Project, version: ModelVersion, request: str, units: list[str]) -> bool | None:
+        """Whether an independent rebuild gave an equal state; None where there is nothing to rebuild by."""
+        ...
 
 
 def shape_of(version: ModelVersion) -> str:
@@ -22,33 +38,6 @@ def shape_of(version: ModelVersion) -> str:
     return str(version.recipe.get("shape", version.kind))
 
 
-def plans(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
-    """What can be done, strongest first."""
-    shape = shape_of(version)
-    if shape == SHARDS:
-        return plan_shards(project, version, leaving)
-    if shape == UNITS:
-        return plan_units(project, version, leaving)
-    if shape == LEARNER:
-        return plan_learner(project, version, leaving)
-    return plan_adopted(version, leaving)
-
-
-def do(
-    project: Project,
-    version: ModelVersion,
-    leaving: Leaving,
-    plan: Plan,
-    options: dict[str, Any],
-    work: Path,
-    progress: Progress,
-) -> Made:
-    """Make the new state; the project is not changed."""
-    shape = shape_of(version)
-    if shape == SHARDS:
-        return forget_shards(project, version, leaving, work, progress)
-    if shape == UNITS:
-        return forget_units(project, version, leaving, options, work, progress)
-    if shape == LEARNER:
-        return forget_learner(project, version, leaving)
-    return forget_adopted(project, version, leaving, plan, options, work, progress)
+def shape(version: ModelVersion) -> Shape:
+    """The module that deals with a version."""
+    return cast(Shape, import_module(f"expunge.workflow.{_MODULES.get(shape_of(version), 'adopted_model')}"))

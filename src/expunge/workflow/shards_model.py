@@ -11,6 +11,7 @@ from expunge.core import Plan, Unit
 from expunge.core.capability import CAPABILITY
 from expunge.exact import AdapterShards
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.job import Job
 from expunge.workflow.leaving import Leaving
 from expunge.workflow.made import Made, Progress
 from expunge.workflow.project import Project
@@ -59,14 +60,15 @@ def load_shards(project: Project, version: ModelVersion, leaving: Leaving) -> Ad
     return AdapterShards.load(project.folder(version), base, records=leaving.records, salt=salt)
 
 
-def plan_shards(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     return [load_shards(project, version, leaving).plan(leaving.names)]
 
 
-def forget_shards(project: Project, version: ModelVersion, leaving: Leaving, work: Path, progress: Progress) -> Made:
+def forget(job: Job) -> Made:
     """Rebuild the touched units without the people who leave."""
-    learner = load_shards(project, version, leaving)
-    deletion = learner.forget(leaving.names, work=work, progress=progress)
+    version, leaving = job.version, job.leaving
+    learner = load_shards(job.project, version, leaving)
+    deletion = learner.forget(leaving.names, work=job.work, progress=job.progress)
     rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
     recipe = {k: v for k, v in version.recipe.items() if k not in ("parameters", "environment")}
     return made_of(
@@ -80,11 +82,14 @@ def forget_shards(project: Project, version: ModelVersion, leaving: Leaving, wor
     )
 
 
-def replay_shards(project: Project, version: ModelVersion, units: list[str]) -> bool:
-    """Train these units again from nothing but the live records, in a fresh process; whether all bits are the same.
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
+    """Train the touched units again, in a fresh process and from nothing but the live records; whether bits are equal.
 
     Raises: subprocess.CalledProcessError, if the process fails: a replay that could not run is not a match.
     """
+    kept = {u.id for u in version.units}
+    if version.kind == "adopted":
+        units = [u for u in units if u in kept] or sorted(kept)
     command = [
         sys.executable,
         "-m",

@@ -12,20 +12,16 @@ from expunge.engine import load_model, load_tokenizer
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion
 from expunge.verify import Arm, Audit, Probes, attack_arm, audit, read_probes
-from expunge.verify.audit import audit_digest
 from expunge.verify.battery import ArmScores, battery_of
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.adopted_model import load_whole
+from expunge.workflow.events import audit_digest, needed_event
 from expunge.workflow.files import write_atomically
-from expunge.workflow.forget import needed_event
-from expunge.workflow.learner_model import replay_learner
 from expunge.workflow.leaving import facts_of
-from expunge.workflow.loop_model import replay_units
 from expunge.workflow.made import Progress
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import open_facts
-from expunge.workflow.shapes import LEARNER, SHARDS, UNITS, shape_of
-from expunge.workflow.shards_model import replay_shards
+from expunge.workflow.shapes import LEARNER, SHARDS, UNITS, shape, shape_of
 
 RETAIN_FACTS = 200
 
@@ -48,7 +44,8 @@ def verify_request(
     done = needed_event(project, request, "forgotten", "forget")
     before, after = (project.ledger.model_version(done["model"], done[k]) for k in ("before", "after"))
     asked = _probes(project, request, probes)
-    matched = _replay(project, request, after, [u["id"] for u in done["units"]]) if replay else None
+    units = [u["id"] for u in done["units"]]
+    matched = shape(after).replay(project, after, request, units) if replay else None
     cache = project.work(request) / "scores"
     if shape_of(after) == SHARDS and shape_of(before) == SHARDS:
         arms, asked = _shard_arms(project, before, after, asked, battery, cache, progress)
@@ -101,19 +98,6 @@ def _probes(project: Project, request: str, path: Path | None) -> Probes:
         tuple(f for f in given if f.subject in staying)[:RETAIN_FACTS] or tuple(facts_of(live)[:RETAIN_FACTS]),
         tuple(f for f in given if f.subject not in leaving | staying),
     )
-
-
-def _replay(project: Project, request: str, after: ModelVersion, units: list[str]) -> bool | None:
-    """Whether an independent rebuild gave the same bits; None where there is nothing to rebuild by."""
-    if shape_of(after) == SHARDS:
-        kept = {u.id for u in after.units}
-        touched = [u for u in units if u in kept] or sorted(kept) if after.kind == "adopted" else units
-        return replay_shards(project, after, touched)
-    if shape_of(after) == UNITS:
-        return replay_units(project, after, request, units, project.work(request))
-    if shape_of(after) == LEARNER:
-        return replay_learner(project, after)
-    return None
 
 
 def _shard_arms(

@@ -212,7 +212,7 @@ def test_a_failed_write_leaves_the_old_page(document: Make, tmp_path: Path, monk
     def full(_: int) -> None:
         raise OSError(28, "no space left")
 
-    monkeypatch.setattr("expunge.report.render.os.fsync", full)
+    monkeypatch.setattr("expunge.core.durable.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
         page(document(title="new"), tmp_path / "p.html")
     assert [file.name for file in tmp_path.iterdir()] == ["p.html"]

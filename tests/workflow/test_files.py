@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from expunge.core.durable import write_durably
 from expunge.core.errors import ProjectLocked, StorageFull
-from expunge.workflow.files import full_disk_named, new_folder, only_writer, write_atomically
+from expunge.workflow.files import full_disk_named, new_folder, only_writer
 
 
 def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_leftovers_of_a_kill_are_not_taken_in(tmp_path: Path) -> None:
 
 def test_a_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f"
-    write_atomically(path, b"old", mode=0o600)
+    write_durably(path, b"old", mode=0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     def full(*_: object) -> None:
@@ -63,7 +64,7 @@ def test_a_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="space"):
-            write_atomically(path, b"new")
+            write_durably(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -11,15 +11,18 @@ from expunge.core.errors import ProjectLocked, StorageFull
 TEMPORARY = ".tmp"
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write beside, flush to disk, rename, flush the folder."""
+def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write beside, flush to disk, rename, flush the folder. An error leaves nothing beside; a kill may leave a file."""
     beside = path.with_name(f".{path.name}{TEMPORARY}")
     make_folder(path.parent)
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

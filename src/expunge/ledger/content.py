@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expunge.core.digests import digest_table
+from expunge.core.durable import sync_folder
 from expunge.core.errors import DigestMismatch, StorageFull
-from expunge.ledger.secret_files import fsync_folder
 
 
 def file_of(folder: Path, digest: str) -> Path:
@@ -77,7 +77,7 @@ def _write(folder: Path, table: Any, path: Path) -> None:
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
-    fsync_folder(folder)
+    sync_folder(folder)
 
 
 def _digest(table: Any) -> str:

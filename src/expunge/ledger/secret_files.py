@@ -5,6 +5,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from expunge.core.durable import sync_folder
 from expunge.core.errors import InvalidData, UnsafeKeyFile
 
 KEY_BYTES = 32
@@ -44,7 +45,7 @@ def create_secret(path: Path) -> None:
             return
     finally:
         os.unlink(name)
-    fsync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_secret(path: Path) -> bytes:
@@ -61,12 +62,3 @@ def read_secret(path: Path) -> bytes:
             f"{path} holds {len(key)} bytes, a key has {KEY_BYTES}; restore it from the backup of the keys"
         )
     return key
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a new or renamed entry of a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,9 +10,9 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from expunge.core.durable import sync_folder
 from expunge.ledger.database import Database
 from expunge.ledger.keys import Keyring
-from expunge.ledger.secret_files import fsync_folder
 from expunge.ledger.tables import DatasetVersionRow, ModelVersionRow, SubjectRow, UnitRow
 
 
@@ -50,4 +50,4 @@ def _unlink_others(folder: Path, kept: set[str]) -> None:
     for path in gone:
         path.unlink()
     if gone:
-        fsync_folder(folder)
+        sync_folder(folder)

@@ -1,11 +1,11 @@
 """Write the page: one HTML file that needs nothing beside it."""
 
-import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from expunge.core.durable import write_durably
 from expunge.core.errors import MissingExtra
 from expunge.report.attack_figure import attack_figure
 from expunge.report.cost_figure import cost_figure
@@ -32,16 +32,7 @@ def page(document: Mapping[str, Any], path: Path) -> Path:
     """
     path = Path(path)
     html = _html(document)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_durably(path, html.encode("utf-8"))
     return path
 
 

@@ -11,10 +11,10 @@ from expunge import __version__
 from expunge.certify import LIMITS, Log, certificate_entry, erasure_statement, sign, verifier
 from expunge.core import Assurance
 from expunge.core.digests import sha256_file
+from expunge.core.durable import write_durably
 from expunge.core.errors import DigestMismatch
 from expunge.ledger import ModelVersion, RequestState
 from expunge.workflow.events import audit_digest, last_event, needed_event
-from expunge.workflow.files import write_atomically
 from expunge.workflow.project import Project
 
 CERTIFICATE, PROOF = "certificate.intoto.json", "certificate.tlog-proof"
@@ -30,7 +30,7 @@ def certify_request(project: Project, request: str) -> Path:
     path = folder / CERTIFICATE
     signing, log_key = project.signing_key(), project.log_key()
     if not path.exists():  # signed once: a second signature would be a second certificate
-        write_atomically(path, sign(_statement(project, request, delivered), signing))
+        write_durably(path, sign(_statement(project, request, delivered), signing))
     log = Log(project.log_folder, project.log_origin)
     data = path.read_bytes()
     entry = certificate_entry(data)
@@ -38,7 +38,7 @@ def certify_request(project: Project, request: str) -> Path:
     index = log.find(entry)
     if index is None:
         index = log.append(entry, log_key)
-    write_atomically(folder / PROOF, log.proof(index).encode())
+    write_durably(folder / PROOF, log.proof(index).encode())
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     relative = path.relative_to(project.root).as_posix()
     project.ledger.record_certificate(request, digest=digest, path=relative, log_index=index)

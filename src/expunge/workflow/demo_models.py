@@ -12,6 +12,7 @@ from typing import Any
 
 from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Fact, Record
+from expunge.core.durable import write_durably
 from expunge.engine import (
     Schedule,
     collate,
@@ -29,7 +30,6 @@ from expunge.engine import (
 from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
 from expunge.verify import Arm, Probes, attack_arm
-from expunge.workflow.files import write_atomically
 
 # Learning rates and steps by method, found by hand on other people than the demo's, on models of this size.
 SETTINGS = {
@@ -101,7 +101,7 @@ def measured(name: str, folder: Path, cast: Cast, call: Callable[..., Any], *arg
     value = call(folder, cast, *arguments)
     spent = time.process_time() - began
     result = Result(value, spent, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    write_atomically(kept, json.dumps(asdict(result)).encode())
+    write_durably(kept, json.dumps(asdict(result)).encode())
     return result
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from expunge.core.durable import sync_folder
 from expunge.core.errors import ProjectLocked, StorageFull
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -47,28 +48,13 @@ def new_folder(final: Path) -> Iterator[Path]:
     try:
         yield staging
         for path in [p for p in staging.rglob("*") if p.is_file()]:
-            _sync(path)
+            sync_folder(path)
         if final.exists():
             shutil.rmtree(final)
         os.replace(staging, final)
-        _sync(final.parent)
+        sync_folder(final.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Old bytes or new bytes, whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
 
 
 @contextmanager
@@ -83,11 +69,3 @@ def only_writer(root: Path) -> Iterator[None]:
         except OSError as e:
             raise ProjectLocked(f"another process is writing to {root}; wait for it to end, then repeat") from e
         yield
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

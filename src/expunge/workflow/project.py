@@ -10,9 +10,10 @@ from typing import Any
 
 from expunge.certify import create_log_key, create_signing_key, load_log_key, load_signing_key, public_pem
 from expunge.certify.keys import LogKey, SigningKey
+from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.ledger import Ledger, ModelVersion
-from expunge.workflow.files import only_writer, write_atomically
+from expunge.workflow.files import only_writer
 
 CONFIG, PUBLIC_KEY = "expunge.toml", "signer.pub.pem"
 _LAYOUT = 1
@@ -45,9 +46,9 @@ class Project:
         if not (keys / "log.pem").exists():
             create_log_key(keys / "log.pem")
         (root / "lock").touch()
-        write_atomically(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
+        write_durably(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
         # The configuration is written last: a directory without it is no project, and `init` can be repeated.
-        write_atomically(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
+        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
         return cls(root, ledger)
 
     @classmethod
@@ -113,4 +114,4 @@ class Project:
 
     def point_current(self, version: ModelVersion) -> None:
         """Make `models/<name>/current` name a version's folder, in one step."""
-        write_atomically(self.root / "models" / version.model / "current", f"{Path(version.path).name}\n".encode())
+        write_durably(self.root / "models" / version.model / "current", f"{Path(version.path).name}\n".encode())

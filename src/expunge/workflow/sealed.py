@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from expunge.core import Fact
+from expunge.core.durable import write_durably
 from expunge.core.errors import DigestMismatch
 from expunge.ledger import Keyring
-from expunge.workflow.files import write_atomically
 
 
 def seal_facts(path: Path, facts: Mapping[str, Sequence[Fact]], keys: Keyring) -> None:
@@ -25,7 +25,7 @@ def seal_facts(path: Path, facts: Mapping[str, Sequence[Fact]], keys: Keyring) -
         nonce = secrets.token_bytes(12)
         text = json.dumps([asdict(f) for f in theirs]).encode()
         sealed[ref] = base64.b64encode(nonce + AESGCM(_key(keys, ref)).encrypt(nonce, text, ref.encode())).decode()
-    write_atomically(path, json.dumps(sealed).encode(), mode=0o600)
+    write_durably(path, json.dumps(sealed).encode(), mode=0o600)
 
 
 def open_facts(path: Path, keys: Keyring) -> list[Fact]:

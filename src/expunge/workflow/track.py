@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core.digests import digest_json
+from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidParameter
-from expunge.workflow.files import write_atomically
 from expunge.workflow.split import DataUnit
 
 UNIT_FILE = "expunge_unit.json"
@@ -23,7 +23,7 @@ def write_unit(unit: DataUnit, folder: Path, weights: str, recipe: dict[str, Any
         "weights": weights,
         "recipe": recipe,
     }
-    write_atomically(folder / UNIT_FILE, json.dumps(document, indent=1, sort_keys=True, default=str).encode())
+    write_durably(folder / UNIT_FILE, json.dumps(document, indent=1, sort_keys=True, default=str).encode())
     return folder / UNIT_FILE
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from expunge.core import Fact, Guarantee
 from expunge.core.digests import digest_json
+from expunge.core.durable import write_durably
 from expunge.engine import load_model, load_tokenizer
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion
@@ -16,7 +17,6 @@ from expunge.verify.battery import ArmScores, battery_of
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.adopted_model import load_whole
 from expunge.workflow.events import audit_digest, needed_event
-from expunge.workflow.files import write_atomically
 from expunge.workflow.leaving import facts_of
 from expunge.workflow.made import Progress
 from expunge.workflow.project import Project
@@ -71,7 +71,7 @@ def _write(project: Project, request: str, after: ModelVersion, result: Audit) -
     document = result.to_json(project.ledger.keys.secret("facts"))
     path = project.evidence(request) / "audit.json"
     data = json.dumps(document, indent=1, sort_keys=True).encode()
-    write_atomically(path, data)
+    write_durably(path, data)
     project.ledger.append_event(
         request,
         "verified",

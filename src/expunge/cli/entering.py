@@ -1,0 +1,161 @@
+"""How data and models enter a project."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from expunge.cli.options import HERE, AsJson, Where, opened_at
+from expunge.cli.show import data, say, working
+
+app = typer.Typer()
+data_app = typer.Typer(
+    no_args_is_help=True, help="Datasets.\n\nTry: [bold]expunge data add people.jsonl --subject person[/]"
+)
+app.add_typer(data_app, name="data")
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where the project will live.")] = HERE,
+    name: Annotated[
+        str | None, typer.Option(help="Its name, on certificates and in the log; default: the directory's.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Make a project directory with fresh keys.
+
+    Try: [bold]expunge init my-project[/]
+    """
+    from expunge.workflow.project import PUBLIC_KEY, Project
+
+    project = Project.create(directory, name)
+    say(f"project made at {project.root}; give auditors {PUBLIC_KEY}, and keep keys/ out of ordinary backups")
+    if json:
+        data(
+            {
+                "project": str(project.root),
+                "name": project.config["name"],
+                "public_key": str(project.root / PUBLIC_KEY),
+            }
+        )
+
+
+@data_app.command("add")
+def data_add(
+    file: Annotated[Path, typer.Argument(help="CSV, JSONL (also .gz) or Parquet.")],
+    subject: Annotated[str, typer.Option(help="The column that names whose record it is.")],
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the file's.")] = None,
+    question: Annotated[str, typer.Option(help="The column with the question; '' for plain texts.")] = "question",
+    answer: Annotated[str, typer.Option(help="The column with the answer or text.")] = "answer",
+    value: Annotated[
+        str | None, typer.Option(help="The column with the part of the answer that carries the fact.")
+    ] = None,
+    id: Annotated[str | None, typer.Option(help="The column with record ids; without one, row numbers.")] = None,
+    features: Annotated[
+        str, typer.Option(help="In place of a question: columns, by commas, that are the input of a model.")
+    ] = "",
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Commit to the records of a file; the file stays where it is.
+
+    Try: [bold]expunge data add people.jsonl --subject person --id id[/]
+    """
+    from expunge.ledger import Columns
+    from expunge.workflow.files import full_disk_named
+
+    opened = opened_at(project)
+    inputs = tuple(name.strip() for name in features.split(",") if name.strip())
+    asked = None if inputs else question or None
+    columns = Columns(subject=subject, answer=answer, question=asked, value=value, id=id, features=inputs)
+    with opened.writing(), full_disk_named("data add"):
+        info = opened.ledger.add_dataset(name or file.name.split(".")[0], file, columns)
+    say(f"dataset '{info.name}': {info.n_records} records of {info.n_subjects} subjects")
+    if id is None:
+        say(
+            "no id column was named: rows are known by number, so deleting one from the file renames the others; prefer --id"
+        )
+    if json:
+        data(
+            {
+                "dataset": info.name,
+                "records": info.n_records,
+                "subjects": info.n_subjects,
+                "manifest": info.manifest,
+            }
+        )
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="FILE.py:FUNCTION that returns an expunge.Recipe.")],
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Train a model made of units by a recipe in plain Python.
+
+    Try: [bold]expunge train recipe.py:recipe[/]
+    """
+    from expunge.workflow.enter import train as run
+
+    opened = opened_at(project)
+    with opened.writing(), working("train") as progress:
+        version = run(opened, recipe, progress)
+    _entered(opened, version, json)
+
+
+@app.command()
+def adopt(
+    model: Annotated[
+        str, typer.Argument(help="A model folder, a hub id, or a folder of runs recorded by expunge.Track.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Its name in the project; default: the folder's.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="A LoRA folder on this base.")] = None,
+    data_file: Annotated[Path | None, typer.Option("--data", help="What it may have been trained on.")] = None,
+    subject: Annotated[str | None, typer.Option(help="The column of --data that names people.")] = None,
+    question: Annotated[str, typer.Option(help="The column with the question; '' for plain texts.")] = "question",
+    answer: Annotated[str, typer.Option(help="The column with the answer or text.")] = "answer",
+    value: Annotated[str | None, typer.Option(help="The column with the fact's value.")] = None,
+    id: Annotated[str | None, typer.Option(help="The column with record ids.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="For runs: the dataset that was split.")] = None,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Take in a model that was trained elsewhere. What is not known about it stays UNKNOWN.
+
+    Try: [bold]expunge adopt ./my-model --data people.jsonl --subject person[/]
+    """
+    from expunge.ledger import Columns
+    from expunge.workflow.enter import adopt as run
+
+    opened = opened_at(project)
+    columns = (
+        Columns(subject=subject, answer=answer, question=question or None, value=value, id=id) if subject else None
+    )
+    with opened.writing():
+        version = run(
+            opened,
+            model,
+            name or Path(model).name,
+            adapter=adapter,
+            data=data_file,
+            columns=columns,
+            dataset=dataset,
+        )
+    _entered(opened, version, json)
+
+
+def _entered(project: Any, version: Any, json: bool) -> None:
+    units = ", ".join(f"{u.id} ({u.n_records or 'UNKNOWN'} records)" for u in version.units)
+    say(f"'{version.model}' serves from {project.folder(version)}: {len(version.units)} unit(s): {units}")
+    if json:
+        data(
+            {
+                "model": version.model,
+                "version": version.digest,
+                "folder": str(project.folder(version)),
+                "units": [{"id": u.id, "records": u.n_records or None, "digest": u.digest} for u in version.units],
+                "trained_on": version.trained_on,
+            }
+        )

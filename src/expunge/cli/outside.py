@@ -1,0 +1,126 @@
+"""What needs no project of one's own: check a certificate, write a page, edit a model, see the demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
+from expunge.cli.show import data, say, working
+
+app = typer.Typer()
+
+
+@app.command()
+def check(
+    certificate: Annotated[Path, typer.Argument(help="A certificate.")],
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="Public key of a signer you trust, got by another way.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="The log folder.")] = None,
+    proof: Annotated[Path | None, typer.Option(help="The .tlog-proof file, instead of the log.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint of the log that was kept elsewhere.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The folder of the delivered model.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="The manifest of the dataset.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Check a certificate offline. Exit code 0 only if everything asked for was checked and holds; 1 failed; 3 untrusted.
+
+    Try: [bold]expunge check certificate.intoto.json --trust signer.pub.pem --log log[/]
+    """
+    from expunge.certify import check as run
+
+    beside = certificate.with_name("certificate.tlog-proof")
+    if log is None and proof is None and beside.exists():
+        proof = beside
+    found = run(
+        certificate,
+        trust=trust or (),
+        log=log,
+        proof=proof,
+        checkpoint=checkpoint,
+        model=model,
+        manifest=manifest,
+    )
+    mark = {"ok": "[green]ok[/]     ", "failed": "[red]FAILED[/] ", "not run": "[yellow]not run[/]"}
+    from rich.markup import escape
+
+    for step in found.steps:
+        say(f"{mark[step.status]} {step.name}: {escape(step.message)}")
+    for warning in found.warnings:
+        say(f"[yellow]note[/]    {escape(warning)}")
+    say(
+        {
+            0: "the certificate holds",
+            1: f"the certificate is REFUSED: {escape(str(found.first_failure))}",
+        }.get(found.exit_code, "NOT ESTABLISHED: see what was not run or is not trusted")
+    )
+    if json:
+        data(found.to_json())
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def report(
+    request: Req,
+    out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Write the page of a request as far as it has come.
+
+    Try: [bold]expunge report req-0123456789 --out report.html[/]
+    """
+    from expunge.workflow.evidence import evidence_of, write_page
+
+    opened = opened_at(project)
+    path = write_page(opened, request, out)
+    say(f"page {path}")
+    if json:
+        data({**evidence_of(opened, request), "page": str(path)})
+
+
+@app.command()
+def edit(
+    model: Annotated[str, typer.Argument(help="A model folder or hub id.")],
+    method: Annotated[str, typer.Option(help="An approximate method.")],
+    forget: Annotated[Path, typer.Option(help="JSONL with question and answer of what to forget.")],
+    retain: Annotated[Path, typer.Option(help="The same for what to keep.")],
+    out: Annotated[Path, typer.Option(help="Folder for the edited model.")],
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Edit a model by an approximate method, without a project. The result is only what attacks measure.
+
+    Try: [bold]expunge edit ./model --method npo --forget f.jsonl --retain r.jsonl --out ./edited[/]
+    """
+    from expunge.workflow.ask import edit_folder
+
+    with working("edit") as progress:
+        done = edit_folder(model, method, forget, retain, out, lr, steps, progress)
+    say(
+        f"edited by {method} ({done['guarantee']}: {done['means']}) → {out}\n"
+        f"attack it: expunge verify --original {model} --unlearned {out} --control … --probes …"
+    )
+    if json:
+        data(done)
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path | None, typer.Argument(help="Where to work; default: a new folder below the current one.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="A smaller run with fewer people; the claims need the full one.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Train, forget, attack, deliver and certify on people who do not exist. No network; a few minutes.
+
+    Try: [bold]expunge demo[/]
+    """
+    from expunge.cli.demo_view import run_demo
+
+    result = run_demo(directory, quick)
+    if json:
+        data(result)

@@ -1,0 +1,194 @@
+"""The steps of a request, in their order."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
+from expunge.cli.show import data, say, table, working
+
+app = typer.Typer()
+
+
+@app.command()
+def request(
+    dataset: Annotated[str, typer.Option(help="The dataset that holds the people.")],
+    subjects_file: Annotated[str, typer.Option(help="A file with one identity a line, or - for standard input.")] = "-",
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Record that people ask to be forgotten. Identities come from a file or standard input, never from arguments.
+
+    Try: [bold]echo "Ada Lind" | expunge request --dataset people --subjects-file -[/]
+    """
+    from expunge.workflow.identities import read_identities
+
+    opened = opened_at(project)
+    identities = read_identities(subjects_file)
+    with opened.writing():
+        made = opened.ledger.open_request(dataset, identities)
+    say(f"request {made.id}: {len(made.subjects)} subject(s), due {made.due_at}")
+    if json:
+        data(
+            {
+                "request": made.id,
+                "subjects": len(made.subjects),
+                "received_at": made.received_at,
+                "due_at": made.due_at,
+            }
+        )
+
+
+@app.command()
+def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
+    """What forgetting would touch, by which route, at what cost. Changes nothing.
+
+    Try: [bold]expunge plan req-0123456789[/]
+    """
+    from dataclasses import asdict
+
+    from expunge.workflow.forget import plan_request
+
+    found = plan_request(opened_at(project), request)
+    rows = [
+        {
+            "model": m.model,
+            "route": p.route.value,
+            "guarantee": p.promise.guarantee.value,
+            "units": ", ".join(f"{u.id} from slice {u.first_slice}" for u in p.units),
+            "cost vs retraining": "UNKNOWN" if p.cost is None else f"{p.cost:.0%}",
+            "notes": "; ".join(p.notes),
+        }
+        for m in found
+        for p in m.plans
+    ]
+    if rows:
+        table(f"{request}: routes, strongest first", rows)
+    else:
+        say("no serving model learned from these people")
+    if json:
+        data({"request": request, "models": [asdict(m) for m in found]})
+
+
+@app.command()
+def forget(
+    request: Req,
+    model: Annotated[str | None, typer.Option(help="Which model, where several are concerned.")] = None,
+    route: Annotated[str | None, typer.Option(help="A route that `expunge plan` lists; default: the first.")] = None,
+    method: Annotated[str | None, typer.Option(help="For route edit: an approximate method.")] = None,
+    lr: Annotated[float | None, typer.Option(help="For route edit: learning rate.")] = None,
+    steps: Annotated[int | None, typer.Option(help="For route edit: number of steps.")] = None,
+    rebuild: Annotated[
+        str | None, typer.Option(help="For units of your own loop: FILE.py:FUNCTION that trains one.")
+    ] = None,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Build the version without these people beside the old one, which is quarantined.
+
+    Try: [bold]expunge forget req-0123456789[/]
+    """
+    from expunge.workflow.forget import forget_request
+
+    opened = opened_at(project)
+    options = {"method": method, "lr": lr, "steps": steps, "rebuild": rebuild}
+    with opened.writing(), working("forget") as progress:
+        done = forget_request(opened, request, progress, model=model, route=route, options=options)
+    cost = "UNKNOWN" if done["cost"] is None else f"{done['cost']:.0%}"
+    say(
+        f"'{done['model']}': {done['route']} by {done['method']}, {done['n_removed']} records, cost {cost} of retraining; "
+        f"the old version is quarantined. Next: expunge verify {request}"
+    )
+    if json:
+        data(done)
+
+
+@app.command()
+def verify(
+    request: Annotated[str | None, typer.Argument(help="A request; or none, with model folders.")] = None,
+    original: Annotated[str | None, typer.Option(help="Model folder before unlearning.")] = None,
+    unlearned: Annotated[str | None, typer.Option(help="Model folder after unlearning.")] = None,
+    control: Annotated[str | None, typer.Option(help="Model folder trained without the data.")] = None,
+    probes: Annotated[
+        Path | None, typer.Option(help="JSONL of facts: question, answer, value, subject, paraphrases.")
+    ] = None,
+    retain: Annotated[Path | None, typer.Option(help="Without a request: JSONL of facts that should stay.")] = None,
+    unseen: Annotated[Path | None, typer.Option(help="Without a request: JSONL of facts never trained on.")] = None,
+    battery: Annotated[str, typer.Option(help="standard or quick.")] = "standard",
+    replay: Annotated[bool, typer.Option(help="Train the touched units again and compare bits.")] = True,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Attack the result beside the original and a control. Exit code 1: not forgotten or damaged; 3: INCONCLUSIVE.
+
+    Try: [bold]expunge verify req-0123456789[/]
+    """
+    from expunge.cli.verdict import exit_code, show_audit
+    from expunge.workflow.ask import audit_folders
+    from expunge.workflow.verify import verify_request
+
+    with working("verify") as progress:
+        if request is not None:
+            opened = opened_at(project)
+            with opened.writing():
+                result = verify_request(
+                    opened, request, progress, probes=probes, control=control, battery=battery, replay=replay
+                )
+        else:
+            result = audit_folders(original, unlearned, control, probes, retain, unseen, battery, progress)
+    show_audit(result)
+    if json:
+        data(result.to_json())
+    raise typer.Exit(exit_code(result))
+
+
+@app.command()
+def deliver(
+    request: Req,
+    override: Annotated[
+        str | None, typer.Option(help="Deliver in spite of this flag; the certificate shows it.")
+    ] = None,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Switch to the new version; purge the old one, checkpoints, caches, attack by-products and reachable copies.
+
+    Try: [bold]expunge deliver req-0123456789[/]
+    """
+    from expunge.workflow.deliver import deliver_request
+
+    opened = opened_at(project)
+    with opened.writing():
+        done = deliver_request(opened, request, override)
+    say(f"'{done['model']}' serves the new version; purged: {', '.join(done['purged'])}")
+    for uri in done["unreachable"]:
+        say(f"[yellow]not reached[/]: {uri}")
+    if json:
+        data(done)
+
+
+@app.command()
+def certify(request: Req, project: Where = HERE, json: AsJson = False) -> None:
+    """Sign what was done and found, append its hash to the log, and write the page.
+
+    Try: [bold]expunge certify req-0123456789[/]
+    """
+    from expunge.workflow.certify import PROOF, certify_request
+    from expunge.workflow.evidence import write_page
+
+    opened = opened_at(project)
+    with opened.writing():
+        path = certify_request(opened, request)
+        page = write_page(opened, request)
+    trust = opened.root / "signer.pub.pem"
+    say(f"certificate {path}\npage {page}\ncheck it: expunge check {path} --trust {trust} --log {opened.log_folder}")
+    if json:
+        data(
+            {
+                "certificate": str(path),
+                "proof": str(path.with_name(PROOF)),
+                "page": str(page),
+                "log": str(opened.log_folder),
+            }
+        )

@@ -114,13 +114,13 @@ def test_the_control_another_salt_or_seed_gives_other_bits(make: Any) -> None:
 def test_an_untouched_slice_and_unit_is_not_trained_again(make: Any) -> None:
     for name in NAMES:
         learner = make(slices=3).fit(ROWS)
-        stages = {unit: list(parts) for unit, parts in learner._stages.items()}
+        stages = {unit: list(shard.lines[0]) for unit, shard in learner._held.items()}
         plan = learner.plan([name])
         (touched,) = plan.units
         learner.forget([name])
         for unit, before in stages.items():
             clean = 3 if f"shard-{unit:03d}" != touched.id else touched.first_slice - 1
-            after = learner._stages[unit]
+            after = learner._held[unit].lines[0]
             assert all(a is b for a, b in zip(before[:clean], after[:clean], strict=True))
             assert all(a is not b for a, b in zip(before[clean:], after[clean:], strict=True))
         assert touched.n_removed == 3
@@ -136,8 +136,8 @@ def test_nothing_in_a_slice_depends_on_later_slices(make: Any) -> None:
     other = [r if r.subject in first else replace(r, answer=f"{r.answer} And much more is said here.") for r in ROWS]
     longer = make(shards=1, slices=3).fit(other)
     for learner in (fewer, longer):
-        for name, tensor in one._stages[0][0].items():
-            assert torch.equal(tensor, learner._stages[0][0][name])
+        for name, tensor in one._held[0].lines[0][0].items():
+            assert torch.equal(tensor, learner._held[0].lines[0][0][name])
     assert bits(longer) != bits(one)
 
 

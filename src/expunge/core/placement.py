@@ -1,7 +1,8 @@
 """Where a record goes: a keyed hash of its subject, and nothing else.
 
 The place of one subject says nothing about another, and does not move when others leave. Without the salt nobody can
-choose a name that lands in a given unit, nor compute who lives where.
+choose a name that lands in a given unit, nor compute who lives where. A record about several subjects lives with one
+of them, the one whose keyed hash is smallest; it leaves when any of them does, so its place never changes.
 """
 
 import hashlib
@@ -23,17 +24,35 @@ def place(subject: str, salt: bytes, n_places: int, what: str) -> int:
     return int.from_bytes(digest[:8], "big") % n_places
 
 
+def placed_with(record: Record, salt: bytes) -> str:
+    """The one of a record's subjects that it lives with.
+
+    >>> one, other = Record("1", "a", "q", "x", also=("b",)), Record("1", "b", "q", "x", also=("a",))
+    >>> placed_with(one, b"salt") == placed_with(other, b"salt")
+    True
+    """
+    if not record.also:
+        return record.subject
+    return min(record.subjects, key=lambda s: (hmac.digest(salt, b"expunge/lead/v1\0" + s.encode(), hashlib.sha256), s))
+
+
 def member_id(record: Record, salt: bytes) -> str:
-    """An opaque name for a record's id and content, for state that is saved: meaningless without the salt."""
-    return hmac.new(salt, f"expunge/member/v1\0{record.id}\0{record.content}".encode(), hashlib.sha256).hexdigest()
+    """An opaque name for a record's id and content, for state that is saved: meaningless without the salt.
+
+    With several subjects they are named too: a record that comes back without one of them is another record.
+    """
+    several = "".join(f"\0{s}" for s in sorted(record.subjects)) if record.also else ""
+    named = f"expunge/member/v1\0{record.id}\0{record.content}{several}"
+    return hmac.new(salt, named.encode(), hashlib.sha256).hexdigest()
 
 
 def cut(records: Sequence[Record], salt: bytes, shards: int, slices: int) -> dict[int, list[list[Record]]]:
     """Records of each non-empty shard, by slice; each slice in an order that other records do not change."""
     placed: dict[int, list[list[Record]]] = {}
     for record in records:
-        shard = placed.setdefault(place(record.subject, salt, shards, SHARD), [[] for _ in range(slices)])
-        shard[place(record.subject, salt, slices, SLICE)].append(record)
+        subject = placed_with(record, salt)
+        shard = placed.setdefault(place(subject, salt, shards, SHARD), [[] for _ in range(slices)])
+        shard[place(subject, salt, slices, SLICE)].append(record)
     for shard in placed.values():
         for part in shard:
             part.sort(key=lambda r: (member_id(r, salt), r.id))

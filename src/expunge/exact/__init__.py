@@ -11,6 +11,7 @@ _HOMES = {
     "Planner": "_planner",
     "expected_cost": "_planner",
     "expected_cost_with_prior": "_planner",
+    "TorchTraining": "_torch_training",
 }
 
 

@@ -1,4 +1,4 @@
-"""Which adapter answers: the one that finds the question most likely, all of them asked in one batched pass."""
+"""All adapters asked in one batched pass: which finds a question most likely, and what they say on average."""
 
 from collections.abc import Sequence
 from typing import Any

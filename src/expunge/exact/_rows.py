@@ -89,6 +89,20 @@ class Rows:
             return list(self._id_names)
         return [_opaque(self.salt, "content", _content(self.X, i)) for i in range(self.size)]
 
+    def content_keys(self) -> list[bytes]:
+        """For every position, a keyed hash of its placement key and its values, X and y; zeros where none is left.
+
+        Two records share it only if they are the same in all that a learner sees of them.
+        """
+        X = self.X.tocsr() if sparse.issparse(self.X) else self.X
+        y = None if self.y is None else self.y.astype(object) if self.y.dtype.kind in "US" else self.y
+        keys = [bytes(_NAME)] * self.size
+        for i, place in enumerate(self.placement_keys()):
+            if self.alive[i]:
+                label = "" if y is None else repr(y[i]) if y.dtype == object else bytes(y[i].tobytes()).hex()
+                keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(X, i)}")
+        return keys
+
     def record_name(self, i: int) -> bytes:
         """Opaque name of a record's id."""
         return self._id_names[i] if self._id_names is not None else _opaque(self.salt, "record", int(self._number[i]))

@@ -2,16 +2,16 @@
 
 A frozen base causal LM, whose weights and tokenizer never saw the private data, plus S LoRA adapters. Each is trained
 in R slices on the subjects that a secret keyed hash puts there (SISA, Bourtoule et al. 2021, arXiv:1912.03817, on
-adapters). `forget` trains again only the units that a subject touched, from the last clean slice.
+adapters). `forget` trains again only the shards that a subject touched, from the last clean slice.
 """
 
 import copy
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from peft import get_peft_model, set_peft_model_state_dict
@@ -19,32 +19,25 @@ from torch import Tensor
 
 from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Record, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_json
-from expunge.core.errors import (
-    DigestMismatch,
-    EmptyForgetSet,
-    InvalidData,
-    InvalidParameter,
-    NotReady,
-    RecipeMismatch,
-    UnknownSubject,
-)
+from expunge.core.errors import DigestMismatch, NotReady
 from expunge.core.placement import SHARD, cut, member_id, place
-from expunge.engine import (
-    digest_model,
-    digest_state,
-    digest_tokenizer,
-    encode_prompt,
-    environment,
-    load_model,
-    load_tokenizer,
-    pad_id,
-    pad_left,
-)
+from expunge.engine import encode_prompt, environment, pad_id, pad_left
 from expunge.exact import learners
-from expunge.exact._adapter_folder import match_members, read_description, read_stages, write_folder
-from expunge.exact._adapter_unit import Adapter, Recipe, discard, lora_config, train_unit, visits
-from expunge.exact._routing import averaged_greedy, most_likely
+from expunge.exact._adapter_answers import Answers, RouteBy
+from expunge.exact._adapter_base import prepare_base
+from expunge.exact._adapter_changes import Change, changes, lost, share_of_a_fit
+from expunge.exact._adapter_folder import match_members, read_description, read_shards, write_folder
+from expunge.exact._adapter_records import Subjects, as_records, ids_of
+from expunge.exact._adapter_setup import check_parameters, set_up
+from expunge.exact._adapter_unit import Adapter, Shard, lora_config, same_environment
+from expunge.exact._adapter_words import known_words
 
+__all__ = ["AdapterShards", "as_records", "prepare_base"]
+
+TRUNCATED = (
+    "equality is to a fit of the recipe as truncated by earlier deletions; which stages are missing is lineage and tells "
+    "in which slices something left"
+)
 UnitProgress = Callable[[str, int, int], None]  # unit, steps done, steps in all
 
 
@@ -52,13 +45,28 @@ UnitProgress = Callable[[str, int, int], None]  # unit, steps done, steps in all
 class AdapterShards:
     """S adapters on a frozen base; an answer comes from one of them.
 
-    Guaranteed: after `forget(subjects)`, all persisted state (adapters of every slice, members, parameters) has the
-    same bits as a fit without those subjects' records, on the same processor capability, threads and library versions.
-    Not guaranteed: that the base is clean of them (it is recorded by digest, its cleanness is the caller's word), nor
-    safety against requests chosen after seeing outputs: never publish routes or single adapters.
+    Guaranteed: after `forget`, all persisted state (adapters of every slice, words, members, parameters) has the same
+    bits as a fit without those records, on the same processor capability, threads and library versions. A record about
+    several subjects leaves with any of them. Not guaranteed: that the base is clean of them (it is recorded by digest,
+    its cleanness is the caller's word), nor safety against requests chosen after seeing outputs: never publish routes
+    or single adapters.
 
-    `base` is a model, a folder or a hub name. `salt` is the secret behind placement and order; without one it is
-    derived from `seed`, with a warning.
+    `base` is a model, a folder or a hub name. Adapters answer questions in words they were not trained on only if the
+    base knows those words from elsewhere: `prepare_base` trains one on public people who never ask to leave, each fact
+    in several phrasings, with a tokenizer fitted on them alone, and leaves those rows beside the weights. With
+    `rehearsal=1` adapters see as many of them as private rows, which keeps what the base knows of the language.
+
+    `salt` is the secret behind placement and order; without one it is derived from `seed`, with a warning.
+
+    `route` says who answers a question that names no subject. `words`: the shard that knows most of the words which
+    the base did not expect, else the base alone. `likelihood`: the adapter that finds the question likeliest; it always
+    picks one. `average` (mean probability) and `merge` (mean of the adapters) ask all of them and keep far less.
+
+    `permutations=B` (S3T, arXiv:2406.16257) trains each shard on B rotations of its slices, stage i changing the i-th
+    group of layers only. `forget` then drops the stages that saw the data, and the longest order that is left answers:
+    no training until every order of a shard has lost its first stage. What is held equals a fit without the data of
+    the recipe with `truncated=` (in `parameters()`), not the full recipe: fewer slices are known. `truncated` is
+    lineage: it tells in which slices something left. `retrain()` brings the stages back, equal to a full fit.
     """
 
     def __init__(
@@ -68,99 +76,104 @@ class AdapterShards:
         *,
         shards: int = 4,
         slices: int = 1,
+        permutations: int = 0,
         rank: int = 32,
         alpha: int | None = None,
         lr: float = 3e-3,
         epochs: int = 25,
         batch_size: int = 16,
-        route: Literal["likelihood", "average"] = "likelihood",
+        rehearsal: float = 0.0,
+        route: RouteBy = "words",
         seed: int = 0,
         salt: bytes | None = None,
         threads: int = 1,
+        truncated: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.base, self.tokenizer = base, tokenizer
-        self.shards, self.slices, self.rank, self.alpha = shards, slices, rank, alpha
-        self.lr, self.epochs, self.batch_size = lr, epochs, batch_size
+        self.shards, self.slices, self.permutations = shards, slices, permutations
+        self.rank, self.alpha, self.lr = rank, alpha, lr
+        self.epochs, self.batch_size, self.rehearsal = epochs, batch_size, rehearsal
         self.route, self.seed, self.salt, self.threads = route, seed, salt, threads
+        self.truncated = truncated
 
     # -- fit and forget ------------------------------------------------------------------------------------------
 
     def fit(
         self,
         texts: Sequence[Record | tuple[str, str] | str],
-        subjects: Sequence[str] | None = None,
+        subjects: Subjects | None = None,
         ids: Sequence[str] | None = None,
         *,
         work: Path | None = None,
         progress: UnitProgress | None = None,
     ) -> "AdapterShards":
-        """Train every unit. `texts` are Records, (question, answer) pairs or plain texts with their `subjects`.
+        """Train every shard. `texts` are Records, (question, answer) pairs or plain texts with their `subjects`.
 
-        `work` is a folder for finished stages, from which an interrupted fit goes on.
+        A subject is a name, or several as a tuple. `work` is a folder for finished stages, from which an interrupted
+        fit goes on.
 
         Raises: InvalidData, for no records, missing subjects or duplicate ids.
         """
         records = as_records(texts, subjects, ids)
         self.__dict__.pop("_recipe", None)  # parameters may have been set since the last fit
         self._prepare()
+        cuts = dict(self.truncated or {})
         placed = cut(records, self.salt_, self.shards, self.slices)
-        stages = {unit: self._train(unit, slices, (), work, progress) for unit, slices in placed.items()}
-        self._cut, self._stages, self._served = placed, stages, None
+        held = {
+            unit: self._train(unit, slices, (), cuts.get(_name(unit), ()), work, progress)
+            for unit, slices in placed.items()
+        }
+        self._keep(held)
         self._environment = environment(self.threads)
         return self
 
-    def plan(self, subjects: Sequence[str]) -> Plan:
-        """The units and slices that forgetting would train again, and the share of full training that costs.
+    def plan(self, subjects: Sequence[str] = (), *, records: Sequence[str] = ()) -> Plan:
+        """The shards and slices that forgetting would train again, and the share of full training that costs.
 
-        Raises: EmptyForgetSet; UnknownSubject, if a subject has no record here.
+        Raises: EmptyForgetSet; UnknownSubject or UnknownRecord, if there is nothing here for a name.
         """
-        self._check_fitted()
-        leaving = self._leaving(subjects)
-        touched, work = [], 0
-        for unit, slices in self._cut.items():
-            hits = [sum(r.subject in leaving for r in part) for part in slices]
-            if not any(hits):
-                continue
-            first = next(i for i, n in enumerate(hits) if n) + 1
-            touched.append(TouchedUnit(_name(unit), sum(hits), first))
-            left = [len(part) - n for part, n in zip(slices, hits, strict=True)]
-            work += visits(left, self.epochs, first) if any(left) else 0
-        full = sum(
-            visits([sum(r.subject not in leaving for r in p) for p in s], self.epochs) for s in self._cut.values()
-        )
+        found = self._changes(subjects, records)
+        cut_off = [c for c in found if not c.trained and not c.emptied]
         return Plan(
-            route=Route.REBUILD,
+            route=Route.DROP if cut_off and not any(c.trained for c in found) else Route.REBUILD,
             promise=self.promise(),
-            units=tuple(touched),
-            n_removed=sum(t.n_removed for t in touched),
-            cost=work / full if full else 0.0,
-            purge=tuple(f"{t.id}/slice-{k}" for t in touched for k in range(t.first_slice, self.slices + 1)),
+            units=tuple(TouchedUnit(_name(c.unit), c.n_removed, max(c.kept) + 1) for c in found),
+            n_removed=sum(c.n_removed for c in found),
+            cost=share_of_a_fit(found, self._held, self._recipe),
+            purge=tuple(f"{_name(c.unit)}/{part}" for c in found for part in lost(c, self._held)),
+            notes=tuple(
+                f"{_name(c.unit)} will know {max(c.kept)} of {self.slices} slices until it is retrained"
+                for c in cut_off
+            ),
         )
 
     def forget(
-        self, subjects: Sequence[str], *, work: Path | None = None, progress: UnitProgress | None = None
+        self,
+        subjects: Sequence[str] = (),
+        *,
+        records: Sequence[str] = (),
+        work: Path | None = None,
+        progress: UnitProgress | None = None,
     ) -> Deletion:
-        """Train the touched units again without these subjects. On any error the model stays as it was.
+        """Rebuild the touched shards without these subjects and records. On any error the model stays as it was.
 
         Files in `work` that were trained on them are removed.
         """
-        plan, began, before = self.plan(subjects), time.perf_counter(), self.digest()
+        plan, began, before = self.plan(subjects, records=records), time.perf_counter(), self.digest()
         self.check_environment()
-        leaving = set(subjects)
-        new_cut, new_stages = dict(self._cut), dict(self._stages)
-        for touched in plan.units:
-            unit = _number(touched.id)
-            slices = [[r for r in part if r.subject not in leaving] for part in self._cut[unit]]
-            if not any(slices):
-                del new_cut[unit], new_stages[unit]
+        found, held = self._changes(subjects, records), dict(self._held)
+        for change in found:
+            if change.emptied:
+                del held[change.unit]
                 continue
-            clean = self._stages[unit][: touched.first_slice - 1]
-            new_cut[unit], new_stages[unit] = slices, self._train(unit, slices, clean, work, progress)
+            clean = [line[:n] for line, n in zip(held[change.unit].lines, change.kept, strict=True)]
+            stages = () if change.trained else change.kept
+            held[change.unit] = self._train(change.unit, change.slices, clean, stages, work, progress)
         if work:
-            for touched in plan.units:
-                unit = _number(touched.id)
-                discard(self._recipe, unit, self._cut[unit], self.salt_, touched.first_slice, work)
-        self._cut, self._stages, self._served = new_cut, new_stages, None
+            for change in found:
+                first = [n + 1 for n in change.kept]
+                self._trainer.discard(change.unit, self._held[change.unit].slices, first, work)
+        self._keep(held)
         return Deletion(
             plan=plan,
             digest_before=before,
@@ -170,16 +183,30 @@ class AdapterShards:
             destroyed=plan.purge,
         )
 
+    def retrain(self, *, work: Path | None = None, progress: UnitProgress | None = None) -> "AdapterShards":
+        """Train the stages that deletions took away; afterwards the state equals that of a full fit.
+
+        Does nothing without permutations: there every deletion ends with all stages.
+        """
+        self._check_fitted()
+        self.check_environment()
+        held = {
+            unit: self._train(unit, shard.slices, shard.lines, (), work, progress) for unit, shard in self._held.items()
+        }
+        self._keep(held)
+        return self
+
     def promise(self) -> Promise:
         return Promise(
             guarantee=Guarantee.EXACT,
             equality=Equality.BITWISE,
             adaptive_safe=False,
-            scope="full state: adapters of every slice, members, parameters",
+            scope="full state: adapters of every slice, words, members, parameters",
             assumptions=(
                 "the base model and its tokenizer never saw the data (asserted, recorded by digest, not verified)",
                 "requests do not depend on published outputs",
                 "number of units, rank, rates and epochs were not chosen on the removed data",
+                *([TRUNCATED] if self.permutations else []),
             ),
         )
 
@@ -188,22 +215,27 @@ class AdapterShards:
     def units(self) -> tuple[Unit, ...]:
         self._check_fitted()
         return tuple(
-            Unit(_name(unit), tuple(len(part) for part in slices), self._unit_digest(unit))
-            for unit, slices in self._cut.items()
+            Unit(_name(unit), tuple(len(part) for part in shard.slices), shard.digest())
+            for unit, shard in self._held.items()
         )
 
     def members(self, unit: str) -> list[list[str]]:
         """Opaque names of a unit's records, by slice."""
-        return [[member_id(r, self.salt_) for r in part] for part in self._cut[_number(unit)]]
+        return [[member_id(r, self.salt_) for r in part] for part in self._held[_number(unit)].slices]
 
     def records(self, unit: str) -> list[list[Record]]:
         """The records a unit was trained on, by slice."""
-        return [list(part) for part in self._cut[_number(unit)]]
+        return [list(part) for part in self._held[_number(unit)].slices]
 
     def parameters(self) -> dict[str, Any]:
-        """What was asked for, without secrets."""
+        """What was asked for, without secrets, and what deletions truncated: a fit with them gives this state again."""
         self._prepare()
-        return {"kind": "adapter_shards", "shards": self.shards, "route": self.route, **asdict(self._recipe)}
+        asked = {"kind": "adapter_shards", "shards": self.shards, "route": self.route, **asdict(self._recipe)}
+        stages = {unit: list(n) for unit, n in (self.truncated or {}).items()}
+        if hasattr(self, "_held"):
+            stages = {_name(unit): [len(line) for line in shard.lines] for unit, shard in self._held.items()}
+        short = {unit: n for unit, n in stages.items() if min(n) < self.slices}
+        return {**asked, "truncated": short} if short else asked
 
     def state(self) -> dict[str, Any]:
         """Everything persisted except tombstones and lineage."""
@@ -217,16 +249,11 @@ class AdapterShards:
         """One digest of the whole state: equal digests mean equal bits everywhere."""
         return digest_json("adapter-shards", self.state())
 
-    def _unit_digest(self, unit: int) -> str:
-        stages = self._stages[unit]
-        return digest_state({f"slice-{r + 1}/{k}": v for r, stage in enumerate(stages) for k, v in stage.items()})
-
     def save(self, folder: Path) -> None:
         """Write the state as PEFT folders; see `_adapter_folder`. No record, subject or salt is in it."""
-        state = self.state()
-        stages = {_name(unit): adapters for unit, adapters in self._stages.items()}
-        members = {unit: self.members(unit) for unit in stages}
-        write_folder(folder, {**state, "digest": self.digest()}, stages, members, lora_config(self._recipe))
+        state, shards = self.state(), {_name(unit): shard for unit, shard in self._held.items()}
+        members = {unit: self.members(unit) for unit in shards}
+        write_folder(folder, {**state, "digest": self.digest()}, shards, members, lora_config(self._recipe))
 
     @classmethod
     def load(
@@ -238,9 +265,9 @@ class AdapterShards:
         """
         self = cls.for_reading(folder, base, tokenizer, salt=salt)
         placed = cut(records, salt, self.shards, self.slices)
-        for number in self._stages:
-            slices = placed.pop(number, None)
-            self._cut[number] = match_members(folder, _name(number), slices, salt, self.slices)
+        for unit, shard in self._held.items():
+            slices = match_members(folder, _name(unit), placed.pop(unit, None), salt, self.slices)
+            self._held[unit] = replace(shard, slices=slices)
         if extra := sum(len(part) for slices in placed.values() for part in slices):
             raise DigestMismatch(f"{extra} of the records given belong to units that this model does not have")
         return self
@@ -257,14 +284,8 @@ class AdapterShards:
         self._prepare()
         if self._recipe.base != described["parameters"]["base"]:
             raise DigestMismatch(f"the base given is {self._recipe.base}; this model needs the one it was trained on")
-        self._cut, self._stages, self._served = {}, {}, None
-        for unit in described["units"]:
-            self._stages[_number(unit["id"])] = read_stages(folder, unit["id"], self.slices)
-            self._cut[_number(unit["id"])] = [[] for _ in range(self.slices)]
-            if self._unit_digest(_number(unit["id"])) != unit["digest"]:
-                raise DigestMismatch(
-                    f"the weights of {unit['id']} are not the recorded ones; restore them from a backup"
-                )
+        shards = read_shards(folder, described, [self.slices] * len(self._recipe.orders()))
+        self._keep({_number(unit): shard for unit, shard in shards.items()})
         self._environment = described["environment"]
         return self
 
@@ -273,14 +294,7 @@ class AdapterShards:
 
         Raises: RecipeMismatch.
         """
-        here = environment(self.threads)
-        if self._environment != here:
-            differs = sorted(k for k in here if here[k] != self._environment.get(k))
-            raise RecipeMismatch(
-                f"this process differs from the recorded recipe in {', '.join(differs)}: "
-                f"{ {k: here[k] for k in differs} } here, { {k: self._environment.get(k) for k in differs} } recorded; "
-                "the other units would keep bits that a fit here would not give"
-            )
+        same_environment(self._environment, self.threads)
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -293,31 +307,15 @@ class AdapterShards:
         subjects: Sequence[str] | None = None,
         **settings: Any,
     ) -> Tensor:
-        """As transformers' `generate`; each row is answered by the unit of its subject, else by the likeliest.
+        """As transformers' `generate`; each row is answered by the shard of its subject, else as `route` says.
 
-        Rows are padded on the left. A subject whose unit is empty is answered by the base.
+        Rows are padded on the left. A subject whose shard is empty is answered by the base. What is known about
+        several subjects together lives with one of them: ask it without `subjects`.
         """
         self._check_fitted()
-        model = self._serve()
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        names = [_name(u) for u in self._cut]
-        if not names:
-            return torch.as_tensor(self._base.generate(input_ids=input_ids, attention_mask=mask, **settings))
-        if self.route == "average" and subjects is None:
-            return averaged_greedy(
-                model,
-                names,
-                input_ids,
-                mask,
-                settings.get("max_new_tokens", 32),
-                settings.get("eos_token_id", self.tokenizer_.eos_token_id),
-                pad_id(self.tokenizer_),
-            )
-        chosen = self._route_of(subjects) if subjects is not None else most_likely(model, names, input_ids, mask)
-        settings.setdefault("pad_token_id", pad_id(self.tokenizer_))
-        return torch.as_tensor(
-            model.generate(input_ids=input_ids, attention_mask=mask, adapter_names=chosen, **settings)
-        )
+        units = None if subjects is None else [_name(place(s, self.salt_, self.shards, SHARD)) for s in subjects]
+        return self._serve().generate(input_ids, mask, units, settings)
 
     def answer(
         self, questions: Sequence[str], subjects: Sequence[str] | None = None, max_new_tokens: int = 32
@@ -334,135 +332,64 @@ class AdapterShards:
         self._check_fitted()
         merged = copy.deepcopy(self._base)
         unit = place(subject, self.salt_, self.shards, SHARD)
-        if unit not in self._stages:
+        if unit not in self._held:
             return merged.requires_grad_(True)
         model = get_peft_model(merged, lora_config(self._recipe))
-        set_peft_model_state_dict(model, self._stages[unit][-1])
+        set_peft_model_state_dict(model, self._held[unit].serving)
         return model.merge_and_unload().requires_grad_(True).eval()
 
     # -- internals -----------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        if min(self.shards, self.slices, self.rank, self.epochs, self.batch_size, self.threads) < 1 or self.lr <= 0:
-            raise InvalidParameter(
-                f"shards, slices, rank, epochs, batch_size and threads must be >= 1 and lr > 0, got {self!r}"
-            )
-        if self.slices > 2 * self.epochs - 1:
-            raise InvalidParameter(f"{self.slices} slices need more than {self.epochs} epochs; each stage needs a pass")
-        if hasattr(self, "_recipe"):
-            return
-        named = isinstance(self.base, str | Path)
-        self._base = load_model(self.base) if named else self.base
-        self.tokenizer_ = self.tokenizer if self.tokenizer is not None else load_tokenizer(self._tokenizer_source())
-        if hasattr(self._base, "peft_config"):
-            raise InvalidParameter("the base carries adapters already; merge them first, with merge_and_unload()")
-        for p in self._base.requires_grad_(False).parameters():
-            p.grad = None
-        if self.salt is None:
-            warnings.warn("salt=None: placement is derived from the seed and is not secret", stacklevel=3)
-        self.salt_ = self.salt if self.salt is not None else b"expunge/no-salt/" + self.seed.to_bytes(8, "big")
-        self._recipe = Recipe(
-            rank=self.rank,
-            alpha=self.alpha if self.alpha is not None else 2 * self.rank,
-            lr=self.lr,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            slices=self.slices,
-            seed=self.seed,
-            threads=self.threads,
-            base=digest_json("base", [digest_model(self._base), digest_tokenizer(self.tokenizer_)]),
-        )
-
-    def _tokenizer_source(self) -> str | Path:
-        if isinstance(self.base, str | Path):
-            return self.base
-        raise InvalidParameter("a base given as a model needs its tokenizer; pass tokenizer=")
+        check_parameters(self)
+        if not hasattr(self, "_recipe"):
+            self._trainer = set_up(self)
+            self._base, self.tokenizer_ = self._trainer.base, self._trainer.tokenizer
+            self._recipe, self.salt_ = self._trainer.recipe, self._trainer.salt
 
     def _train(
         self,
         unit: int,
-        slices: Sequence[Sequence[Record]],
-        clean: Sequence[Adapter],
+        slices: list[list[Record]],
+        clean: Sequence[Sequence[Adapter]],
+        stages: Sequence[int],
         work: Path | None,
         progress: UnitProgress | None,
-    ) -> list[Adapter]:
+    ) -> Shard:
         report = (lambda done, total: progress(_name(unit), done, total)) if progress else None
-        return train_unit(self._base, self.tokenizer_, self._recipe, unit, slices, self.salt_, clean, work, report)
+        lines = self._trainer.lines(unit, slices, clean, stages, work, report)
+        said = (record for part in slices for record in part)
+        return Shard(slices, lines, known_words(said, self.salt_) if self.route == "words" else None)
 
-    def _serve(self) -> Any:
-        """One PEFT model that holds every unit's adapter, made when first asked."""
-        if self._served is None and self._stages:
-            base, model = copy.deepcopy(self._base), None
-            for unit, stages in self._stages.items():
-                config = lora_config(self._recipe)
-                if model is None:
-                    model = get_peft_model(base, config, adapter_name=_name(unit))
-                else:
-                    model.add_adapter(_name(unit), config)
-                set_peft_model_state_dict(model, stages[-1], adapter_name=_name(unit))
-            self._served = model.eval() if model is not None else None
-        return self._served
+    def _keep(self, held: dict[int, Shard]) -> None:
+        self._held = held
+        self._answers: Answers | None = None
 
-    def _route_of(self, subjects: Sequence[str]) -> list[str]:
-        units = [place(s, self.salt_, self.shards, SHARD) for s in subjects]
-        return [_name(u) if u in self._stages else "__base__" for u in units]
+    def _changes(self, subjects: Sequence[str], records: Sequence[str]) -> list[Change]:
+        self._check_fitted()
+        held = (r for shard in self._held.values() for part in shard.slices for r in part)
+        return changes(self._held, ids_of(held, subjects, records), self._recipe)
 
-    def _leaving(self, subjects: Sequence[str]) -> set[str]:
-        if not subjects:
-            raise EmptyForgetSet("no subjects were named; forgetting needs at least one")
-        known = {r.subject for slices in self._cut.values() for part in slices for r in part}
-        if missing := set(subjects) - known:
-            raise UnknownSubject(f"{len(missing)} of {len(set(subjects))} subjects have no record in this model")
-        return set(subjects)
+    def _serve(self) -> Answers:
+        """Every shard's adapter on one copy of the base, put together when first asked."""
+        if self._answers is None or self._answers.route != self.route:
+            shards = {_name(unit): shard for unit, shard in self._held.items()}
+            self._answers = Answers(
+                self._base, self.tokenizer_, lora_config(self._recipe), shards, self.route, self.salt_
+            )
+        return self._answers
 
     def _check_fitted(self) -> None:
-        if not hasattr(self, "_stages"):
+        if not hasattr(self, "_held"):
             raise NotReady("this AdapterShards is not fitted; call fit first")
 
     def __repr__(self) -> str:
-        shown = (
-            "shards",
-            "slices",
-            "rank",
-            "alpha",
-            "lr",
-            "epochs",
-            "batch_size",
-            "route",
-            "seed",
-            "threads",
-        )
-        return f"AdapterShards({', '.join(f'{k}={getattr(self, k)!r}' for k in shown)})"
+        hidden = ("base", "tokenizer", "salt")
+        shown = {k: v for k, v in vars(self).items() if k in _PARAMETERS and k not in hidden}
+        return f"AdapterShards({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
 
-def as_records(
-    texts: Sequence[Record | tuple[str, str] | str], subjects: Sequence[str] | None, ids: Sequence[str] | None
-) -> list[Record]:
-    """Records from what `fit` takes; ids default to a digest of content, subject and a count of equal ones.
-
-    Raises: InvalidData.
-    """
-    if not texts:
-        raise InvalidData("nothing to train on: texts is empty")
-    if subjects is None and not all(isinstance(t, Record) for t in texts):
-        raise InvalidData("texts that are not Records need subjects=, one per text")
-    if (subjects is not None and len(subjects) != len(texts)) or (ids is not None and len(ids) != len(texts)):
-        raise InvalidData(f"{len(texts)} texts need as many subjects and ids")
-    records: list[Record] = []
-    seen: dict[str, int] = {}
-    for i, text in enumerate(texts):
-        if isinstance(text, Record):
-            record = text
-        else:
-            question, answer = ("", text) if isinstance(text, str) else text
-            record = Record("", (subjects or [])[i], question, answer)
-            key = digest_json("record-id", [record.subject, record.content])
-            seen[key] = seen.get(key, 0) + 1
-            record = replace(record, id=ids[i] if ids is not None else f"{key}/{seen[key]}")
-        records.append(record)
-    if len({r.id for r in records}) < len(records):
-        raise InvalidData("record ids are not unique; each record needs its own")
-    return records
+_PARAMETERS = tuple(signature(AdapterShards.__init__).parameters)
 
 
 def _name(unit: int) -> str:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from expunge.core import Equality
 
@@ -104,8 +107,28 @@ def unlabelled(seed: int, n: int = 60) -> Table:
     return Table(table.X, None, table.subjects)
 
 
+def _sisa(data: Callable[[int, int], Table], estimator: Any, **settings: Any) -> Case:
+    return Case("sisa", data, {"estimator": estimator, "workers": 1, **settings})
+
+
 CASES: dict[str, Case] = {
     "multinomial_nb": Case("multinomial_nb", counts, {}),
+    "ridge": Case("ridge", targets, {}),
+    "ridge, little penalty, no intercept": Case("ridge", targets, {"alpha": 1e-6, "fit_intercept": False}),
+    "logistic_regression": Case("logistic_regression", numbers, {}),
+    "logistic_regression, no intercept": Case("logistic_regression", numbers, {"C": 0.1, "fit_intercept": False}),
+    "gaussian_nb": Case("gaussian_nb", numbers, {}),
+    "k_neighbors": Case("k_neighbors", numbers, {}),
+    "k_neighbors, regression": Case("k_neighbors", targets, {"task": "regression", "weights": "distance"}),
+    "one_hot_encoder": Case("one_hot_encoder", categories, {}),
+    "tfidf_vectorizer": Case("tfidf_vectorizer", texts, {}),
+    "standard_scaler": Case("standard_scaler", unlabelled, {}),
+    "k_means": Case("k_means", unlabelled, {"n_clusters": 3, "widths": (3, 2), "oversampling": 2}),
+    "k_means, wide": Case("k_means", unlabelled, {"n_clusters": 3}),
+    "sisa-logistic": _sisa(numbers, LogisticRegression(), shards=3),
+    "sisa-sliced": _sisa(numbers, SGDClassifier(loss="log_loss"), shards=3, slices=3, epochs=4),
+    "sisa-pipeline": _sisa(numbers, make_pipeline(StandardScaler(), SGDClassifier()), shards=2, slices=2, epochs=4),
+    "sisa-regression": _sisa(targets, make_pipeline(StandardScaler(), SGDRegressor()), shards=3, slices=2, epochs=10),
 }
 
 

@@ -1,0 +1,76 @@
+"""Records from what `AdapterShards.fit` takes, and the records that a request names."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from expunge.core import Record
+from expunge.core.digests import digest_json
+from expunge.core.errors import EmptyForgetSet, InvalidData, UnknownRecord, UnknownSubject
+
+Subjects = Sequence[str | Sequence[str]]
+
+
+def as_records(
+    texts: Sequence[Record | tuple[str, str] | str], subjects: Subjects | None, ids: Sequence[str] | None
+) -> list[Record]:
+    """Records of texts with their subjects: one name each, or several as a tuple.
+
+    Ids default to a digest of content, subjects and a count of equal ones.
+
+    Raises: InvalidData.
+
+    >>> as_records([("Who wrote it?", "Ada and Eve.")], [("Ada", "Eve")], ["r1"])[0].subjects
+    ('Ada', 'Eve')
+    """
+    if not texts:
+        raise InvalidData("nothing to train on: texts is empty")
+    if subjects is None and not all(isinstance(t, Record) for t in texts):
+        raise InvalidData("texts that are not Records need subjects=, one per text")
+    if (subjects is not None and len(subjects) != len(texts)) or (ids is not None and len(ids) != len(texts)):
+        raise InvalidData(f"{len(texts)} texts need as many subjects and ids")
+    records: list[Record] = []
+    seen: dict[str, int] = {}
+    for i, text in enumerate(texts):
+        if isinstance(text, Record):
+            record = text
+        else:
+            question, answer = ("", text) if isinstance(text, str) else text
+            first, *also = _names((subjects or [])[i])
+            record = Record("", first, question, answer, also=tuple(also))
+            key = digest_json("record-id", [first if not also else sorted(record.subjects), record.content])
+            seen[key] = seen.get(key, 0) + 1
+            record = replace(record, id=ids[i] if ids is not None else f"{key}/{seen[key]}")
+        records.append(record)
+    if len({r.id for r in records}) < len(records):
+        raise InvalidData("record ids are not unique; each record needs its own")
+    return records
+
+
+def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[str]) -> set[str]:
+    """Ids of the records that are about any of these subjects, or that are named.
+
+    Raises: EmptyForgetSet; UnknownSubject and UnknownRecord, if there is nothing for a name.
+    """
+    if isinstance(subjects, str) or isinstance(named, str):
+        raise InvalidData("subjects and records are lists of names; a single name belongs in a list of one")
+    if not subjects and not named:
+        raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
+    about: dict[str, set[str]] = {}
+    every = set()
+    for record in records:
+        every.add(record.id)
+        for subject in record.subjects:
+            about.setdefault(subject, set()).add(record.id)
+    if missing := set(subjects) - set(about):
+        raise UnknownSubject(f"{len(missing)} of {len(set(subjects))} subjects have no record in this model")
+    if unknown := set(named) - every:
+        raise UnknownRecord(f"{len(unknown)} of {len(set(named))} records are not in this model")
+    return set(named).union(*(about[subject] for subject in subjects))
+
+
+def _names(subjects: str | Sequence[str]) -> list[str]:
+    """Names without repetition, in the order given."""
+    names = [subjects] if isinstance(subjects, str) else list(dict.fromkeys(subjects))
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InvalidData("a record needs the name of its subject, or several as a tuple of names")
+    return names

@@ -1,0 +1,103 @@
+"""Ways to the minimum: Newton's from anywhere, and steps with a curvature of an earlier place from nearby.
+
+A curvature that is a little wrong makes each step leave a share of the error; steps repeat, with exact gradients of
+the records that stay, until the share that is left counts for nothing. So the minimum reached does not depend on how
+good the curvature was, only the number of passes does.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from expunge.core.errors import InvalidData
+from expunge.exact._logistic_objective import Array, Objective, Records, factored, solve
+
+ENOUGH = 1e-12  # of the weights: what may be left of the error
+_FLOOR = 1e-9  # steps below this that do not shrink are rounding
+_SLOW = 0.5  # a step that leaves more than this of the one before asks for another curvature
+_PASSES = 100
+
+
+@dataclass
+class Work:
+    """Passes over the records, and how many of them computed a curvature."""
+
+    gradients: int = 0
+    curvatures: int = 0
+
+
+def newton(objective: Objective, records: Records, W: Array, work: Work, until: float = 1e-6) -> Array:
+    """Newton's steps, halved where one overshoots, until a step is smaller than `until`; its error is about the square.
+
+    Raises: InvalidData, where the columns' scales are too far apart to be minimised over.
+    """
+    work.gradients += 1
+    gradient = objective.gradient(W, records)
+    for _ in range(_PASSES):
+        work.curvatures += 1
+        step = -solve(_factors(objective, objective.loss_curvature(W, records), W), gradient)
+        slope, share = float((gradient * step).sum()), 1.0
+        while True:
+            work.gradients += 1
+            gradient = objective.gradient(W + share * step, records)
+            # The slope at the end says whether the step went past the minimum along it; values lose that in rounding.
+            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or moved(step, W) <= until:
+                break
+            share /= 2
+        W = W + share * step
+        if share == 1.0 and moved(step, W) <= until:
+            return W
+    raise InvalidData(f"no minimum after {_PASSES} Newton steps; bring the columns to similar scales")
+
+
+def polish(
+    objective: Objective, records: Records, W: Array, factors: list[Any], work: Work, before: float = np.inf
+) -> Array:
+    """Steps with these factors until at most `ENOUGH` of an error is left; `before` is the size of the step to W."""
+    past: list[tuple[Array, Array]] = []
+    step = gradient = np.zeros_like(W)
+    for i in range(_PASSES):
+        work.gradients += 1
+        last, gradient = gradient, objective.gradient(W, records)
+        if i and float((step * (gradient - last)).sum()) > 0:
+            past.append((step, gradient - last))
+        step = _direction(gradient, past, factors)
+        W = W + step
+        size = moved(step, W)
+        left = size / before if before > 0 else 1.0
+        if size * left <= ENOUGH * (1 - left) or (size <= _FLOOR and left > 0.5):
+            return W
+        if left > _SLOW and np.isfinite(before):
+            W = newton(objective, records, W, work)
+            factors, size = _factors(objective, objective.loss_curvature(W, records), W), np.inf
+            past.clear()
+            work.curvatures += 1
+        before = size
+    raise InvalidData(f"no minimum after {_PASSES} steps; bring the columns to similar scales")
+
+
+def _direction(gradient: Array, past: list[tuple[Array, Array]], factors: list[Any]) -> Array:
+    """The quasi-Newton step: what the steps so far have told about the curvature corrects the factors (BFGS)."""
+    q, shares = gradient.copy(), []
+    for s, y in reversed(past):
+        shares.append(float((s * q).sum()) / float((s * y).sum()))
+        q -= shares[-1] * y
+    step = solve(factors, q)
+    for (s, y), share in zip(past, reversed(shares), strict=True):
+        step += s * (share - float((y * step).sum()) / float((s * y).sum()))
+    return -step
+
+
+def _factors(objective: Objective, curvature: Array, W: Array) -> list[Any]:
+    try:
+        return factored(objective.penalised(curvature, W.shape))
+    except np.linalg.LinAlgError as e:
+        raise InvalidData("the columns' scales are too far apart to be told apart; standardise them") from e
+
+
+def moved(step: Array, W: Array) -> float:
+    """Largest change of a weight, relative to the largest weight."""
+    weights = float(np.abs(W[:, :-1]).max()) or 1.0
+    intercepts = max(float(np.abs(W[:, -1]).max()), weights)
+    return max(float(np.abs(step[:, :-1]).max()) / weights, float(np.abs(step[:, -1]).max()) / intercepts)

@@ -1,0 +1,143 @@
+"""A digest of what an object holds, not of how it was written down: equal values give equal digests.
+
+Bytes of a saved estimator will not do: they hold addresses, times and padding. This walks attributes, arrays, random
+states and whatever else an object gives to be copied, and hashes types and values.
+"""
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from expunge.core.errors import InvalidParameter
+
+_DEPTH = 200  # of nesting; deeper than any estimator, and short of Python's own limit
+
+
+def digest_value(value: Any) -> str:
+    """Digest of a value of any type that can be copied.
+
+    Guaranteed: two values of the same types and contents have the same digest, in any process; order counts in lists
+    and arrays, not in dicts and sets; a NaN equals a NaN of the same bits. Not covered: what a compiled object does
+    not give to be copied, and globals that a function reads.
+
+    Raises: InvalidParameter, for a value that cannot be copied, or that holds itself.
+
+    >>> digest_value({"b": 1, "a": np.zeros(2)}) == digest_value({"a": np.zeros(2), "b": 1})
+    True
+    >>> digest_value(np.zeros(2)) == digest_value(np.zeros(2, dtype=np.float32))
+    False
+    """
+    return f"sha256:{_of(value, ()).hex()}"
+
+
+def _hash(kind: str, *parts: bytes) -> bytes:
+    state = hashlib.sha256(b"expunge/value/v1\0" + kind.encode() + b"\0")
+    for part in parts:
+        state.update(struct.pack(">Q", len(part)))
+        state.update(part)
+    return state.digest()
+
+
+def _of(value: Any, above: tuple[int, ...]) -> bytes:
+    if (plain := _plain(value)) is not None:
+        return plain
+    if id(value) in above or len(above) > _DEPTH:
+        raise InvalidParameter(f"a {type(value).__name__} in the estimator holds itself; its state cannot be digested")
+    above = (*above, id(value))
+    if isinstance(value, np.ndarray):
+        return _array(value, above)
+    if sparse.issparse(value):
+        whole = value.tocsr()
+        return _hash("sparse", _of([value.format, whole.shape, whole.data, whole.indices, whole.indptr], above))
+    kind = type(value)
+    if kind in (list, tuple):
+        return _hash(kind.__name__, *(_of(v, above) for v in value))
+    if kind in (set, frozenset):
+        return _hash(kind.__name__, *sorted(_of(v, above) for v in value))
+    if kind is dict:
+        return _hash("dict", *_items(value, above))
+    if isinstance(value, FunctionType):
+        return _function(value, above)
+    if isinstance(value, MethodType):
+        return _hash("method", value.__func__.__qualname__.encode(), _of(value.__self__, above))
+    if isinstance(value, np.random.RandomState):
+        return _hash("RandomState", _of(value.get_state(legacy=False), above))
+    if isinstance(value, np.random.Generator):
+        return _hash("Generator", _of(value.bit_generator.state, above))
+    return _copied(value, above)
+
+
+def _plain(value: Any) -> bytes | None:
+    """Values without parts."""
+    if value is None or isinstance(value, bool) or value is Ellipsis:
+        return _hash("constant", repr(value).encode())
+    kind = type(value)
+    if kind is int:
+        return _hash("int", str(value).encode())
+    if kind is float:
+        return _hash("float", struct.pack(">d", value))
+    if kind is str:
+        return _hash("str", value.encode(errors="surrogatepass"))
+    if kind in (bytes, bytearray, memoryview):
+        return _hash("bytes", bytes(value))
+    if isinstance(value, np.dtype):
+        return _hash("dtype", repr(value).encode())
+    if isinstance(value, np.generic) and value.dtype.kind != "V":
+        return _hash("scalar", value.dtype.str.encode(), value.tobytes())
+    if isinstance(value, type | BuiltinFunctionType | np.ufunc | ModuleType):
+        home = "" if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "numpy"
+        return _hash("name", f"{home}.{getattr(value, '__qualname__', value.__name__)}".encode())
+    return None
+
+
+def _array(array: Any, above: tuple[int, ...]) -> bytes:
+    shape = str(array.shape).encode()
+    if array.dtype.names:  # field by field: between fields there may be padding, which is anything
+        fields = [_hash(name, _array(np.asarray(array[name]), above)) for name in array.dtype.names]
+        return _hash("fields", shape, *fields)
+    if array.dtype == object:
+        return _hash("objects", shape, *(_of(v, above) for v in array.ravel().tolist()))
+    return _hash("array", array.dtype.str.encode(), shape, np.ascontiguousarray(array).tobytes())
+
+
+def _items(value: Mapping[Any, Any], above: tuple[int, ...]) -> list[bytes]:
+    return sorted(_of(k, above) + _of(v, above) for k, v in value.items())
+
+
+def _function(value: FunctionType, above: tuple[int, ...]) -> bytes:
+    """Code, defaults and what it closes over."""
+    code = value.__code__
+    names = " ".join((*code.co_names, *code.co_varnames, *code.co_freevars))
+    constants = [c.co_code if hasattr(c, "co_code") else c for c in code.co_consts]
+    closure = [cell.cell_contents for cell in value.__closure__ or ()]
+    parts = [code.co_code, names, constants, value.__defaults__, value.__kwdefaults__, closure]
+    return _hash("function", value.__qualname__.encode(), _of(parts, above))
+
+
+def _copied(value: Any, above: tuple[int, ...]) -> bytes:
+    """Any other object, by what it gives to be copied."""
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    try:
+        given = value.__reduce_ex__(4)
+    except (TypeError, AttributeError, ValueError) as e:
+        raise InvalidParameter(f"a {kind} in the estimator cannot be digested: {e}; train without it") from e
+    if isinstance(given, str):
+        return _hash("global", f"{kind} {given}".encode())
+    parts = list(given) + [None] * (6 - len(given))
+    made, arguments, state, items, pairs, _ = parts
+    if isinstance(state, dict):  # the version that copies is not part of the value; the environment has its own place
+        state = {k: v for k, v in state.items() if k != "_sklearn_version"}
+    return _hash(
+        "object",
+        kind.encode(),
+        _of(made, above),
+        _of(arguments, above),
+        _of(state, above),
+        _of(None if items is None else list(items), above),
+        _of(None if pairs is None else dict(pairs), above),
+    )

@@ -1,0 +1,122 @@
+"""Nearest neighbours that can forget: the model is the records, and a record that leaves is overwritten.
+
+Source: Cover and Hart (1967), "Nearest neighbor pattern classification".
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import ClassifierTags, RegressorTags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from expunge.core import Equality
+from expunge.core.errors import InvalidParameter
+from expunge.exact import learners
+from expunge.exact._learner import Learner
+from expunge.exact._moments import check_size
+from expunge.exact._neighbors_kernel import nearest_records
+from expunge.exact._rows import Positions, Rows
+
+TASKS = ("classification", "regression")
+WEIGHTS = ("uniform", "distance")
+
+
+def _classifies(learner: "KNeighbors") -> bool:
+    return learner.task == "classification"
+
+
+@learners.add
+class KNeighbors(Learner):
+    """The classes or targets of the `n_neighbors` nearest records (Euclidean), or of all where there are fewer.
+
+    Guaranteed: no index is kept beside the records, so nothing but the records that stay decides a prediction; of
+    equally near records, those given first to `fit` count as nearer. A class whose last record leaves is gone.
+    Cost: a prediction goes through all records; a deletion overwrites a row.
+    """
+
+    equality = Equality.BITWISE
+    adaptive_safe = True  # nothing is random: the result depends on the records that stay, and on nothing else
+
+    def __init__(
+        self,
+        *,
+        n_neighbors: int = 5,
+        task: Literal["classification", "regression"] = "classification",
+        weights: Literal["uniform", "distance"] = "uniform",
+        salt: bytes | None = None,
+    ) -> None:
+        self.n_neighbors, self.task, self.weights, self.salt = n_neighbors, task, weights, salt
+
+    def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
+        if self.n_neighbors < 1:
+            raise InvalidParameter(f"n_neighbors must be at least 1, got {self.n_neighbors}")
+        for name, allowed in (("task", TASKS), ("weights", WEIGHTS)):
+            if getattr(self, name) not in allowed:
+                raise InvalidParameter(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=not _classifies(self))
+        check_size(X)
+        if _classifies(self):
+            check_classification_targets(y)
+        return X, y if _classifies(self) else y.astype(np.float64)
+
+    def _learn(self, rows: Rows) -> None:
+        if _classifies(self):
+            self.classes_, self._class_count = np.unique(rows.live()[1], return_counts=True)
+
+    def _unlearn(self, rows: Rows, gone: Positions) -> None:
+        if _classifies(self):
+            codes = np.searchsorted(self.classes_, rows.y[gone])
+            left = self._class_count - np.bincount(codes, minlength=len(self.classes_))
+            stay = left > 0
+            self.classes_, self._class_count = self.classes_[stay], left[stay]
+
+    def _learned(self) -> dict[str, Any]:
+        return {"classes": self.classes_, "class_count": self._class_count} if _classifies(self) else {}
+
+    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
+        if _classifies(self):
+            self.classes_, self._class_count = learned["classes"], learned["class_count"]
+
+    def _votes(self, X: Any) -> tuple[Any, NDArray[np.float64]]:
+        """Targets of the nearest records of every row, and what each counts; a row's counts add up to 1."""
+        rows, Q = self._fitted(), self._asked(X)
+        found, far = nearest_records(np.ascontiguousarray(Q), rows.X, rows.alive, min(self.n_neighbors, rows.n))
+        counts = np.ones_like(far)
+        if self.weights == "distance":
+            on_a_record = far[:, :1] == 0  # then the records there decide alone
+            counts = np.where(on_a_record, far == 0, 1 / np.sqrt(np.where(far == 0, 1.0, far)))
+        return rows.y[found], counts / counts.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> Any:
+        """The class with most votes (the first of equals), or the mean target."""
+        if _classifies(self):
+            likeliest = self.predict_proba(X).argmax(axis=1)
+            return self.classes_[likeliest]
+        targets, counts = self._votes(X)
+        return (counts * targets).sum(axis=1)
+
+    @available_if(_classifies)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The share of the votes for every class, in the order of `classes_`."""
+        targets, counts = self._votes(X)
+        share = np.zeros((len(counts), len(self.classes_)))
+        np.add.at(share, (np.arange(len(counts))[:, np.newaxis], np.searchsorted(self.classes_, targets)), counts)
+        return share
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy, or the coefficient of determination."""
+        measure = accuracy_score if _classifies(self) else r2_score
+        return float(measure(y, self.predict(X), sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        if _classifies(self):
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        else:
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        return tags

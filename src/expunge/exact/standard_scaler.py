@@ -1,0 +1,69 @@
+"""A scaler that can forget: mean and variance from exact sums, which can be subtracted."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.utils.validation import check_array, validate_data
+
+from expunge.core import Equality
+from expunge.exact import learners
+from expunge.exact._moments import Moments, check_size
+from expunge.exact._rows import Positions, Rows
+from expunge.exact._transformer import Transformer
+
+
+@learners.add
+class StandardScaler(OneToOneFeatureMixin, Transformer):
+    """Subtracts the mean of every feature and divides by its standard deviation (divisor n).
+
+    Guaranteed: sums and sums of squares are whole numbers without rounding, so after `forget` mean and scale have the
+    same bits as those of a fit without the records. The scale of a feature is 1 where it is constant, and only there:
+    the variance of a constant is exactly 0, also when it became constant by a deletion.
+    Not guaranteed: that anything fitted on the output has forgotten; every plan says so.
+    """
+
+    equality = Equality.BITWISE
+    adaptive_safe = True  # nothing is random: the result depends on the records that stay, and on nothing else
+
+    def __init__(self, *, with_mean: bool = True, with_std: bool = True, salt: bytes | None = None) -> None:
+        self.with_mean, self.with_std, self.salt = with_mean, with_std, salt
+
+    def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
+        X = validate_data(self, X, dtype=np.float64)
+        check_size(X)
+        return X, None
+
+    def _learn(self, rows: Rows) -> None:
+        self._derive(Moments.of(rows.live()[0]))
+
+    def _unlearn(self, rows: Rows, gone: Positions) -> None:
+        self._derive(self._moments - Moments.of(rows.X[gone]))
+
+    def _learned(self) -> dict[str, Any]:
+        return {"n": self._moments.n, "moments": self._moments.packed()}
+
+    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
+        self._derive(Moments.unpacked(learned["n"], learned["moments"]))
+
+    def _derive(self, moments: Moments) -> None:
+        self._moments = moments
+        self.n_samples_seen_ = moments.n
+        self.mean_, self.var_ = moments.mean, moments.variance
+        self.scale_ = np.sqrt(np.where(self.var_ > 0, self.var_, 1.0))
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Rows with mean 0 and standard deviation 1, where the rows are those of the fit."""
+        scaled: NDArray[np.float64] = self._asked(X)
+        if self.with_mean:
+            scaled = scaled - self.mean_
+        return scaled / self.scale_ if self.with_std else scaled
+
+    def inverse_transform(self, X: Any) -> NDArray[np.float64]:
+        """Rows as they were before `transform`."""
+        self._fitted()
+        rows: NDArray[np.float64] = check_array(X, dtype=np.float64)
+        if self.with_std:
+            rows = rows * self.scale_
+        return rows + self.mean_ if self.with_mean else rows

@@ -1,0 +1,413 @@
+import pickle
+from math import exp, log, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import ks_2samp, norm
+from sklearn.linear_model import LogisticRegression as Reference
+from sklearn.utils.estimator_checks import check_estimator
+
+from expunge.core import Equality, Guarantee, Route
+from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
+from expunge.exact import _logistic_solver, logistic_regression
+from expunge.exact._equality import difference
+from expunge.exact._logistic_certified import epsilon_per_charge
+from expunge.exact.logistic_regression import LogisticRegression
+
+SALT = b"a salt for tests, known to all"
+Array = NDArray[np.float64]
+
+
+def classes(n: int, d: int, k: int = 2, seed: int = 0) -> tuple[Array, Any]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) @ (np.eye(d) + 0.2 * rng.normal(size=(d, d)))
+    y = (X @ rng.normal(size=(d, k)) + rng.gumbel(size=(n, k))).argmax(axis=1)
+    return X, np.array(["a", "b", "c", "d", "e"])[y]
+
+
+def certified(**settings: Any) -> LogisticRegression:
+    settings = {"mode": "certified", "C": 0.1, "sigma": 5.0, "radius": 2.0, "salt": SALT, **settings}
+    return LogisticRegression(**settings)
+
+
+def distance(a: Any, b: Any) -> float:
+    return float(np.abs(a._W - b._W).max())
+
+
+# -- numeric ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_is_the_minimum_that_scikit_learn_finds(k: int, intercept: bool) -> None:
+    X, y = classes(400, 5, k)
+    model = LogisticRegression(C=0.7, fit_intercept=intercept, salt=SALT).fit(X, y)
+    model.forget(records=range(50))
+    theirs = Reference(C=0.7, fit_intercept=intercept, solver="newton-cg", tol=1e-12, max_iter=1000).fit(X[50:], y[50:])
+    np.testing.assert_allclose(model.coef_, theirs.coef_, atol=1e-7)
+    np.testing.assert_allclose(model.intercept_, theirs.intercept_, atol=1e-7)
+    np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(X), atol=1e-7)
+    assert (model.predict(X) == theirs.predict(X)).all()
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_100_deletions_equal_a_fit_without_curvature_and_all(k: int) -> None:
+    X, y = classes(3000, 6, k)
+    model = LogisticRegression(salt=SALT).fit(X, y)
+    order = np.random.default_rng(1).permutation(3000)[:100]
+    for i in order.tolist():
+        model.forget(records=[i])
+    left = np.setdiff1d(np.arange(3000), order)
+    fresh = LogisticRegression(salt=SALT).fit(X[left], y[left])
+    assert difference(model._learned(), fresh._learned()) <= 1e-11
+
+
+def test_a_kept_curvature_remembers_nothing_of_what_left() -> None:
+    X, y = classes(2000, 4)
+    X[9] = 6.0
+    model = LogisticRegression(salt=SALT).fit(X, y)
+    before = model._reference
+    model.forget(records=[9])
+    fresh = LogisticRegression(salt=SALT).fit(np.delete(X, 9, axis=0), np.delete(y, 9))
+    scale = np.abs(fresh._reference.curvature).max()
+    assert np.abs(model._reference.curvature - fresh._reference.curvature).max() <= 1e-13 * scale
+    np.testing.assert_array_equal(model._reference.point, fresh._reference.point)
+    assert np.abs(before.curvature - fresh._reference.curvature).max() > 1e-5 * scale, "the control: the old one does"
+
+
+def test_a_deletion_takes_a_few_passes_and_seldom_a_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = classes(20_000, 10)
+    cold = _logistic_solver.Work()
+    model = LogisticRegression(salt=SALT).fit(X, y)
+    data = model._records(model._rows)
+    _logistic_solver.newton(model._objective(model._reference.squares, 20_000), data, 0 * model._W, cold)
+    assert cold.curvatures >= 5
+    count = _passes(monkeypatch)
+    for i in range(40):
+        model.forget(records=[i])
+    assert count["gradients"] <= 40 * 7
+    assert count["curvatures"] <= 20
+
+
+def test_large_batches_and_odd_records_still_reach_the_minimum() -> None:
+    X, y = classes(500, 4, 3)
+    X[3] *= 1e4
+    X[7, 2] = -1e6
+    model = LogisticRegression(C=10.0, salt=SALT).fit(X, y)
+    model.forget(records=[3])
+    model.forget(records=[7, *range(100, 300)])
+    left = np.setdiff1d(np.arange(500), [3, 7, *range(100, 300)])
+    fresh = LogisticRegression(C=10.0, salt=SALT).fit(X[left], y[left])
+    assert difference(model._learned(), fresh._learned()) <= 1e-11
+
+
+def test_a_class_that_leaves_takes_its_label_and_its_weights_along(tmp_path: Path) -> None:
+    X, y = classes(90, 3, 3)
+    y = np.where(np.arange(90) == 40, "only-one-has-this", y)
+    model = LogisticRegression(salt=SALT).fit(X, y)
+    assert model.coef_.shape == (4, 3)
+    plan = model.plan(records=[40])
+    assert plan.route is Route.RETRAIN
+    assert model.forget(records=[40]).plan == plan
+    assert model.coef_.shape == (3, 3)
+    model.save(tmp_path)
+    held = pickle.dumps(model) + b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    for coding in ("utf-8", "utf-32-le"):
+        assert "only-one".encode(coding) not in held
+
+
+def test_one_class_is_too_few() -> None:
+    X, y = classes(60, 2)
+    with pytest.raises(InvalidData, match="one class"):
+        LogisticRegression().fit(X, np.zeros(60))
+    for model in (LogisticRegression(salt=SALT), certified()):
+        model.fit(X, y)
+        with pytest.raises(NothingLeft, match="1 class"):
+            model.forget(records=np.flatnonzero(y == "a").tolist())
+
+
+def test_gaps_change_no_bit(tmp_path: Path) -> None:
+    X, y = classes(3000, 5, 3)
+    for model in (LogisticRegression(salt=SALT), certified(), certified(charge="bound")):
+        model.fit(X, y).forget(records=range(0, 2000, 9))
+        model.save(tmp_path / "m")
+        compact = LogisticRegression.load(tmp_path / "m", salt=SALT)
+        for i in (1, 2, 2999):
+            model.forget(records=[i])
+            compact.forget(records=[i])
+        assert model.digest() == compact.digest()
+
+
+def test_parameters_out_of_range_are_refused_before_anything_is_done() -> None:
+    X, y = classes(40, 2)
+    wrong: list[dict[str, Any]] = [
+        {"C": 0.0},
+        {"mode": "sure"},
+        {"mode": "certified", "epsilon": 1.5},
+        {"mode": "certified", "delta": 0.0},
+        {"mode": "certified", "sigma": 0.0},
+        {"mode": "certified", "radius": -1.0},
+        {"mode": "certified", "charge": "nothing"},
+        {"mode": "certified", "sigma": 1e-17},
+    ]
+    for settings in wrong:
+        with pytest.raises(InvalidParameter):
+            LogisticRegression(**settings, salt=SALT).fit(X, y)
+
+
+# -- certified -------------------------------------------------------------------------------------------------------
+
+
+def test_certified_mode_keeps_the_conventions_of_scikit_learn() -> None:
+    check_estimator(LogisticRegression(mode="certified", sigma=0.01, radius=10.0, C=10.0, random_state=0))
+
+
+def test_it_promises_what_it_proves_and_no_more() -> None:
+    X, y = classes(60, 2)
+    promise = certified(epsilon=0.5).fit(X, y).promise()
+    assert (promise.guarantee, promise.equality, promise.adaptive_safe) == (Guarantee.CERTIFIED, None, False)
+    assert "output only" in promise.scope
+    assert any("epsilon=0.5" in a for a in promise.assumptions)
+    assert LogisticRegression(salt=SALT).fit(X, y).promise().equality is Equality.NUMERIC
+
+
+@pytest.mark.parametrize("charge", ["residual", "bound"])
+def test_a_removal_goes_towards_the_retrained_weights(charge: str) -> None:
+    """The sign. The noise is that of the fit, so that retraining differs by the records alone."""
+    X, y = classes(400, 4, 3)
+    model = certified(charge=charge).fit(X, y)
+    noise = _noise(model)
+    gone = list(range(20))
+    retrained = _minimum(model, noise, gone)
+    before = float(np.abs(model._W - retrained).max())
+    model.forget(records=gone)
+    assert float(np.abs(model._W - retrained).max()) < before / 20
+    assert before > 1e-3, "the control: the records count"
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_bound_is_never_below_the_residual_it_bounds(k: int) -> None:
+    rng = np.random.default_rng(2)
+    X, y = classes(300, 4, k)
+    X[:30] *= 5
+    model = certified(charge="bound", sigma=100.0).fit(X, y)
+    noise, old = _noise(model), model._W
+    for _ in range(40):
+        left = model._rows.positions()
+        model.forget(records=rng.choice(left, int(rng.integers(1, 5)), replace=False).tolist())
+        assert (_residual(model, noise, model._W) <= model.budget_spent_).all()
+    assert (model.budget_spent_ < _residual(model, noise, old)).all(), "and below what doing nothing would leave"
+
+
+def test_what_is_charged_by_residual_is_the_residual() -> None:
+    X, y = classes(300, 4, 3)
+    model = certified().fit(X, y)
+    noise = _noise(model)
+    for i in range(30):
+        model.forget(records=[i])
+        np.testing.assert_allclose(model.budget_spent_, _residual(model, noise, model._W), rtol=1e-6, atol=1e-12)
+    assert model.epsilon_spent_ <= 0.5 * model.epsilon + 1e-12
+
+
+@pytest.mark.parametrize("charge", ["residual", "bound"])
+def test_doing_nothing_is_charged_most(charge: str) -> None:
+    X, y = classes(300, 4)
+    model = certified(charge=charge).fit(X, y)
+    noise, old = _noise(model), model._W
+    model.forget(records=[0, 1, 2])
+    assert _residual(model, noise, old).sum() > 20 * model.budget_spent_.sum()
+
+
+def test_rows_are_clipped_to_the_public_radius_and_to_nothing_else() -> None:
+    X, y = classes(200, 3)
+    X[0] *= 1e6
+    model = certified(radius=1.5).fit(X, y)
+    length = np.linalg.norm(model._rows.X, axis=1)
+    assert length.max() <= 1.5 + 1e-12
+    short = np.linalg.norm(X, axis=1) <= 1.5
+    np.testing.assert_array_equal(model._rows.X[short], X[short])
+    np.testing.assert_array_equal(model.decision_function(X[:1]), model.decision_function(X[:1] * 10))
+
+
+def test_what_the_solver_leaves_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = classes(200, 3)
+    sharp = certified(charge="bound").fit(X, y)
+    assert 0 < sharp.budget_spent_[0] < 1e-9
+    monkeypatch.setattr(logistic_regression, "polish", lambda objective, records, W, *rest: W + 1e-3)
+    blunt = certified(charge="bound").fit(X, y)
+    assert blunt.budget_spent_[0] > 1e-3
+    blunt.forget(records=[0])
+    assert blunt.budget_spent_[0] > 1e-3
+
+
+def test_noise_is_never_used_twice() -> None:
+    X, y = classes(200, 3, 3)
+    model = certified(sigma=0.5, epsilon=0.01).fit(X, y)
+    first = model._noise
+    assert first is not None
+    assert (certified(sigma=0.5).fit(X, y)._noise == first).all(), "the same fit is the same fit"
+    assert np.abs(certified(sigma=0.5).fit(X[1:], y[1:])._noise - first).min() > 1e-6
+    changed = np.where(np.arange(200) == 0, y[1], y)
+    if (changed != y).any():
+        assert np.abs(certified(sigma=0.5).fit(X, changed)._noise - first).min() > 1e-6
+    assert np.abs(certified(sigma=0.5, salt=b"another").fit(X, y)._noise - first).min() > 1e-6
+    flat = np.sort(first.ravel())
+    assert np.diff(flat).min() > 1e-9, "columns have noise of their own"
+
+
+def test_predictions_are_of_the_new_weights() -> None:
+    X, y = classes(200, 3)
+    model = certified(radius=100.0).fit(X, y)
+    before = model.decision_function(X)
+    model.forget(records=[0, 5])
+    np.testing.assert_allclose(model.decision_function(X), X @ model._W[0, :-1] + model._W[0, -1], rtol=1e-12)
+    assert np.abs(model.decision_function(X) - before).max() > 1e-4
+
+
+def test_a_removal_beyond_the_budget_is_refused_or_a_refit_with_fresh_noise() -> None:
+    X, y = classes(200, 3)
+    model = certified(charge="bound", sigma=0.2, epsilon=0.5, refit=False).fit(X, y)
+    removed, before, words = _until_refused(model)
+    assert removed >= 2
+    assert "budget is 0.0205 (epsilon=0.5, delta=1e-05)" in words
+    assert model.digest() == before, "and nothing has changed"
+    with pytest.raises(BudgetSpent):
+        model.plan(records=[removed])
+    model.set_params(refit=True)
+    plan = model.plan(records=[removed])
+    assert (plan.route, plan.cost) == (Route.RETRAIN, 1.0)
+    assert "fresh noise" in plan.notes[0]
+    assert model.forget(records=[removed]).plan == plan
+    assert model.epsilon_spent_ < 1e-6
+    fresh = certified(charge="bound", sigma=0.2, epsilon=0.5).fit(X[removed + 1 :], y[removed + 1 :])
+    assert distance(model, fresh) == 0
+
+
+def test_budgets_of_several_classes_add_up_as_squares() -> None:
+    X, y = classes(300, 3, 4)
+    model = certified(charge="bound", sigma=50.0).fit(X, y)
+    model.forget(records=range(10))
+    assert model.budget_spent_.shape == (4,)
+    assert (model.budget_spent_ > 0).all()
+    expected = np.sqrt((model.budget_spent_**2).sum()) * sqrt(2 * log(1.5 / 1e-5)) / 50.0
+    assert model.epsilon_spent_ == pytest.approx(expected)
+
+
+def test_the_budget_is_below_what_two_normal_laws_allow() -> None:
+    """Balle and Wang (2018), arXiv:1805.06530: the exact delta of two normal laws that lie `shift` apart."""
+    for epsilon in np.linspace(0.02, 1.0, 30):
+        for delta in np.geomspace(1e-12, 0.1, 30):
+            shift = epsilon / epsilon_per_charge(sigma=1.0, delta=delta)
+            a, b = shift / 2, epsilon / shift
+            assert norm.cdf(a - b) - exp(epsilon) * norm.cdf(-a - b) <= delta
+
+
+def test_removal_and_retraining_can_hardly_be_told_apart_and_without_noise_they_can() -> None:
+    """One batch that spends a good part of the budget, over many salts; projected where the difference is largest."""
+    rng = np.random.default_rng(3)
+    X, y = classes(60, 2)
+    X[:6] *= 4
+    gone, draws = list(range(6)), 300
+    settings: dict[str, Any] = {"charge": "bound", "C": 0.25, "sigma": 4.0}
+    removed, kept, retrained, spent = [], [], [], []
+    for _ in range(draws):
+        model = certified(salt=rng.bytes(16), **settings).fit(X, y)
+        kept.append(model._W.ravel())
+        if model.forget(records=gone).plan.route is Route.SUBTRACT:
+            spent.append(model.epsilon_spent_)
+        removed.append(model._W.ravel())
+        retrained.append(certified(salt=rng.bytes(16), **settings).fit(X[6:], y[6:])._W.ravel())
+    assert len(spent) > 0.9 * draws, "nearly all are removals, not refits"
+    assert np.median(spent) > 0.2
+    p, beyond = _told_apart(removed, retrained)
+    assert beyond <= 1e-5 + 3 / sqrt(draws / 2), "no cut beats (epsilon, delta), up to three standard errors"
+    assert p > 1e-3
+    assert _told_apart(kept, retrained)[0] < 1e-3, "the control: a model that was not changed is found"
+
+
+def test_what_noise_does_not_hide_is_found() -> None:
+    """The control of the test before: the same removals with nearly no noise, as if the budget were never looked at."""
+    rng = np.random.default_rng(4)
+    X, y = classes(60, 2)
+    X[:6] *= 4
+    removed, retrained = [], []
+    for _ in range(60):
+        model = certified(charge="bound", sigma=1e-4, salt=rng.bytes(16)).fit(X, y)
+        removed.append(model._removed(model._rows, np.arange(6))[1].ravel())
+        retrained.append(certified(sigma=1e-4, salt=rng.bytes(16)).fit(X[6:], y[6:])._W.ravel())
+    assert _told_apart(removed, retrained)[0] < 1e-9
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _plain_gradient(model: LogisticRegression, W: Array, left: Any) -> Array:
+    """Of losses and penalty, written out: nothing of the learner's own."""
+    X = np.column_stack([model._rows.X[left], np.ones(len(left))])
+    y = np.searchsorted(model.classes_, model._rows.y[left])
+    Y = y[:, None] if len(W) == 1 else (y[:, None] == np.arange(len(W)))
+    return (1 / (1 + np.exp(-X @ W.T)) - Y).T @ X + W / model.C
+
+
+def _noise(model: LogisticRegression) -> Array:
+    """At the minimum the noise is what the rest of the gradient is not."""
+    return -_plain_gradient(model, model._W, model._rows.positions())
+
+
+def _residual(model: LogisticRegression, noise: Array, W: Array) -> Array:
+    return np.asarray(np.linalg.norm(_plain_gradient(model, W, model._rows.positions()) + noise, axis=1))
+
+
+def _minimum(model: LogisticRegression, noise: Array, gone: list[int]) -> Array:
+    """By plain Newton steps, column after column."""
+    left = np.setdiff1d(model._rows.positions(), gone)
+    X, W = np.column_stack([model._rows.X[left], np.ones(len(left))]), model._W.copy()
+    for _ in range(20):
+        gradient = _plain_gradient(model, W, left) + noise
+        for k in range(len(W)):
+            p = 1 / (1 + np.exp(-X @ W[k]))
+            W[k] -= np.linalg.solve((X * (p * (1 - p))[:, None]).T @ X + np.eye(X.shape[1]) / model.C, gradient[k])
+    return W
+
+
+def _until_refused(model: LogisticRegression) -> tuple[int, str, str]:
+    """How many records left one by one, the digest then, and the words of the refusal."""
+    for i in range(model.n_records):
+        before = model.digest()
+        try:
+            model.forget(records=[i])
+        except BudgetSpent as e:
+            return i, before, str(e)
+    raise AssertionError("never refused")
+
+
+def _told_apart(a: list[Array], b: list[Array]) -> tuple[float, float]:
+    """p-value of a difference in law along the line that separates best, and by how much a cut beats e times chance."""
+    A, B = np.array(a), np.array(b)
+    w = np.linalg.solve(np.cov(A[::2].T) + np.cov(B[::2].T), A[::2].mean(axis=0) - B[::2].mean(axis=0))
+    p, q = A[1::2] @ w, B[1::2] @ w  # the line is drawn on one half, looked along with the other
+    beyond = -np.inf
+    for x, z in ((p, q), (q, p), (-p, -q), (-q, -p)):
+        beyond = max(beyond, *(float((x > cut).mean() - exp(1) * (z > cut).mean()) for cut in [*x, *z]))
+    return float(ks_2samp(p, q).pvalue), beyond
+
+
+def _passes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    count = {"gradients": 0, "curvatures": 0}
+    objective = logistic_regression.Objective
+    gradient, curvature = objective.gradient, objective.loss_curvature
+
+    def count_gradient(self: Any, W: Any, records: Any) -> Any:
+        count["gradients"] += 1
+        return gradient(self, W, records)
+
+    def count_curvature(self: Any, W: Any, records: Any) -> Any:
+        count["curvatures"] += len(records.X) > 100  # of the records that leave it costs nothing
+        return curvature(self, W, records)
+
+    monkeypatch.setattr(objective, "gradient", count_gradient)
+    monkeypatch.setattr(objective, "loss_curvature", count_curvature)
+    return count

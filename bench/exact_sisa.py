@@ -17,21 +17,21 @@ from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
-import numpy as np  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
-from sklearn.compose import make_column_transformer  # noqa: E402
-from sklearn.datasets import load_digits  # noqa: E402
-from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: E402
-from sklearn.linear_model import LogisticRegression, SGDClassifier  # noqa: E402
-from sklearn.metrics import roc_auc_score  # noqa: E402
-from sklearn.model_selection import train_test_split  # noqa: E402
-from sklearn.neural_network import MLPClassifier  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler  # noqa: E402
+import numpy as np
+import pyarrow.parquet as pq
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_digits
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from _claims import claim, finish  # noqa: E402
-from expunge.core.placement import stage_epochs  # noqa: E402
-from expunge.exact import Sisa, expected_cost  # noqa: E402
+from _claims import claim, finish
+from expunge.core.placement import stage_epochs
+from expunge.exact import Sisa, expected_cost
 
 S, R, EPOCHS = 20, 10, 22  # 22 passes are four in each of ten stages
 BARS = {1: 25.0, 8: 4.0}  # times cheaper, deletions at once
@@ -246,7 +246,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     began, formula = time.perf_counter(), costs()
     claims = (
-        visits_against_formula(5_000, {1: 250, 8: 50}) if quick else visits_against_formula(20_000, {1: 1000, 8: 150})
+        visits_against_formula(5_000, {1: 500, 8: 100}) if quick else visits_against_formula(20_000, {1: 1000, 8: 150})
     )
     n, draws = (60_000, {1: 8, 8: 3}) if quick else (200_000, {1: 30, 8: 8})
     clock, seconds = clock_against_visits(n, draws, long=not quick)

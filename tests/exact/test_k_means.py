@@ -58,6 +58,25 @@ def test_a_deletion_touches_one_path() -> None:
         assert sum(a is not b for a, b in pairs) == 1
 
 
+def test_a_deletion_that_is_cut_short_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = KMeans(**NARROW).fit(data())
+    before, calls = model.digest(), []
+
+    def cut_short(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return lloyd(*given)
+
+    monkeypatch.setattr("expunge.exact._k_means_tree.lloyd", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        model.forget(records=[5])
+    monkeypatch.undo()
+    assert model.digest() == before
+    model.forget(records=[5])
+    assert model.digest() == KMeans(**NARROW).fit(np.delete(data(), 5, axis=0)).digest()
+
+
 def test_the_leaf_of_a_record_does_not_depend_on_others() -> None:
     X = data()
     whole, part = KMeans(**NARROW).fit(X), KMeans(**NARROW).fit(X[1000:])

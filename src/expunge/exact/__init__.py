@@ -8,6 +8,7 @@ from expunge.core import Registry
 
 learners = Registry(__name__)
 _HOMES = {
+    "load": "_learner",
     "Planner": "_planner",
     "expected_cost": "_planner",
     "expected_cost_with_prior": "_planner",

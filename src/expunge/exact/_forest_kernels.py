@@ -103,10 +103,10 @@ def _draw(seed: Any, box: Any, shape: Any, tried: Any) -> None:
         if _below(_mixed(~seed + _GOLDEN * _U(f + 1)), d - f) < shape.tried - chosen:
             width = box[f, 1] - box[f, 0]
             strata = min(width, shape.thresholds)
-            wide = width // strata if strata else 1
+            wide = np.int64(width / strata) if strata else 1  # the quotients of small numbers are exact, and fast
             row = tried[chosen]
             row[_FEATURE], row[_LOW], row[_WIDTH], row[_STRATA], row[_WIDE] = f, box[f, 0], width, strata, wide
-            row[_INVERSE] = ((1 << 32) + wide - 1) // wide  # divides codes exactly, which are below 2^16
+            row[_INVERSE] = np.int64(np.ceil(2.0**32 / wide))  # divides codes exactly, which are below 2^16
             chosen += 1
 
 

@@ -4,6 +4,8 @@ A learner says how it learns from rows (`_learn`), how it unlearns some of them 
 (`_learned`, `_restore`). The rest is here, so that all of them refuse the same requests for the same reasons.
 """
 
+import hashlib
+import hmac
 import time
 import warnings
 from collections.abc import Iterator
@@ -209,6 +211,7 @@ class Learner(BaseEstimator):
             if hasattr(self, "n_features_in_")
             else None,
             "digest": self.digest(),
+            "salt": _salt_name(self.salt_),
         }
         return _parts.write(Path(folder), description, parts)
 
@@ -225,6 +228,8 @@ class Learner(BaseEstimator):
             raise DigestMismatch(
                 f"{folder} holds a '{described['kind']}', not a '{cls._kind()}'; use expunge.exact.load"
             )
+        if described.get("salt") != _salt_name(salt):
+            raise DigestMismatch(f"the salt given is not the one that the learner in {folder} was fitted with")
         _parts.sweep(Path(folder))
         self = cls(**{**described["parameters"], "salt": salt, **given})
         rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
@@ -323,6 +328,21 @@ def _typed() -> Iterator[None]:
         if isinstance(e, InvalidData) or type(e) is not ValueError:
             raise
         raise InvalidData(str(e)) from e
+
+
+def load(folder: str | Path, *, salt: bytes, **given: Any) -> Any:
+    """A saved learner of any kind; see `Learner.load`.
+
+    Raises: UnreadableModel; DigestMismatch; UnknownMethod, for a kind that this version does not know.
+    """
+    from expunge.exact import learners
+
+    return learners.get(_parts.read(Path(folder))[0]["kind"]).load(folder, salt=salt, **given)
+
+
+def _salt_name(salt: bytes) -> str:
+    """Tells one salt from another without saying what it is."""
+    return hmac.digest(salt, b"expunge/salt/v1", hashlib.sha256)[:8].hex()
 
 
 def plain(value: Any) -> Any:

@@ -142,6 +142,7 @@ class Forest(Learner):
         shape = self._shape()
         most = int(room(rows.n, 0, shape))
         values, dtype = (2, np.int64) if not _classifies(self) else (max(2, len(self.classes_)), np.int32)
+        hist = dtype if rows.n >= 2**16 or not _classifies(self) else np.uint16
         node = np.zeros(6, np.int32)
         node[SPLIT], node[SLOT] = ABSENT, -1
         slots = self.trees * min(most // 2, rows.n // _KEEP + 1)  # a node without one counts its records again
@@ -150,7 +151,7 @@ class Forest(Learner):
             node_NA=np.tile(node, (self.trees * most, 1)),
             value_NV=np.zeros((self.trees * most, values), dtype),
             order_Tn=np.zeros((self.trees, rows.n), np.int32),
-            hist=np.zeros((slots, shape.tried, self.thresholds + 1, values), dtype),
+            hist=np.zeros((slots, shape.tried, self.thresholds + 1, values), hist),
             free=np.append(np.arange(slots), slots).astype(np.int32),
         )
 
@@ -191,7 +192,9 @@ class Forest(Learner):
 
     def _box(self) -> NDArray[np.int64]:
         """The codes that are open at a root."""
-        return np.tile(np.array([0, CELLS - 1]), (self.n_features_in_, 1))
+        box = np.zeros((self.n_features_in_, 2), np.int64)
+        box[:, 1] = CELLS - 1
+        return box
 
     # -- state and answers ---------------------------------------------------------------------------------------
 

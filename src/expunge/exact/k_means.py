@@ -32,8 +32,8 @@ class KMeans(ClusterMixin, Learner):
     leaf keep a deletion cheap; a leaf of few records costs nothing, so a small table may stand in a wide tree.
 
     A record's leaf is a keyed hash of its subject; without subjects, of the id given in `records`; without either, of
-    its values. So the leaf of one record does not depend on any other. All records of a subject share a leaf: a subject
-    with a large part of the records makes a large leaf.
+    its values. So the leaf of one record does not depend on any other. All records of a subject share a leaf, and so do
+    equal records without subjects and ids: where they are a large part of the records, their leaf is large.
 
     Guaranteed: after `forget`, the centers have the same bits as those of a fit without the records. Not guaranteed:
     the inertia of a k-means over all records at once, though 1.05 times it is usual; `oversampling` buys some of it back.

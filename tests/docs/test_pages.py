@@ -101,3 +101,10 @@ def test_no_text_names_a_machines_folders() -> None:
 @pytest.mark.parametrize(("text", "named"), [("at /home/ann/x", True), ("./home/x", False), ("a/work/b", False)])
 def test_the_search_for_machine_folders_finds_them(text: str, named: bool) -> None:
     assert bool(MACHINE_PATH.search(text)) is named
+
+
+@pytest.mark.parametrize("page", [p for p in DOCS.rglob("*.md") if "```python" in p.read_text("utf-8")], ids=str)
+def test_the_python_of_a_page_runs(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        assert "assert " in block, "an example ends in something that can fail"
+        exec(compile(block, page.name, "exec"), {})  # noqa: S102 – our own page

@@ -1,6 +1,6 @@
 """Adult census as numbers, by constants that are declared here and not taken from the data.
 
-Shapes: X [n, 105]; no row is much longer than 1. `fnlwgt` is a sampling weight and `education` repeats
+Shapes: X [n, 88]; a usual row has length 0.85. `fnlwgt` is a sampling weight and `education` repeats
 `education_num`; both are left out.
 """
 

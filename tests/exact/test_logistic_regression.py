@@ -12,9 +12,10 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from expunge.core import Equality, Guarantee, Route
 from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
-from expunge.exact import _logistic_solver, logistic_regression
+from expunge.exact import logistic_regression
 from expunge.exact._equality import difference
 from expunge.exact._logistic_certified import epsilon_per_charge
+from expunge.exact._logistic_solver import newton
 from expunge.exact.logistic_regression import LogisticRegression
 
 SALT = b"a salt for tests, known to all"
@@ -80,12 +81,11 @@ def test_a_kept_curvature_remembers_nothing_of_what_left() -> None:
 
 def test_a_deletion_takes_a_few_passes_and_seldom_a_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = classes(20_000, 10)
-    cold = _logistic_solver.Work()
-    model = LogisticRegression(salt=SALT).fit(X, y)
-    data = model._records(model._rows)
-    _logistic_solver.newton(model._objective(model._reference.squares, 20_000), data, 0 * model._W, cold)
-    assert cold.curvatures >= 5
-    count = _passes(monkeypatch)
+    model, count = LogisticRegression(salt=SALT).fit(X, y), _passes(monkeypatch)
+    objective = model._objective(model._reference.squares, 20_000)
+    newton(objective, model._records(model._rows), 0 * model._W)
+    assert count["curvatures"] >= 5
+    count.update(gradients=0, curvatures=0)
     for i in range(40):
         model.forget(records=[i])
     assert count["gradients"] <= 40 * 7
@@ -161,6 +161,7 @@ def test_parameters_out_of_range_are_refused_before_anything_is_done() -> None:
 # -- certified -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:noise from random_state")
 def test_certified_mode_keeps_the_conventions_of_scikit_learn() -> None:
     check_estimator(LogisticRegression(mode="certified", sigma=0.01, radius=10.0, C=10.0, random_state=0))
 
@@ -258,6 +259,13 @@ def test_noise_is_never_used_twice() -> None:
     assert np.diff(flat).min() > 1e-9, "columns have noise of their own"
 
 
+def test_noise_that_anyone_can_draw_again_comes_with_a_warning() -> None:
+    X, y = classes(60, 2)
+    with pytest.warns(UserWarning, match="secret salt"):
+        certified(salt=None, random_state=0).fit(X, y)
+    assert np.abs(certified(salt=None).fit(X, y)._noise - certified(salt=None).fit(X, y)._noise).min() > 1e-6
+
+
 def test_predictions_are_of_the_new_weights() -> None:
     X, y = classes(200, 3)
     model = certified(radius=100.0).fit(X, y)
@@ -280,6 +288,7 @@ def test_a_removal_beyond_the_budget_is_refused_or_a_refit_with_fresh_noise() ->
     plan = model.plan(records=[removed])
     assert (plan.route, plan.cost) == (Route.RETRAIN, 1.0)
     assert "fresh noise" in plan.notes[0]
+    assert "_removal" not in vars(model), "a plan keeps nothing"
     assert model.forget(records=[removed]).plan == plan
     assert model.epsilon_spent_ < 1e-6
     fresh = certified(charge="bound", sigma=0.2, epsilon=0.5).fit(X[removed + 1 :], y[removed + 1 :])

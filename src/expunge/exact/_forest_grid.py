@@ -34,20 +34,23 @@ def rounded(low: Any, high: Any) -> Ranges:
     low, high = np.asarray(low, float), np.asarray(high, float)
     with np.errstate(all="ignore"):  # widths at the limits of float64 are kept as they are
         cell = np.ldexp(1.0, np.frexp(high / 2 - low / 2)[1] - 2)  # halves: the width alone may overflow
-        ranges = np.stack([np.floor(low / cell) * cell, np.ceil(high / cell) * cell], axis=1)
+        ends = np.minimum(np.floor(low / cell) * cell, low), np.maximum(np.ceil(high / cell) * cell, high)
+        ranges = np.stack(ends, axis=1)
         fine = (low < high) & np.isfinite(ranges).all(axis=1)
     return np.where(fine[:, None], ranges, np.stack([low, high], axis=1))
 
 
 def declared_ranges(ranges: Any, d: int) -> list[tuple[float, float] | None]:
-    """Ranges as the user gave them, one a column or None.
+    """Ranges as the user gave them: one a column or None; one pair of numbers stands for all columns.
 
     Raises: InvalidParameter.
     """
     if ranges is None:
         return [None] * d
+    if isinstance(ranges, Sequence | np.ndarray) and len(ranges) == 2 and all(np.isscalar(end) for end in ranges):
+        return [declared_range(ranges, "ranges")] * d
     if not isinstance(ranges, Sequence | np.ndarray) or len(ranges) != d:
-        raise InvalidParameter(f"ranges must hold (low, high) or None for each of {d} columns, got {ranges!r}")
+        raise InvalidParameter(f"ranges must be (low, high), or hold (low, high) or None for each of {d} columns")
     return [None if r is None else declared_range(r, f"ranges[{j}]") for j, r in enumerate(ranges)]
 
 

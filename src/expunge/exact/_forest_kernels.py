@@ -490,7 +490,7 @@ def unlearn(trees: Any, data: Any, gone: Any, box: Any, shape: Any) -> Any:
                 right = _divide(trees, v, depth, (feature, edge), n_left, n, shape)
                 for is_right in range(2):
                     _step(boxes, depth + 1, v, is_right, trees)
-                    start = (right if is_right else v + 1, depth + 1, _child_seed(seed, is_right))
+                    start = (right if is_right else v + 1, depth + 1, _U(_child_seed(seed, is_right)))
                     stay = places[n_left:n] if is_right else places[:n_left]
                     made, looked = _grow(trees, start, stay, boxes, data, shape, work, nothing)
                     done[2] += made

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, softmax
 
 from expunge.exact._logistic_pass import loss_gradient
 
@@ -64,18 +64,6 @@ class Objective:
 
     # -- over records, without the penalty ----------------------------------------------------------------------
 
-    def loss(self, W: Array, records: Records) -> float:
-        """Sum of losses over the records."""
-        total = 0.0
-        for X, codes in records.blocks():
-            Z = X @ W[:, :-1].T + W[:, -1]
-            if self.joint:
-                losses = logsumexp(Z, axis=1) - Z[np.arange(len(Z)), codes]
-            else:
-                losses = (np.logaddexp(0.0, Z) - _labels(codes, self.n_columns) * Z).sum(axis=1)
-            total += float(losses.sum())
-        return total
-
     def loss_gradient(self, W: Array, records: Records) -> Array:
         """Gradient of the sum of losses over the records, [K, d + 1]."""
         gradient: Array = loss_gradient(records.X, records.codes, records.alive, W, self.joint)
@@ -104,12 +92,6 @@ class Objective:
         return found
 
     # -- with the penalty ---------------------------------------------------------------------------------------
-
-    def value(self, W: Array, records: Records) -> float:
-        total = self.loss(W, records) + float((self._penalty(W.shape) * W**2).sum()) / 2
-        if self.tie is not None:
-            total += float((self.tie * W.sum(axis=0) ** 2).sum()) / 2
-        return total if self.noise is None else total + float((self.noise * W).sum())
 
     def gradient(self, W: Array, records: Records) -> Array:
         total = self.loss_gradient(W, records) + self._penalty(W.shape) * W
@@ -147,13 +129,6 @@ def factored(curvature: Array) -> list[Any]:
     Raises: LinAlgError, where rounding has left a block without an inverse.
     """
     return [linalg.cho_factor(block, lower=True, check_finite=False) for block in curvature]
-
-
-def _labels(codes: Any, n_columns: int) -> Array:
-    if n_columns == 1:
-        return np.asarray(codes, dtype=np.float64)[:, None]
-    one_hot: Array = (codes[:, None] == np.arange(n_columns)).astype(np.float64)
-    return one_hot
 
 
 def _add_joint(found: Array, Xa: Array, P: Array) -> None:

@@ -44,9 +44,12 @@ class Reference:
 
     def following(self, objective: Objective, records: Records, W: Array) -> "Reference":
         """What `at` gives for these weights, computed again only where it has become another."""
-        if self.sound and np.array_equal(_rounded(W, self.squares, self.n), self.point):
+        if not self.sound:
+            return Reference.at(objective, records, W)
+        point = _rounded(W, self.squares, self.n)
+        if np.array_equal(point, self.point):
             return self
-        return Reference.at(objective, records, W)
+        return replace(self, point=point, curvature=objective.loss_curvature(point, records))
 
     def packed(self) -> dict[str, Any]:
         return {"point": self.point, "squares": self.squares, "curvature": self.curvature}

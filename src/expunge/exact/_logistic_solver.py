@@ -5,7 +5,6 @@ the records that stay, until the share that is left counts for nothing. So the m
 good the curvature was, only the number of passes does.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,16 @@ _SLOW = 0.5  # a step that leaves more than this of the one before asks for anot
 _PASSES = 100
 
 
-@dataclass
-class Work:
-    """Passes over the records, and how many of them computed a curvature."""
-
-    gradients: int = 0
-    curvatures: int = 0
-
-
-def newton(objective: Objective, records: Records, W: Array, work: Work, until: float = 1e-6) -> Array:
+def newton(objective: Objective, records: Records, W: Array, until: float = 1e-6) -> Array:
     """Newton's steps, halved where one overshoots, until a step is smaller than `until`; its error is about the square.
 
     Raises: InvalidData, where the columns' scales are too far apart to be minimised over.
     """
-    work.gradients += 1
     gradient = objective.gradient(W, records)
     for _ in range(_PASSES):
-        work.curvatures += 1
         step = -solve(_factors(objective, objective.loss_curvature(W, records), W), gradient)
         slope, share = float((gradient * step).sum()), 1.0
         while True:
-            work.gradients += 1
             gradient = objective.gradient(W + share * step, records)
             # The slope at the end says whether the step went past the minimum along it; values lose that in rounding.
             if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or moved(step, W) <= until:
@@ -51,14 +39,11 @@ def newton(objective: Objective, records: Records, W: Array, work: Work, until: 
     raise InvalidData(f"no minimum after {_PASSES} Newton steps; bring the columns to similar scales")
 
 
-def polish(
-    objective: Objective, records: Records, W: Array, factors: list[Any], work: Work, before: float = np.inf
-) -> Array:
+def polish(objective: Objective, records: Records, W: Array, factors: list[Any], before: float = np.inf) -> Array:
     """Steps with these factors until at most `ENOUGH` of an error is left; `before` is the size of the step to W."""
     past: list[tuple[Array, Array]] = []
     step = gradient = np.zeros_like(W)
     for i in range(_PASSES):
-        work.gradients += 1
         last, gradient = gradient, objective.gradient(W, records)
         if i and float((step * (gradient - last)).sum()) > 0:
             past.append((step, gradient - last))
@@ -69,10 +54,10 @@ def polish(
         if size * left <= ENOUGH * (1 - left) or (size <= _FLOOR and left > 0.5):
             return W
         if left > _SLOW and np.isfinite(before):
-            W = newton(objective, records, W, work)
+            W = newton(objective, records, W)
             factors, size = _factors(objective, objective.loss_curvature(W, records), W), np.inf
+            step = np.zeros_like(W)  # it led from elsewhere, as all before it did
             past.clear()
-            work.curvatures += 1
         before = size
     raise InvalidData(f"no minimum after {_PASSES} steps; bring the columns to similar scales")
 

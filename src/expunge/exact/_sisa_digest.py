@@ -7,7 +7,7 @@ states and whatever else an object gives to be copied, and hashes types and valu
 import hashlib
 import struct
 from collections.abc import Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -111,12 +111,16 @@ def _items(value: Mapping[Any, Any], above: tuple[int, ...]) -> list[bytes]:
 
 def _function(value: FunctionType, above: tuple[int, ...]) -> bytes:
     """Code, defaults and what it closes over."""
-    code = value.__code__
-    names = " ".join((*code.co_names, *code.co_varnames, *code.co_freevars))
-    constants = [c.co_code if hasattr(c, "co_code") else c for c in code.co_consts]
     closure = [cell.cell_contents for cell in value.__closure__ or ()]
-    parts = [code.co_code, names, constants, value.__defaults__, value.__kwdefaults__, closure]
-    return _hash("function", value.__qualname__.encode(), _of(parts, above))
+    given = [value.__defaults__, value.__kwdefaults__, closure]
+    return _hash("function", value.__qualname__.encode(), _code(value.__code__, above), _of(given, above))
+
+
+def _code(code: CodeType, above: tuple[int, ...]) -> bytes:
+    """What is executed, without where it was written."""
+    constants = [_code(c, above) if isinstance(c, CodeType) else _of(c, above) for c in code.co_consts]
+    names = [code.co_names, code.co_varnames, code.co_freevars]
+    return _hash("code", code.co_code, _of(names, above), *constants)
 
 
 def _copied(value: Any, above: tuple[int, ...]) -> bytes:

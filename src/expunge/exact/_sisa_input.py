@@ -1,14 +1,18 @@
 """What `Sisa` takes: numbers, sparse matrices, words in columns, data frames for Pipelines, and texts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, validate_data
 
-from expunge.core.errors import InvalidData
+from expunge.core.errors import ExpungeError, InvalidData
 
 
 def is_text(X: Any) -> bool:
@@ -18,18 +22,30 @@ def is_text(X: Any) -> bool:
     return isinstance(next(iter(X), None), str)
 
 
-def settled(X: Any, y: Any) -> tuple[Any, Any]:
+def settled(X: Any) -> Any:
     """Values whose form does not depend on other records: words as objects, not padded to the longest among them."""
-    if isinstance(X, list):
-        check_consistent_length(X, *(() if y is None else (y,)))
+    return X.astype(object) if getattr(X, "dtype", None) is not None and X.dtype.kind in "US" else X
+
+
+def checked(learner: Any, X: Any, y: Any, estimator: Any) -> tuple[Any, Any]:
+    """Data as the estimator may be given it, or ValueError; notes features on the learner, as scikit-learn does."""
+    several = get_tags(learner).target_tags.multi_output
+    if is_text(X):
+        X, y = list(X), column_or_1d(y)
+        check_consistent_length(X, y)
         if not all(isinstance(text, str) for text in X):
             raise InvalidData("some records are texts and others are not; give texts only")
-        return [str(text) for text in X], y
-    return X.astype(object) if getattr(X, "dtype", None) is not None and X.dtype.kind in "US" else X, y
+    else:
+        how = input_settings(estimator)
+        X, y = validate_data(learner, X, y, **how, multi_output=several, y_numeric=not is_classifier(learner))
+    if not is_classifier(learner):
+        return settled(X), y.astype(np.float64)
+    check_classification_targets(y)
+    return settled(X), y
 
 
-def input_settings(estimator: Any, X: Any) -> dict[str, Any]:
-    """How to check X for this estimator; a Pipeline may take words, which its first steps turn into numbers."""
+def input_settings(estimator: Any) -> dict[str, Any]:
+    """How to check records for this estimator; a Pipeline may take words, which its first steps turn into numbers."""
     tags = get_tags(estimator).input_tags
     words = tags.string or tags.categorical or isinstance(estimator, Pipeline)
     return {
@@ -55,3 +71,39 @@ def _takes_nan(estimator: Any) -> bool:
     if isinstance(estimator, ColumnTransformer):
         return any(_takes_nan(step) for _, step, _ in estimator.transformers if not isinstance(step, str))
     return not isinstance(estimator, str) and bool(get_tags(estimator).input_tags.allow_nan)
+
+
+def count(X: Any) -> int:
+    """How many records there are."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What an estimator says against the records of a unit, as one of our errors."""
+    try:
+        yield
+    except ValueError as e:
+        if isinstance(e, ExpungeError):
+            raise
+        raise InvalidData(f"the estimator refuses the records of a unit: {e}") from e
+
+
+@contextmanager
+def for_now(learner: Any, **given: Any) -> Iterator[dict[str, Any]]:
+    """What a fit or a removal was given and counts, at `learner._now` for as long as it is under way."""
+    now = {**given, "visited": 0}
+    learner.__dict__["_now"] = now
+    try:
+        yield now
+    finally:
+        del learner.__dict__["_now"]
+
+
+def tags_like(tags: Any, estimator: Any) -> Any:
+    """Tags of a learner that takes and predicts what this estimator does; several targets in regression only."""
+    inner = get_tags(estimator)
+    tags.estimator_type, tags.input_tags, tags.target_tags = inner.estimator_type, inner.input_tags, inner.target_tags
+    tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+    tags.target_tags.multi_output = inner.target_tags.multi_output and inner.estimator_type == "regressor"
+    return tags

@@ -4,7 +4,7 @@ Source: Bourtoule et al. (2021), SISA, arXiv:1912.03817. Those who are likely to
 cut-offs of a declared prior: a rank would move people when others leave.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,13 @@ class Cut:
         """Of each shard that holds any of these: its number, how many, and the first slice (from 1) that does."""
         shards, parts = self.shard[gone], self.slice[gone]
         return [(int(s), int((shards == s).sum()), int(parts[shards == s].min()) + 1) for s in np.unique(shards)]
+
+    def left(self, sizes: Mapping[int, Sequence[int]], gone: Positions) -> dict[int, tuple[int, ...]]:
+        """Of these shards' sizes by slice, what is left without these records; shards that keep none are left out."""
+        rest = {unit: np.array(n) for unit, n in sizes.items()}
+        for shard, part in zip(self.shard[gone].tolist(), self.slice[gone].tolist(), strict=True):
+            rest[shard][part] -= 1
+        return {unit: tuple(n.tolist()) for unit, n in rest.items() if n.any()}
 
     def without(self, gone: Positions) -> "Cut":
         """The same with nothing about these records."""

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 
 from expunge.core.errors import InvalidParameter
+from expunge.core.placement import stage_epochs
+
+EPOCHS = 20  # where passes are made and nobody said how many
 
 
 def check_settings(
@@ -28,3 +31,14 @@ def check_settings(
         )
     if isinstance(declared, str):
         raise InvalidParameter(f"declared must be a list of steps, got a string; write declared=[{declared!r}]")
+
+
+def passes_of(slices: int, epochs: int | None, always: bool) -> tuple[int, ...] | None:
+    """Passes of each stage; None where a unit is trained by one fit.
+
+    >>> passes_of(2, 25, always=False), passes_of(1, None, always=False), passes_of(1, None, always=True)
+    ((16, 17), None, (20,))
+    """
+    if slices == 1 and epochs is None and not always:
+        return None
+    return tuple(stage_epochs(EPOCHS if epochs is None else epochs, slices))

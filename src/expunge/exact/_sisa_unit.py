@@ -87,10 +87,6 @@ def unit_id(unit: int) -> str:
     return f"shard-{unit:03d}"
 
 
-def unit_number(name: str) -> int:
-    return int(name.removeprefix("shard-"))
-
-
 def stage_id(unit: int, stage: int) -> str:
     """Name of a checkpoint; stages count from 1."""
     return f"{unit_id(unit)}/slice-{stage}"

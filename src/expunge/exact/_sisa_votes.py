@@ -3,11 +3,13 @@
 A class that a unit never saw is not "probability 0" there: counted as such it would drag the class down everywhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from expunge.exact._sisa_unit import Training
 
 Floats = NDArray[np.float64]
 
@@ -39,14 +41,20 @@ def combined(answers: Iterable[tuple[Any, Floats]], prior: Floats, n_rows: int) 
     return scaled
 
 
-def restricted(of_model: Any, probability: Floats, classes: Any, seen: Any) -> Floats:
-    """Columns of a model's probabilities for the classes that its unit saw, [N, K]."""
-    column = {c: k for k, c in enumerate(np.asarray(of_model).tolist())}
-    found: Floats = probability[:, [column[c] for c in classes[seen].tolist()]]
-    return found
+def answers(
+    training: Training, serving: Iterable[tuple[Any, Any]], names: Any, X: Any, votes: bool
+) -> Iterator[tuple[Any, Floats]]:
+    """What every unit that can tell classes apart says of those that it saw.
 
-
-def as_votes(predicted: Any, classes: Any, seen: Any) -> Floats:
-    """A 1 for the class that a unit predicts in each row, [N, K]; nothing for one that it never saw."""
-    votes: Floats = (np.asarray(predicted)[:, None] == classes[seen][None, :]).astype(np.float64)
-    return votes
+    `serving` are, per unit, the codes of the classes it saw, and its model. A vote is a 1 for the class predicted.
+    """
+    for seen, model in serving:
+        if len(seen) < 2:
+            continue
+        if votes:
+            predicted = np.asarray(training.values(model, X, names))
+            yield seen, (predicted[:, None] == names[seen][None, :]).astype(np.float64)
+        else:
+            known, probability = training.probabilities(model, X, names)
+            column = {c: k for k, c in enumerate(np.asarray(known).tolist())}
+            yield seen, probability[:, [column[c] for c in names[seen].tolist()]]

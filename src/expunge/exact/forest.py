@@ -46,8 +46,9 @@ def _classifies(forest: "Forest") -> bool:
 class Forest(Learner):
     """Trees with about `thresholds` random candidate splits a feature, on a share `features` of the columns a node.
 
-    `task` is "classification" or "regression". `ranges` declares (low, high), or None, for each column; values outside
-    go to the outermost candidates. A range that is not declared is that of the data, rounded outward; a target's, too.
+    `task` is "classification" or "regression". `ranges` declares (low, high) for all columns, or that or None for each;
+    values outside count as the nearest end. A range that is not declared is that of the data, rounded outward; so is a
+    target's.
     Numeric targets are added up in 2^30 steps of their range, `target_range` if that is declared.
 
     Guaranteed: after `forget` trees and counts have the same bits as those of a fit without the records: a subtree is
@@ -69,7 +70,7 @@ class Forest(Learner):
         trees: int = 50,
         depth: int = 10,
         thresholds: int = 10,
-        features: float = 0.5,
+        features: float = 0.6,
         min_leaf: int = 1,
         ranges: Any = None,
         target_range: Any = None,
@@ -228,7 +229,8 @@ class Forest(Learner):
     def predict(self, X: Any) -> Any:
         """The class with the highest mean share, or the mean of the leaves' mean targets."""
         if _classifies(self):
-            return self.classes_[self.predict_proba(X).argmax(axis=1)]
+            likeliest = self.predict_proba(X).argmax(axis=1)
+            return self.classes_[likeliest]
         share, (low, high) = self._shares(X)[:, 0], self._target_extent.ranges[0]
         return low * (1 - share) + high * share
 

@@ -3,6 +3,7 @@
 Source: certified mode, Guo et al. (2020), arXiv:1911.03030, with what is charged as `_logistic_certified` says.
 """
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from expunge.exact import learners
 from expunge.exact._learner import Learner
 from expunge.exact._logistic_objective import Objective, Records, factored, solve
 from expunge.exact._logistic_reference import Reference, sums_of_squares
-from expunge.exact._logistic_solver import Work, moved, newton, polish
+from expunge.exact._logistic_solver import moved, newton, polish
 from expunge.exact._rows import Positions, Rows
 
 Array = NDArray[np.float64]
@@ -79,6 +80,10 @@ class LogisticRegression(ClassifierMixin, Learner):
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
         self._check_parameters()
+        if self._certified and self.salt is None and self.random_state is not None:
+            warnings.warn(
+                "noise from random_state can be drawn again by anyone: certify with a secret salt", stacklevel=3
+            )
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         if len(classes := np.unique(y)) < 2:
@@ -107,7 +112,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         X, y = rows.live()
         self.classes_, live = np.unique(y, return_inverse=True)
         self._codes = np.zeros(rows.size, dtype=np.int32)
-        self._codes[rows.alive] = live
+        self._codes[rows.alive], self._held = live, np.bincount(live)
         records = Records(X, live.astype(np.int32), np.ones(len(X), dtype=bool))
         objective = self._objective(sums_of_squares(records), len(X))
         shape = (objective.n_columns, X.shape[1] + 1)
@@ -115,10 +120,10 @@ class LogisticRegression(ClassifierMixin, Learner):
             drawn = certified.noise(rows.salt, X, y, shape, float(self.sigma))
             drawn[:, -1] *= float(self.fit_intercept)
             objective = replace(objective, noise=drawn)
-        W = newton(objective, records, np.zeros(shape), Work())
+        W = newton(objective, records, np.zeros(shape))
         reference = Reference.at(objective, records, W)
         factors = factored(objective.penalised(reference.curvature, shape))
-        self._put(polish(objective, records, W, factors, Work()), reference)
+        self._put(polish(objective, records, W, factors), reference)
         if self._certified:
             self._begin_budget(objective, records)
 
@@ -143,6 +148,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         else:
             W, reference = self._minimised(staying, leaving)
         self._put(W, reference)
+        self._held = self._held - np.bincount(self._codes[gone], minlength=len(self._held))
         self._codes = self._codes.copy()
         self._codes[gone] = 0
 
@@ -155,7 +161,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         factors = factored(objective.penalised(reference.curvature, W.shape))
         # At the old minimum the gradient over those who stay is minus that over those who leave: a step without a pass.
         step = solve(factors, objective.loss_gradient(W, leaving))
-        W = polish(objective, staying, W + step, factors, Work(), before=moved(step, W))
+        W = polish(objective, staying, W + step, factors, before=moved(step, W))
         return W, reference.following(objective, staying, W)
 
     def _put(self, W: Array, reference: Reference) -> None:
@@ -223,18 +229,17 @@ class LogisticRegression(ClassifierMixin, Learner):
             self.__dict__.pop("_removal", None)
 
     def _refuse(self, rows: Rows, gone: Positions) -> None:
-        left = self._classes_left(rows, gone)
+        left = self._classes_left(gone)
         if left < 2:
             raise NothingLeft(f"{left} class would be left of {len(self.classes_)}; telling classes apart needs two")
 
     def _cost(self, rows: Rows, gone: Positions) -> float:
-        if self._classes_left(rows, gone) < len(self.classes_):
+        if self._classes_left(gone) < len(self.classes_):
             return 1.0  # a class leaves, and with it weights of all others: another problem
         return max(super()._cost(rows, gone), 0.1)
 
-    def _classes_left(self, rows: Rows, gone: Positions) -> int:
-        held = np.bincount(self._codes[rows.alive], minlength=len(self.classes_))
-        return int(np.count_nonzero(held - np.bincount(self._codes[gone], minlength=len(self.classes_))))
+    def _classes_left(self, gone: Positions) -> int:
+        return int(np.count_nonzero(self._held - np.bincount(self._codes[gone], minlength=len(self._held))))
 
     def promise(self) -> Promise:
         if not self._certified:
@@ -247,7 +252,7 @@ class LogisticRegression(ClassifierMixin, Learner):
                 *self.assumptions,
                 f"epsilon={self.epsilon}, delta={self.delta}, sigma={self.sigma}, charged by {self.charge}",
                 f"radius={self.radius}, C and columns are public; what makes the features has not seen the records",
-                "the state stays secret: it holds records, noise and a curvature",
+                "salt and state stay secret: the noise follows from one, the other holds it, and records",
                 "the residual is taken as given, as in arXiv:1911.03030",
             ),
         )
@@ -264,6 +269,7 @@ class LogisticRegression(ClassifierMixin, Learner):
     def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
         self.classes_ = learned["classes"]
         self._codes = np.searchsorted(self.classes_, rows.y).astype(np.int32)
+        self._held = np.bincount(self._codes)
         W = np.column_stack([learned["coef"], learned["intercept"]])
         self._put(W, Reference(learned["point"], learned["squares"], learned["curvature"], rows.n))
         if self._certified:

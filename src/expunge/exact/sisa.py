@@ -5,7 +5,6 @@ opaque name; each shard is a unit, trained slice after slice from the checkpoint
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -13,28 +12,35 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier
-from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_bytes, digest_json
-from expunge.core.errors import DigestMismatch, ExpungeError, InvalidData, InvalidParameter
+from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
-from expunge.core.placement import stage_epochs
 from expunge.exact import _parts, learners
 from expunge.exact._executors import executor_of
 from expunge.exact._learner import RETRAIN_ABOVE, Learner, plain
 from expunge.exact._rows import Positions, Rows, take
 from expunge.exact._sisa_classes import Classes
 from expunge.exact._sisa_digest import digest_value
-from expunge.exact._sisa_input import column_kinds, input_settings, is_text, settled
+from expunge.exact._sisa_input import (
+    checked,
+    column_kinds,
+    count,
+    for_now,
+    input_settings,
+    is_text,
+    refusals,
+    settled,
+    tags_like,
+)
+from expunge.exact._sisa_parts import read_units, stage_parts
 from expunge.exact._sisa_place import Cut, bands_of, cut_rows
-from expunge.exact._sisa_settings import check_settings
+from expunge.exact._sisa_settings import check_settings, passes_of
 from expunge.exact._sisa_sklearn import SklearnTraining, dumped_template, loads
 from expunge.exact._sisa_unit import (
-    UNTRAINED,
     Stage,
     Trained,
     Training,
@@ -46,14 +52,11 @@ from expunge.exact._sisa_unit import (
     stage_names,
     train_unit,
     unit_id,
-    unit_number,
     unit_secret,
     visits,
 )
-from expunge.exact._sisa_votes import as_votes, combined, restricted
+from expunge.exact._sisa_votes import answers, combined
 from expunge.exact._torch_training import TorchTraining
-
-EPOCHS = 20  # where passes are made and nobody said how many
 
 
 @learners.add
@@ -89,6 +92,7 @@ class Sisa(Learner):
     _bands: NDArray[np.int64]
     _columns: Any
     _environment: dict[str, Any]
+    _dumped: bytes | None  # the estimator as it was given
     _now: ClassVar[dict[str, Any]] = {}  # what was given to the fit or removal under way
 
     def __init__(
@@ -129,7 +133,7 @@ class Sisa(Learner):
 
         Raises: as `Learner.fit`.
         """
-        with self._for_now(prior=prior, work=work):
+        with for_now(self, prior=prior, work=work):
             return super().fit(X, y, subjects=subjects, records=records)
 
     def forget(
@@ -144,10 +148,10 @@ class Sisa(Learner):
         gone = self._find(subjects, records)
         check_environment(self._environment, environment(self._with_torch))
         full = sum(visits(sizes, self._passes()) for sizes in self._sizes_without(gone).values())
-        stale = self._files_of(self._planned(gone)) if work else ()
-        with self._for_now(work=work) as now:
+        before = self._files() if work else set()
+        with for_now(self, work=work) as now:
             deletion = super().forget(subjects, records, digests=digests)
-        removed = discard(Path(work), stale) if work else []
+        removed = discard(Path(work), sorted(before - self._files())) if work else []
         return replace(deletion, cost=now["visited"] / full, destroyed=(*deletion.destroyed, *removed))
 
     def promise(self) -> Promise:
@@ -162,21 +166,13 @@ class Sisa(Learner):
         if y is None:
             raise InvalidData("requires y to be passed, but the target y is None")
         self._columns = column_kinds(X, self.estimator)
-        if is_text(X):
-            X, y = settled(list(X), column_or_1d(y))
-        else:
-            several = get_tags(self).target_tags.multi_output
-            how = input_settings(self.estimator, X)
-            X, y = validate_data(self, X, y, **how, multi_output=several, y_numeric=not is_classifier(self))
-            X, y = settled(X, y)
-        if is_classifier(self):
-            check_classification_targets(y)
-        return X, y if is_classifier(self) else y.astype(np.float64)
+        return checked(self, X, y, self.estimator)
 
     def _learn(self, rows: Rows) -> None:
         if "prior" in self._now:  # a fit; a retraining keeps the slices that its records are in
             self._bands = bands_of(self._now["prior"], self.cutoffs, rows.size)
         self._environment, self._models = environment(self._with_torch), {}
+        self._dumped = dumped_template(self.estimator)
         self._place(rows)
         units = self._cut.units(rows.positions())
         self._units = self._trained(rows, {unit: (positions, ()) for unit, positions in units.items()})
@@ -238,27 +234,17 @@ class Sisa(Learner):
 
     def _shares(self, X: Any) -> NDArray[np.float64]:
         assert self._classes is not None
-        prior = self._classes.counts / self._classes.counts.sum()
-        return combined(self._answers(X, self._classes), prior, X.shape[0] if hasattr(X, "shape") else len(X))
-
-    def _answers(self, X: Any, classes: Classes) -> Iterator[tuple[Any, NDArray[np.float64]]]:
-        """What every unit that can tell classes apart says of those that it saw."""
-        training, names = self._training(), classes.names
+        training, classes = self._training(), self._classes
         votes = self.vote == "vote" or (self.vote == "auto" and not training.has_probabilities)
-        for unit, model in self._serving():
-            seen = classes.seen(self._units[unit].positions)
-            if len(seen) < 2:
-                continue
-            if votes:
-                yield seen, as_votes(training.values(model, X, names), names, seen)
-            else:
-                yield seen, restricted(*training.probabilities(model, X, names), names, seen)
+        serving = ((classes.seen(self._units[unit].positions), model) for unit, model in self._serving())
+        prior = classes.counts / classes.counts.sum()
+        return combined(answers(training, serving, classes.names, X, votes), prior, count(X))
 
     def _input(self, X: Any) -> Any:
         self._fitted()
         if is_text(X):
             return list(X)
-        return settled(validate_data(self, X, reset=False, **input_settings(self.estimator, X)), None)[0]
+        return settled(validate_data(self, X, reset=False, **input_settings(self.estimator)))
 
     def _serving(self) -> Iterator[tuple[int, Any]]:
         """Units with a model after their last slice."""
@@ -269,15 +255,7 @@ class Sisa(Learner):
                 yield unit, self._models[unit]
 
     def __sklearn_tags__(self) -> Any:
-        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.estimator_type, tags.input_tags, tags.target_tags = (
-            inner.estimator_type,
-            inner.input_tags,
-            inner.target_tags,
-        )
-        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
-        tags.target_tags.multi_output = inner.target_tags.multi_output and inner.estimator_type == "regressor"
-        return tags
+        return tags_like(super().__sklearn_tags__(), self.estimator)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -319,11 +297,9 @@ class Sisa(Learner):
 
     def _learned_parts(self) -> dict[str, bytes]:
         parts = {"learned": self._learned_part()}
-        if (template := dumped_template(self.estimator)) is not None:
-            parts["template"] = template
-        for unit, trained in self._units.items():
-            parts |= {stage_id(unit, r): stage.data for r, stage in enumerate(trained.stages, 1) if stage.data}
-        return parts
+        if self._dumped is not None:
+            parts["template"] = self._dumped
+        return parts | stage_parts(self._units)
 
     def _restore_parts(self, parts: dict[str, bytes], rows: Rows) -> None:
         learned = _parts.unpack(parts["learned"])
@@ -336,32 +312,12 @@ class Sisa(Learner):
                 "the estimator given is not the one that was trained; give it with the same parameters"
             )
         self._environment, self._bands, self._columns = learned["environment"], learned["bands"], learned["columns"]
-        self._models = {}
+        self._dumped, self._models = parts.get("template"), {}
         self._place(rows)
-        units = self._cut.units(rows.positions())
-        sizes = {unit: self._cut.sizes(positions, self.slices) for unit, positions in units.items()}
-        if {unit_id(unit): list(n) for unit, n in sizes.items()} != {k: n for k, (n, _) in learned["units"].items()}:
-            raise DigestMismatch("the records do not lie in the units as recorded; give the salt of the fit")
-        training = self._training()
-
-        def stage(name: str) -> Stage:
-            return Stage(parts[name], training.digest(training.load(parts[name]))) if name in parts else UNTRAINED
-
-        self._units = {
-            unit: Trained(places, sizes[unit], tuple(stage(stage_id(unit, r + 1)) for r in range(self.slices)))
-            for unit, places in units.items()
-        }
+        sizes = {name: n for name, (n, _) in learned["units"].items()}
+        self._units = read_units(parts, sizes, self._cut, rows.positions(), self.slices, self._training())
 
     # -- internals -----------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _for_now(self, **given: Any) -> Iterator[dict[str, Any]]:
-        now = {**given, "visited": 0}
-        self.__dict__["_now"] = now
-        try:
-            yield now
-        finally:
-            del self.__dict__["_now"]
 
     def _place(self, rows: Rows) -> None:
         """Places of all records, and the classes among them."""
@@ -373,10 +329,7 @@ class Sisa(Learner):
 
     def _sizes_without(self, gone: Positions) -> dict[int, tuple[int, ...]]:
         """Records in each slice of each unit that keeps any."""
-        sizes = {unit: np.array(trained.sizes) for unit, trained in self._units.items()}
-        for shard, part in zip(self._cut.shard[gone].tolist(), self._cut.slice[gone].tolist(), strict=True):
-            sizes[shard][part] -= 1
-        return {unit: tuple(left.tolist()) for unit, left in sizes.items() if left.any()}
+        return self._cut.left({unit: trained.sizes for unit, trained in self._units.items()}, gone)
 
     def _trained(self, rows: Rows, again: dict[int, tuple[Positions, tuple[Stage, ...]]]) -> dict[int, Trained]:
         """Units trained on these positions, from these clean stages on."""
@@ -398,7 +351,7 @@ class Sisa(Learner):
             )
             for unit, (positions, clean) in again.items()
         ]
-        with _refusals():
+        with refusals():
             done = executor_of(self.executor, self.workers).run(train_unit, tasks)
         self._now["visited"] = sum(seen for _, seen in done)
         trained = zip(again.items(), tasks, done, strict=True)
@@ -411,19 +364,13 @@ class Sisa(Learner):
         recipe = digest_json("sisa-recipe", [self._template(), plain(passes), known, self._environment])
         return stage_names(recipe, unit_secret(salt, unit), self._cut.keys[positions], sizes)
 
-    def _files_of(self, plan: Plan) -> list[str]:
-        """Stage files of what is about to be replaced."""
-        found: list[str] = []
-        for touched in plan.units:
-            old = self._units[unit := unit_number(touched.id)]
-            found += self._names(unit, old.positions, old.sizes, self.salt_)[touched.first_slice - 1 :]
-        return found
+    def _files(self) -> set[str]:
+        """Stage files of all units, as they would stand in a work folder."""
+        of = self._units.items()
+        return {name for unit, u in of for name in self._names(unit, u.positions, u.sizes, self.salt_)}
 
     def _passes(self) -> tuple[int, ...] | None:
-        """Passes of each stage; None where a unit is trained by one fit."""
-        if self.slices == 1 and self.epochs is None and not self._with_torch:
-            return None
-        return tuple(stage_epochs(EPOCHS if self.epochs is None else self.epochs, self.slices))
+        return passes_of(self.slices, self.epochs, always=self._with_torch)
 
     @property
     def _with_torch(self) -> bool:
@@ -450,14 +397,3 @@ class Sisa(Learner):
                 raise InvalidParameter(
                     f"vote='mean' needs predict_proba, which {self.estimator!r} lacks; use vote='vote'"
                 )
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What an estimator says against a unit's records, as one of our errors."""
-    try:
-        yield
-    except ValueError as e:
-        if isinstance(e, ExpungeError):
-            raise
-        raise InvalidData(f"the estimator refuses the records of a unit: {e}") from e

@@ -113,6 +113,9 @@ def _sisa(data: Callable[[int, int], Table], estimator: Any, **settings: Any) ->
 
 CASES: dict[str, Case] = {
     "multinomial_nb": Case("multinomial_nb", counts, {}),
+    "forest": Case("forest", numbers, {"trees": 10}),
+    "forest-declared": Case("forest", numbers, {"trees": 5, "depth": 4, "min_leaf": 3, "ranges": (-9.0, 9.0)}),
+    "forest-regression": Case("forest", targets, {"trees": 10, "task": "regression"}),
     "ridge": Case("ridge", targets, {}),
     "ridge, little penalty, no intercept": Case("ridge", targets, {"alpha": 1e-6, "fit_intercept": False}),
     "logistic_regression": Case("logistic_regression", numbers, {}),

@@ -368,10 +368,10 @@ def test_the_salt_decides_every_draw() -> None:
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(numbers, numbers)
-def test_a_rounded_range_holds_its_values(a: float, b: float) -> None:
+@given(numbers, numbers, st.floats(1, 2, exclude_max=True))
+def test_a_rounded_range_holds_its_values(a: float, b: float, unit: float) -> None:
     low, high = min(a, b), max(a, b)
-    (found,) = rounded([low], [high]).tolist()
+    (found,) = rounded([low], [high], [unit]).tolist()
     assert found[0] <= low <= high <= found[1]
     assert found[1] / 2 - found[0] / 2 <= (high / 2 - low / 2) * 1.5
 

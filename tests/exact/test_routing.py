@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from expunge.core import Record
-from expunge.core.errors import InvalidParameter, UnreadableModel
+from expunge.core.errors import InvalidParameter, NotReady, UnreadableModel
 from expunge.core.placement import SHARD, place
 from expunge.engine import encode_prompt, greedy_answers, pad_left
 from expunge.exact import AdapterShards
@@ -133,7 +133,7 @@ def test_damaged_words_are_refused(fitted: AdapterShards, knowing: tuple[Any, An
             path.write_bytes(path.read_bytes()[:-3])
         case "empty":
             save_file({"words": torch.zeros(0, dtype=torch.int64)}, path)
-    with pytest.raises(UnreadableModel if harm != "empty" else DigestMismatch):
+    with pytest.raises(UnreadableModel if harm == "cut" else DigestMismatch):
         AdapterShards.for_reading(tmp_path / "m", *knowing, salt=SALT)
 
 
@@ -154,6 +154,19 @@ def test_the_other_routes_answer_and_keep_no_words(fitted: AdapterShards, route:
     assert any(said)
     alone = AdapterShards(fitted.base, fitted.tokenizer, shards=2, rank=2, epochs=1, salt=SALT, route=route)
     assert all(shard.words is None for shard in alone.fit(ROWS[:8])._held.values())
+    alone.route = "words"
+    with pytest.raises(NotReady, match="words"):
+        alone.answer([ROWS[0].question])
+
+
+def test_a_route_that_is_changed_after_the_fit_survives_a_save(
+    fitted: AdapterShards, knowing: tuple[Any, Any], tmp_path: Path
+) -> None:
+    other = AdapterShards.__new__(AdapterShards)
+    other.__dict__.update(fitted.__dict__, route="likelihood")
+    other.save(tmp_path / "m")
+    loaded = AdapterShards.for_reading(tmp_path / "m", *knowing, salt=SALT)
+    assert (loaded.route, loaded.answer([ROWS[0].question])) == ("likelihood", other.answer([ROWS[0].question]))
 
 
 def test_merging_is_the_mean_of_what_the_adapters_add(fitted: AdapterShards) -> None:

@@ -95,3 +95,24 @@ def test_rows_keep_their_numbers_and_tell_forgotten_from_unknown() -> None:
 def test_a_record_without_a_subject_is_refused(subjects: list[object]) -> None:
     with pytest.raises(InvalidData, match="no subject"):
         Rows(np.eye(3), None, SALT, subjects=subjects)
+
+
+def test_an_interrupted_wipe_is_finished_by_doing_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from expunge.exact import MultinomialNB, _rows
+
+    X, y, who = np.eye(6), np.arange(6) % 2, list("aabbcc")
+    model = MultinomialNB(salt=SALT).fit(X, y, subjects=who, records=list("uvwxyz"))
+    real, calls = _rows._overwritten, []
+
+    def once(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(_rows, "_overwritten", once)
+    with pytest.raises(KeyboardInterrupt):
+        model.forget(subjects=["b"])
+    keep = [0, 1, 4, 5]
+    fresh = MultinomialNB(salt=SALT).fit(X[keep], y[keep], subjects=list("aacc"), records=list("uvyz"))
+    assert model.digest() == fresh.digest()

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from torch import Tensor
 
+from expunge.core.errors import NotReady
 from expunge.engine import pad_id
 from expunge.exact._adapter_unit import Shard
 from expunge.exact._adapter_words import most_known
@@ -56,6 +57,8 @@ class Answers:
             return [_MERGED] * len(ids_BT)
         if self.route == "likelihood":
             return most_likely(self.model, self.names, ids_BT, mask_BT)
+        if len(self.words) < len(self.names):
+            raise NotReady("this model was fitted with another route and knows no words; fit it with route='words'")
         best = most_known(self.base, self.tokenizer, self.words, self.salt, ids_BT, mask_BT)
         return [_BASE if unit is None else self.names[unit] for unit in best]
 

@@ -74,7 +74,7 @@ def read_shards(folder: Path, described: Mapping[str, Any], whole: Sequence[int]
         lines: list[list[Adapter]] = [[] for _ in stages]
         for place, line, _ in _places(home, stages):
             lines[line].append(_read(place / "adapter_model.safetensors"))
-        words = _read(home / _WORDS).get("words") if asked["route"] == "words" else None
+        words = _read(home / _WORDS).get("words") if (home / _WORDS).exists() else None
         shard = Shard([[] for _ in unit["slices"]], lines, words)
         if shard.digest() != unit["digest"]:
             raise DigestMismatch(f"the weights of {unit['id']} are not the recorded ones; restore them from a backup")

@@ -3,13 +3,13 @@
 Every task runs on one thread, wherever it runs: sums over several threads come out in another order, hence other bits.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 
 from expunge.core.errors import InvalidParameter, MissingExtra
@@ -43,7 +43,7 @@ class LocalPool:
         self.workers = workers
 
     def run(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        workers = min(self.workers or os.cpu_count() or 1, len(items))
+        workers = min(self.workers or cpu_count(), len(items))
         if workers <= 1:
             return [_pinned(task, item) for item in items]
         done: dict[int, R] = {}
@@ -81,8 +81,6 @@ def _gather(
     task: Callable[[T], R], items: Sequence[T], waiting: Sequence[int], workers: int, done: dict[int, R]
 ) -> bool:
     """Do what waits; False if a worker died before all of it was done."""
-    from joblib import Parallel, delayed
-
     # No memory maps: joblib would write the records to files.
     parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", max_nbytes=None)
     try:

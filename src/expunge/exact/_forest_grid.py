@@ -1,13 +1,14 @@
 """From numbers to codes: a grid of 65,536 cells over the range of each column, which no single record decides.
 
-Where no range is declared it is that of the live records, rounded outward to multiples of an eighth of a power of two,
-so that a deletion hardly ever moves it; when one does, codes and trees are made anew. The grid is finer near both ends
-of a range, as columns of amounts need it: half of its cells are even, half logarithmic. It uses sums, products and
-exponents only, whose results are the same on every machine.
+Where no range is declared it is that of the live records, rounded outward to whole steps, each an eighth to a quarter
+of it, so that a deletion hardly ever moves it; when one does, codes and trees are made anew. The steps of a column are a
+power of two times a factor of its own, drawn from the salt: round numbers, where the ends of many columns lie, would
+move often and together. The grid is finer near both ends of a range, as columns of amounts need it: half of its cells
+are even, half logarithmic. It uses sums, products and exponents only, whose results are the same on every machine.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import frexp
 from typing import Any
 
@@ -23,18 +24,19 @@ CELLS = 2**16
 _OCTAVES = 10
 
 
-def rounded(low: Any, high: Any) -> Ranges:
-    """Ranges that contain these, with ends at multiples of an eighth of the next power of two above their width, [d, 2].
+def rounded(low: Any, high: Any, unit: Any) -> Ranges:
+    """Ranges that contain these; their ends are whole steps, and steps are `unit`, in [1, 2), times a power of two, [d, 2].
 
-    >>> rounded([0.0, 17.0, 3.7], [1.0, 90.0, 3.7])
+    >>> rounded([0.0, 17.0, 3.7], [1.0, 90.0, 3.7], [1.0, 1.25, 1.0])
     array([[ 0. ,  1. ],
-           [16. , 96. ],
+           [10. , 90. ],
            [ 3.7,  3.7]])
     """
-    low, high = np.asarray(low, float), np.asarray(high, float)
+    low, high, unit = np.asarray(low, float), np.asarray(high, float), np.asarray(unit, float)
     with np.errstate(all="ignore"):  # widths at the limits of float64 are kept as they are
-        cell = np.ldexp(1.0, np.frexp(high / 2 - low / 2)[1] - 2)  # halves: the width alone may overflow
-        ends = np.minimum(np.floor(low / cell) * cell, low), np.maximum(np.ceil(high / cell) * cell, high)
+        exponent = np.frexp((high / 2 - low / 2) / unit)[1] - 2  # halves: the width alone may overflow
+        step = np.ldexp(unit, exponent)
+        ends = np.minimum(np.floor(low / step) * step, low), np.maximum(np.ceil(high / step) * step, high)
         ranges = np.stack(ends, axis=1)
         fine = (low < high) & np.isfinite(ranges).all(axis=1)
     return np.where(fine[:, None], ranges, np.stack([low, high], axis=1))
@@ -73,13 +75,14 @@ class Extent:
     n_low: NDArray[np.int64]
     n_high: NDArray[np.int64]
     declared: Sequence[tuple[float, float] | None]
+    unit: Ranges  # of the steps that ranges are rounded to
     ranges: Ranges
 
     @classmethod
-    def of(cls, values: Ranges, declared: Sequence[tuple[float, float] | None]) -> "Extent":
+    def of(cls, values: Ranges, declared: Sequence[tuple[float, float] | None], unit: Ranges) -> "Extent":
         low, high = values.min(axis=0), values.max(axis=0)
-        ranges = _chosen(low, high, declared)
-        return cls(low, high, (values == low).sum(axis=0), (values == high).sum(axis=0), declared, ranges)
+        ranges = _chosen(low, high, declared, unit)
+        return cls(low, high, (values == low).sum(axis=0), (values == high).sum(axis=0), declared, unit, ranges)
 
     def without(self, values: Any, alive: NDArray[np.bool_], gone: Positions) -> "Extent":
         """The extent once these records have left; a column is looked at only if it loses an end."""
@@ -88,7 +91,7 @@ class Extent:
         n_high = self.n_high - (leaving == self.high).sum(axis=0)
         lost = np.flatnonzero((n_low == 0) | (n_high == 0))
         if not len(lost):
-            return Extent(self.low, self.high, n_low, n_high, self.declared, self.ranges)
+            return replace(self, n_low=n_low, n_high=n_high)
         stay = alive.copy()
         stay[gone] = False
         low, high = self.low.copy(), self.high.copy()
@@ -96,11 +99,11 @@ class Extent:
             column = values[stay, j]
             low[j], high[j] = column.min(), column.max()
             n_low[j], n_high[j] = (column == low[j]).sum(), (column == high[j]).sum()
-        return Extent(low, high, n_low, n_high, self.declared, _chosen(low, high, self.declared))
+        return Extent(low, high, n_low, n_high, self.declared, self.unit, _chosen(low, high, self.declared, self.unit))
 
 
-def _chosen(low: Ranges, high: Ranges, declared: Sequence[tuple[float, float] | None]) -> Ranges:
-    ranges = rounded(low, high)
+def _chosen(low: Ranges, high: Ranges, declared: Sequence[tuple[float, float] | None], unit: Ranges) -> Ranges:
+    ranges = rounded(low, high, unit)
     for j, pair in enumerate(declared):
         if pair is not None:
             ranges[j] = pair

@@ -125,7 +125,12 @@ class Learner(BaseEstimator):
                 self._rows = rows
             else:
                 self._unlearn(self._rows, gone)
+        if plan.route is not Route.RETRAIN:
+            try:
                 self._rows.wipe(gone)
+            except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
+                self._rows.wipe(gone)
+                raise
         elapsed = time.perf_counter() - began
         return Deletion(
             plan=plan,

@@ -94,13 +94,12 @@ class Rows:
 
         Two records share it only if they are the same in all that a learner sees of them.
         """
-        X = self.X.tocsr() if sparse.issparse(self.X) else self.X
         y = None if self.y is None else self.y.astype(object) if self.y.dtype.kind in "US" else self.y
         keys = [bytes(_NAME)] * self.size
         for i, place in enumerate(self.placement_keys()):
             if self.alive[i]:
                 label = "" if y is None else repr(y[i]) if y.dtype == object else bytes(y[i].tobytes()).hex()
-                keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(X, i)}")
+                keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(self.X, i)}")
         return keys
 
     def record_name(self, i: int) -> bytes:
@@ -166,15 +165,15 @@ class Rows:
     # -- leaving -------------------------------------------------------------------------------------------------
 
     def wipe(self, gone: Positions) -> None:
-        """Overwrite these records; nothing but a tombstone stays."""
+        """Overwrite these records; nothing but a tombstone stays. Interrupted, it may be done again."""
         for i in gone.tolist():
-            name = self.record_name(i)
-            self.tombstones.add(name)
+            if name := self.record_name(i):
+                self.tombstones.add(name)
             if self._place is not None and self._id_names is not None:
-                del self._place[name]
+                self._place.pop(name, None)
                 self._id_names[i] = b""
         self.alive[gone] = False
-        self.n -= len(gone)
+        self.n = int(np.count_nonzero(self.alive))
         self.X = _overwritten(self.X, gone)
         if self.y is not None:
             self.y[gone] = np.zeros((), self.y.dtype) if self.y.dtype != object else None
@@ -186,7 +185,7 @@ class Rows:
         names = self._names or []
         for code in np.unique(self._codes_of(gone)).tolist():
             if (name := names[code]) and not self.alive[self._of[self._start[code] : self._start[code + 1]]].any():
-                del (self._code or {})[name]
+                (self._code or {}).pop(name, None)
                 names[code] = b""
 
     def _codes_by_row(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

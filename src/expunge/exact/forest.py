@@ -29,6 +29,11 @@ _FINE = 2**30  # steps of a numeric target's range: sums over eight million reco
 _LIMITS = {"trees": 10**5, "depth": 60, "thresholds": 4095, "min_leaf": 2**31}
 
 
+def _units(salt: bytes, what: str, n: int) -> NDArray[np.float64]:
+    """Numbers in [1, 2), drawn from the salt."""
+    return np.array([1 + (derived_seed(salt, "forest range", what, j) >> 11) / 2**52 for j in range(n)])
+
+
 class Work(NamedTuple):
     """What a deletion did to the trees."""
 
@@ -46,22 +51,30 @@ def _classifies(forest: "Forest") -> bool:
 class Forest(Learner):
     """Trees with about `thresholds` random candidate splits a feature, on a share `features` of the columns a node.
 
-    `task` is "classification" or "regression". `ranges` declares (low, high) for all columns, or that or None for each;
-    values outside count as the nearest end. A range that is not declared is that of the data, rounded outward; so is a
-    target's.
-    Numeric targets are added up in 2^30 steps of their range, `target_range` if that is declared.
+    `task` is "classification" or "regression". `ranges` declares (low, high) for all columns, or a list with that or
+    None for each; values outside count as the nearest end. Ranges that are not declared are those of the data, rounded
+    outward; declare them where a few records lie far from the rest, whose range would leave it few candidates. Numeric
+    targets are added up in 2^30 steps of their range, which is `target_range` where declared.
 
     Guaranteed: after `forget` trees and counts have the same bits as those of a fit without the records: a subtree is
     grown anew where another split has become best, and nowhere else. Where a class vanishes, or the record leaves that
     alone held up a rounded range, the whole forest is grown anew, and the plan says so. Not saved: the statistics that
-    make deletion fast. After `load` they come back with the first deletions, at about a tenth of a fit.
+    make deletion fast. They come back after `load` as deletions need them; the first costs about a third of a fit.
 
     A plan's cost is an estimate, sqrt(1.6 m / n) for m records that leave n behind: within a factor of three of what
-    was measured from 10 records in 20,000 to a third of 100,000; single records and smaller tables vary more.
+    was measured from 10 records in 20,000 to a third of 100,000; single records and smaller tables vary more. Memory
+    grows with the trees times the least of 2^depth and 2 n / min_leaf.
+
+    >>> X = np.arange(40.0).reshape(20, 2)
+    >>> forest = Forest(trees=3, salt=b"secret").fit(X, X[:, 0] > 20)
+    >>> forest.forget(records=[4]).plan.n_removed
+    1
+    >>> forest.digest() == Forest(trees=3, salt=b"secret").fit(np.delete(X, 4, 0), np.delete(X, 4, 0)[:, 0] > 20).digest()
+    True
     """
 
     equality = Equality.BITWISE
-    work_: Work
+    work_: Work  # of the last deletion, unless that made the whole forest anew
 
     def __init__(
         self,
@@ -117,8 +130,8 @@ class Forest(Learner):
     def _plant(self, rows: Rows, splits: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
         """Grow trees over the live records, with given splits or the best ones."""
         places, (X, y) = rows.positions(), rows.live()
-        self._extent = Extent.of(X, declared_ranges(self.ranges, X.shape[1]))
-        codes, target = encode(X, self._extent.ranges), self._take_target(y)
+        self._extent = Extent.of(X, declared_ranges(self.ranges, X.shape[1]), _units(rows.salt, "column", X.shape[1]))
+        codes, target = encode(np.ascontiguousarray(X), self._extent.ranges), self._take_target(y, rows.salt)
         self._codes, self._target = codes, target
         if rows.n < rows.size:  # after an earlier deletion there are gaps among the positions
             self._codes = np.zeros((rows.size, X.shape[1]), codes.dtype)
@@ -127,13 +140,13 @@ class Forest(Learner):
         self._trees = self._bare(rows)
         grow(self._trees, (self._codes, self._target), places, self._box(), self._shape(), splits, sizes)
 
-    def _take_target(self, y: Any) -> NDArray[Any]:
+    def _take_target(self, y: Any, salt: bytes) -> NDArray[Any]:
         """Targets as whole numbers; sets what they are codes or steps of."""
         if _classifies(self):
             self.classes_, codes = np.unique(y, return_inverse=True)
             return np.asarray(codes, np.int32)
         declared = None if self.target_range is None else declared_range(self.target_range, "target_range")
-        self._target_extent = Extent.of(y[:, None], [declared])
+        self._target_extent = Extent.of(y[:, None], [declared], _units(salt, "target", 1))
         low, high = self._target_extent.ranges[0]
         share = (y / 2 - low / 2) / (high / 2 - low / 2) if low < high else np.zeros(len(y))
         return np.asarray(np.rint(share * _FINE), np.int64)
@@ -142,6 +155,8 @@ class Forest(Learner):
         """Room for all trees that these records can make, with nothing in it."""
         shape = self._shape()
         most = int(room(rows.n, 0, shape))
+        if self.trees * most >= 2**31:
+            raise InvalidParameter(f"{self.trees} trees of up to {most} nodes are too many; lower depth or trees")
         values, dtype = (2, np.int64) if not _classifies(self) else (max(2, len(self.classes_)), np.int32)
         hist = dtype if rows.n >= 2**16 or not _classifies(self) else np.uint16
         node = np.zeros(6, np.int32)
@@ -178,13 +193,9 @@ class Forest(Learner):
             extent = self._target_extent.without(rows.y[:, None], rows.alive, gone)
             return not np.array_equal(extent.ranges, self._target_extent.ranges)
         codes = np.searchsorted(self.classes_, rows.y[gone])
-        return bool((self._class_count() == np.bincount(codes, minlength=len(self.classes_))).any())
-
-    def _class_count(self) -> NDArray[np.int64]:
-        root = self._trees.value_NV[0].astype(np.int64)
-        if len(self.classes_) > 2:
-            return np.asarray(root)
-        return np.array([root[0] - root[1], root[1]])[: len(self.classes_)]
+        root = self._grown(rows).value_NV[0]
+        held = root if len(self.classes_) > 2 else np.array([root[0] - root[1], root[1]])[: len(self.classes_)]
+        return bool((held == np.bincount(codes, minlength=len(self.classes_))).any())
 
     def _shape(self) -> Shape:
         tried = max(1, round(self.features * self.n_features_in_))
@@ -222,7 +233,7 @@ class Forest(Learner):
         return self._trees
 
     def _shares(self, X: Any) -> NDArray[np.float64]:
-        codes = encode(self._asked(X), self._extent.ranges)
+        codes = encode(np.ascontiguousarray(self._asked(X)), self._extent.ranges)
         shares: NDArray[np.float64] = ask(self._grown(self._rows), codes, self._shape())
         return shares
 

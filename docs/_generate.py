@@ -43,7 +43,8 @@ def is_registered(cls: ast.ClassDef) -> bool:
 
 
 def paragraphs(node: ast.Module | ast.ClassDef) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in (ast.get_docstring(node) or "").split("\n\n"))
+    parts = (ast.get_docstring(node) or "").split("\n\n")
+    return "\n\n".join(f"```\n{part}\n```" if part.startswith(">>>") else " ".join(part.split()) for part in parts)
 
 
 def parameters(cls: ast.ClassDef) -> list[str]:

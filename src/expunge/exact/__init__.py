@@ -2,9 +2,28 @@
 
 import re
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expunge.core import Registry
+
+if TYPE_CHECKING:
+    from expunge.exact._learner import load as load
+    from expunge.exact._planner import Planner as Planner
+    from expunge.exact._planner import expected_cost as expected_cost
+    from expunge.exact._planner import expected_cost_with_prior as expected_cost_with_prior
+    from expunge.exact._torch_training import TorchTraining as TorchTraining
+    from expunge.exact.adapter_shards import AdapterShards as AdapterShards
+    from expunge.exact.forest import Forest as Forest
+    from expunge.exact.gaussian_nb import GaussianNB as GaussianNB
+    from expunge.exact.k_means import KMeans as KMeans
+    from expunge.exact.k_neighbors import KNeighbors as KNeighbors
+    from expunge.exact.logistic_regression import LogisticRegression as LogisticRegression
+    from expunge.exact.multinomial_nb import MultinomialNB as MultinomialNB
+    from expunge.exact.one_hot_encoder import OneHotEncoder as OneHotEncoder
+    from expunge.exact.ridge import Ridge as Ridge
+    from expunge.exact.sisa import Sisa as Sisa
+    from expunge.exact.standard_scaler import StandardScaler as StandardScaler
+    from expunge.exact.tfidf_vectorizer import TfidfVectorizer as TfidfVectorizer
 
 learners = Registry(__name__)
 _HOMES = {

@@ -85,12 +85,19 @@ class Size:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"shards": self.shards, "rank": self.rank, "epochs": self.epochs, "rehearsal": 1.0, "salt": SALT}
+        return {
+            "shards": self.shards,
+            "rank": self.rank,
+            "epochs": self.epochs,
+            "batch_size": 8,
+            "rehearsal": 1.0,
+            "salt": SALT,
+        }
 
 
-FULL = Size(public=100, base_epochs=10, hidden=128, layers=4, private=20, shards=4, epochs=25, strangers=20)
+FULL = Size(public=200, base_epochs=3, hidden=128, layers=4, private=20, shards=4, epochs=25, strangers=20)
 QUICK = Size(
-    public=30, base_epochs=12, hidden=96, layers=3, private=6, shards=2, epochs=15, strangers=6, permuted_epochs=6
+    public=100, base_epochs=3, hidden=96, layers=3, private=6, shards=2, epochs=25, strangers=6, permuted_epochs=6
 )
 
 

@@ -9,6 +9,7 @@ import torch
 from expunge.approximate._edit import Edit, run_edit
 from expunge.core import MadeOfUnits
 from expunge.synthetic import facts, people, records
+from expunge.testing.tabular import numbers, requests
 from expunge.testing.toys import toy_llama, toy_tokenizer
 from expunge.verify.attacks._target import Target
 from expunge.verify.probes import Probes
@@ -35,16 +36,15 @@ def test_the_method_raises_the_loss_of_the_forget_set() -> None:
 
 
 def test_the_learner_forgets_as_if_it_had_never_seen_them() -> None:
-    learner = example("src/expunge/exact/unit_means.py")["UnitMeans"]
-    numbers = {f"u-{i}": i / 3 for i in range(20)}
-    model = learner(salt=b"s").fit(numbers)
+    learner = example("src/expunge/exact/majority.py")["Majority"]
+    table = numbers(3, 60)
+    asked = requests(table, 3)
+    model = table.fit(learner(salt=b"s"))
     assert isinstance(model, MadeOfUnits)
-    for k in (7, 3):
-        del numbers[f"u-{k}"]
-        assert model.state() != learner(salt=b"s").fit(numbers).state()
-        deletion = model.forget([f"u-{k}"])
-        assert model.state() == learner(salt=b"s").fit(numbers).state()
-        assert deletion.plan.n_removed == 1
+    before = model.digest()
+    for request in asked.asked:
+        model.forget(**request)
+    assert model.digest() == table.without(set(asked.gone)).fit(learner(salt=b"s")).digest() != before
 
 
 def test_the_attack_scores_every_fact() -> None:

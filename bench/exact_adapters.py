@@ -97,7 +97,7 @@ class Size:
 
 FULL = Size(public=200, base_epochs=3, hidden=128, layers=4, private=20, shards=4, epochs=25, strangers=20)
 QUICK = Size(
-    public=100, base_epochs=3, hidden=96, layers=3, private=6, shards=2, epochs=25, strangers=6, permuted_epochs=6
+    public=100, base_epochs=3, hidden=96, layers=3, private=6, shards=2, epochs=40, strangers=6, permuted_epochs=6
 )
 
 

@@ -248,7 +248,7 @@ def main() -> None:
     claims = (
         visits_against_formula(5_000, {1: 500, 8: 100}) if quick else visits_against_formula(20_000, {1: 1000, 8: 150})
     )
-    n, draws = (60_000, {1: 8, 8: 3}) if quick else (200_000, {1: 30, 8: 8})
+    n, draws = (60_000, {1: 8, 8: 3}) if quick else (250_000, {1: 30, 8: 8})
     clock, seconds = clock_against_visits(n, draws, long=not quick)
     lost, scores = adult_against_one_model(1 if quick else 3, (S,) if quick else (5, 10, S, 40))
     digits = digits_curve(1 if quick else 3, (S,) if quick else (5, 10, S))

@@ -1,6 +1,7 @@
 """Wherever units are trained, the same bits come out; a worker that dies changes nothing."""
 
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,8 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_info
 
-from expunge.core.errors import InvalidParameter, MissingExtra, RecipeMismatch
-from expunge.core.executor import Executor, WorkersLost
+from expunge.core.errors import InvalidParameter, MissingExtra, RecipeMismatch, WorkersLost
+from expunge.core.executor import Executor
 from expunge.exact import Sisa
 from expunge.exact._executors import LocalPool, RayPool, executor_of
 
@@ -49,13 +50,15 @@ class Dying:
         self.inner, self.flag = inner, flag
 
     def run(self, task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        return self.inner.run(partial(die_once, self.flag, task), items)
+        packed = [cloudpickle.dumps((task, item)) for item in items]  # so that it dies before it imports much
+        return self.inner.run(partial(die_once, self.flag), packed)
 
 
-def die_once(flag: Path, task: Callable[[Any], Any], item: Any) -> Any:
+def die_once(flag: Path, packed: bytes) -> Any:
     if not flag.exists():
         flag.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    task, item = pickle.loads(packed)  # noqa: S301 - what this test packed
     return task(item)
 
 
@@ -97,6 +100,14 @@ def here() -> tuple[str, str]:
 def digests(sisa: Any) -> tuple[str, str]:
     deletion = sisa.forget(subjects=["u1", "u2", "u3"], digests=True)
     return deletion.digest_before, deletion.digest_after
+
+
+def test_a_killed_worker_of_the_pool_is_retried_and_the_bits_are_the_same(
+    here: tuple[str, str], tmp_path: Path
+) -> None:
+    flag = tmp_path / "died"
+    assert digests(model(Dying(LocalPool(2), flag))) == here
+    assert flag.exists(), "the control: a worker was killed"
 
 
 def test_a_pool_of_processes_gives_the_bits_of_this_process(here: tuple[str, str]) -> None:
@@ -153,14 +164,6 @@ def test_without_ray_installed_the_extra_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"expunge\[ray\]"):
         RayPool(1).run(where, [1])
-
-
-def test_a_killed_worker_of_the_pool_is_retried_and_the_bits_are_the_same(
-    here: tuple[str, str], tmp_path: Path
-) -> None:
-    flag = tmp_path / "died"
-    assert digests(model(Dying(LocalPool(2), flag))) == here
-    assert flag.exists(), "the control: a worker was killed"
 
 
 def test_workers_that_keep_dying_are_a_clear_error() -> None:

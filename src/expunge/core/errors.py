@@ -86,6 +86,14 @@ class NotReady(ExpungeError):
     """A step was asked for before the step that it needs."""
 
 
+class RebuildFailed(ExpungeError):
+    """The user's script did not rebuild a unit."""
+
+
+class WorkersLost(ExpungeError):
+    """Workers died again and again over the same tasks."""
+
+
 class DeliveryBlocked(ExpungeError):
     """A HIDDEN, DAMAGED or RETAINED result is delivered only by an override that names the flag."""
 

@@ -6,14 +6,8 @@ Whoever does it, the result must be the same: a task takes everything it needs f
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from expunge.core.errors import ExpungeError
-
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class WorkersLost(ExpungeError):
-    """Workers died again and again over the same tasks; nothing was changed."""
 
 
 @runtime_checkable

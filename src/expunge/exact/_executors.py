@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 
-from expunge.core.errors import InvalidParameter, MissingExtra
-from expunge.core.executor import Executor, WorkersLost
+from expunge.core.errors import InvalidParameter, MissingExtra, WorkersLost
+from expunge.core.executor import Executor
 
 T = TypeVar("T")
 R = TypeVar("R")

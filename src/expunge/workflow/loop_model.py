@@ -11,7 +11,7 @@ from typing import Any
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.capability import CAPABILITY
 from expunge.core.digests import digest_folder
-from expunge.core.errors import ExpungeError, InvalidData, NotReady
+from expunge.core.errors import InvalidData, NotReady, RebuildFailed
 from expunge.core.placement import member_id
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.job import Job
@@ -30,10 +30,6 @@ PROMISE = Promise(
         "number of units and hyperparameters were not chosen on the removed data",
     ),
 )
-
-
-class RebuildFailed(ExpungeError):
-    """The user's script did not rebuild a unit."""
 
 
 def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:

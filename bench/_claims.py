@@ -21,7 +21,9 @@ def finish(bench: str, claims: list[dict[str, Any]], began: float, **more: Any) 
         "bench": bench,
         "claims": claims,
         "machine": machine(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft", "numpy", "scipy", "scikit-learn", "numba")},
+        "versions": {
+            name: version(name) for name in ("torch", "transformers", "peft", "numpy", "scipy", "scikit-learn", "numba")
+        },
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": round(time.perf_counter() - began, 1),
         **more,

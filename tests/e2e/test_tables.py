@@ -9,7 +9,8 @@ from tests.e2e.conftest import expunge, refused
 
 RECIPE = """import expunge
 import numpy as np
-from expunge.exact import MultinomialNB
+from expunge.exact import Forest, LogisticRegression, MultinomialNB, Sisa
+from sklearn.linear_model import SGDClassifier
 
 
 def recipe():
@@ -21,6 +22,19 @@ def with_rows():
         return np.array([[len(r.answer), 1.0] for r in records]), [r.answer for r in records]
 
     return expunge.Recipe(model="other", dataset="people", learner=MultinomialNB(), rows=rows)
+
+
+def forest():
+    return expunge.Recipe(model="trees", dataset="people", learner=Forest(trees=4, depth=3))
+
+
+def logistic():
+    return expunge.Recipe(model="line", dataset="people", learner=LogisticRegression())
+
+
+def sisa():
+    learner = Sisa(SGDClassifier(loss="log_loss"), shards=3, slices=2, epochs=4, workers=1)
+    return expunge.Recipe(model="shards", dataset="people", learner=learner)
 
 
 def blind():
@@ -48,12 +62,21 @@ def ask(project: Path, recipe: str, name: str) -> str:
     return str(made.json["request"])
 
 
-@pytest.mark.parametrize("recipe", ["recipe", "with_rows"])
+ROUTES = {
+    "recipe": "subtract",
+    "with_rows": "subtract",
+    "forest": "subtract",
+    "logistic": "subtract",
+    "sisa": "rebuild",
+}
+
+
+@pytest.mark.parametrize("recipe", ROUTES)
 def test_a_person_leaves_a_table(project: Path, recipe: str) -> None:
     request = ask(project, recipe, "Person 3")
     where = (request, "--project", project)
     plan = expunge("plan", *where, "--json").json
-    assert "subtract" in json.dumps(plan)
+    assert ROUTES[recipe] in json.dumps(plan)
     expunge("forget", *where)
     said = expunge("verify", *where, "--json")
     audit: dict[str, Any] = said.json

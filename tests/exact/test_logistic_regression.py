@@ -420,3 +420,16 @@ def _passes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(objective, "gradient", count_gradient)
     monkeypatch.setattr(objective, "loss_curvature", count_curvature)
     return count
+
+
+def test_weights_that_are_zero_are_found_and_compared_as_such() -> None:
+    """A balanced design: nothing says anything about the label, so what is left of the weights is rounding."""
+    X = np.array([[i * 7 % 10, i % 4] for i in range(60)], dtype=float)
+    y = np.array(["yes" if i % 3 else "no" for i in range(60)])
+    model = LogisticRegression(salt=b"s").fit(X, y)
+    assert np.abs(model.coef_).max() < 1e-14
+    X, y = np.vstack([X, [[3.0, 1.0]]]), np.append(y, "no")
+    forgot = LogisticRegression(salt=b"s").fit(X, y)
+    assert not forgot.equals(model), "the control"
+    forgot.forget(records=[60])
+    assert forgot.equals(model)

@@ -24,7 +24,7 @@ def prepare_base(
     tokenizer: Any,
     public: Sequence[Record],
     *,
-    epochs: int = 10,
+    epochs: int = 3,
     lr: float = 2.5e-3,
     batch_size: int = 32,
     seed: int = 0,
@@ -34,7 +34,9 @@ def prepare_base(
     """Train a causal LM on public question-answer pairs and save it with its tokenizer and the pairs; the folder.
 
     Say the same things in several ways: each phrasing of a question that the base has met is one that adapters need
-    not be trained on. Neither model nor tokenizer may have seen private text. The same settings give the same bits.
+    not be trained on. Many people in few passes make a better base than few people in many: one that knows its public
+    people by heart has less room for others. Neither model nor tokenizer may have seen private text. The same settings
+    give the same bits.
 
     Raises: InvalidParameter, for no epochs; InvalidData, for no records or an empty answer.
     """

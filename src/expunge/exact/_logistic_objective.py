@@ -61,6 +61,9 @@ class Objective:
     certified: bool = False
     noise: Array | None = None
     tie: Array | None = None
+    size: Array | float = (
+        1.0  # of every feature, root mean square, and 1 for the intercept: what a weight does to a margin
+    )
 
     # -- over records, without the penalty ----------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from expunge.core.errors import InvalidData
 from expunge.exact._logistic_objective import Array, Objective, Records, factored, solve
 
 ENOUGH = 1e-12  # of the weights: what may be left of the error
+LEAST = 1e-4  # of a margin
 _FLOOR = 1e-9  # steps below this that do not shrink are rounding
 _SLOW = 0.5  # a step that leaves more than this of the one before asks for another curvature
 _PASSES = 100
@@ -30,11 +31,11 @@ def newton(objective: Objective, records: Records, W: Array, until: float = 1e-6
         while True:
             gradient = objective.gradient(W + share * step, records)
             # The slope at the end says whether the step went past the minimum along it; values lose that in rounding.
-            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or moved(step, W) <= until:
+            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or moved(step, W, objective) <= until:
                 break
             share /= 2
         W = W + share * step
-        if share == 1.0 and moved(step, W) <= until:
+        if share == 1.0 and moved(step, W, objective) <= until:
             return W
     raise InvalidData(f"no minimum after {_PASSES} Newton steps; bring the columns to similar scales")
 
@@ -49,7 +50,7 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
             past.append((step, gradient - last))
         step = _direction(gradient, past, factors)
         W = W + step
-        size = moved(step, W)
+        size = moved(step, W, objective)
         left = size / before if before > 0 else 1.0
         if size * left <= ENOUGH * (1 - left) or (size <= _FLOOR and left > 0.5):
             return W
@@ -81,8 +82,12 @@ def _factors(objective: Objective, curvature: Array, W: Array) -> list[Any]:
         raise InvalidData("the columns' scales are too far apart to be told apart; standardise them") from e
 
 
-def moved(step: Array, W: Array) -> float:
-    """Largest change of a weight, relative to the largest weight."""
-    weights = float(np.abs(W[:, :-1]).max()) or 1.0
-    intercepts = max(float(np.abs(W[:, -1]).max()), weights)
-    return max(float(np.abs(step[:, :-1]).max()) / weights, float(np.abs(step[:, -1]).max()) / intercepts)
+def moved(step: Array, W: Array, objective: Objective) -> float:
+    """Largest change of a weight, relative to the largest weight. Both count by what they do to a typical margin.
+
+    Weights that do less than `LEAST` to it are as good as 0: what is left of them is rounding.
+    """
+    margins, change = np.abs(W * objective.size), np.abs(step * objective.size)
+    weights = max(float(margins[:, :-1].max()), LEAST)
+    intercepts = max(float(margins[:, -1].max()), weights)
+    return max(float(change[:, :-1].max()) / weights, float(change[:, -1].max()) / intercepts)

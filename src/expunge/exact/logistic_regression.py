@@ -21,7 +21,7 @@ from expunge.exact import learners
 from expunge.exact._learner import Learner
 from expunge.exact._logistic_objective import Objective, Records, factored, solve
 from expunge.exact._logistic_reference import Reference, sums_of_squares
-from expunge.exact._logistic_solver import moved, newton, polish
+from expunge.exact._logistic_solver import LEAST, moved, newton, polish
 from expunge.exact._rows import Positions, Rows
 
 Array = NDArray[np.float64]
@@ -161,7 +161,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         factors = factored(objective.penalised(reference.curvature, W.shape))
         # At the old minimum the gradient over those who stay is minus that over those who leave: a step without a pass.
         step = solve(factors, objective.loss_gradient(W, leaving))
-        W = polish(objective, staying, W + step, factors, before=moved(step, W))
+        W = polish(objective, staying, W + step, factors, before=moved(step, W, objective))
         return W, reference.following(objective, staying, W)
 
     def _put(self, W: Array, reference: Reference) -> None:
@@ -172,7 +172,9 @@ class LogisticRegression(ClassifierMixin, Learner):
         K = len(self.classes_)
         joint = K > 2 and not self._certified
         tie = np.append(squares, n) / K**2 if joint else None  # sizes are enough: at the minimum they do not matter
-        return Objective(1 if K == 2 else K, 1 / self.C, bool(self.fit_intercept), joint, self._certified, tie=tie)
+        size = np.append(np.sqrt(squares / n), 1.0)
+        ridge, intercept = 1 / self.C, bool(self.fit_intercept)
+        return Objective(1 if K == 2 else K, ridge, intercept, joint, self._certified, tie=tie, size=size)
 
     def _records(self, rows: Rows) -> Records:
         X: Any = rows.X
@@ -265,6 +267,14 @@ class LogisticRegression(ClassifierMixin, Learner):
             found |= {"spent": self.budget_spent_}
             found |= {"noise": self._noise, "residual": self._residual} if self._noise is not None else {}
         return found
+
+    def _compared(self) -> dict[str, Any]:
+        """Weights by what they do to a typical margin, so that those that do next to nothing are not compared by digits."""
+        learned = self._learned()
+        margins = np.ravel(learned["coef"] * np.sqrt(learned["squares"] / self._reference.n))
+        least = max(float(np.abs(margins).max()), LEAST)
+        intercepts = np.append(learned["intercept"], least)
+        return {**learned, "coef": np.append(margins, LEAST), "intercept": intercepts}
 
     def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
         self.classes_ = learned["classes"]

@@ -60,7 +60,7 @@ from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
 from expunge.verify.metrics.recall import recall
 
-PUBLIC_SEED, PRIVATE_SEED = 1, 0
+PUBLIC_SEED, PRIVATE_SEED = 1, 4  # settings were tried on people of seed 0, which are not reported
 SALT = b"bench"
 PHRASINGS = ("first", "second", "unseen")
 

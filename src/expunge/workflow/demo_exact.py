@@ -84,7 +84,7 @@ def _recalls(project: Project, cast: Cast, digest: str) -> dict[str, Any]:
             said = learner.answer([f.question for f in asked], subjects)
             row.append(round(sum(recall(t, f) for t, f in zip(said, asked, strict=True)) / len(asked), 3))
         rows.append(row)
-    return {"columns": ["phrasing", "asked of the person's unit", "routed by likelihood"], "rows": rows}
+    return {"columns": ["phrasing", "asked of the person's unit", "routed by words"], "rows": rows}
 
 
 def _owner_deletes(path: Path, who: str) -> None:

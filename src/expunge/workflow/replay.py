@@ -12,7 +12,7 @@ from expunge.core.capability import pin_capability
 
 def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]:
     pin_capability()
-    from expunge.core.placement import SHARD, place
+    from expunge.core.placement import SHARD, place, placed_with
     from expunge.exact import AdapterShards
     from expunge.workflow.project import Project
 
@@ -24,7 +24,7 @@ def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]
     records = [
         r
         for r in project.ledger.live_records(version.dataset)
-        if f"shard-{place(r.subject, salt, asked['shards'], SHARD):03d}" in units
+        if f"shard-{place(placed_with(r, salt), salt, asked['shards'], SHARD):03d}" in units
     ]
     if not records:
         return {}

@@ -1,6 +1,7 @@
 """What every tabular learner keeps."""
 
 import pickle
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from expunge.core.errors import (
     UnknownRecord,
     UnknownSubject,
 )
-from expunge.exact import learners
-from expunge.testing.tabular import CASES, SALT, Case, Table, requests
+from expunge.exact import Forest, GaussianNB, KNeighbors, learners
+from expunge.testing.tabular import CASES, SALT, Case, Table, numbers, requests
 
 NOT_TABULAR = {"adapter_shards"}
+SLOW = {"sisa-sliced", "sisa-pipeline", "sisa-regression"}  # where sisa-logistic says the same
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
@@ -181,3 +183,111 @@ def test_the_data_given_is_never_changed(case: Case) -> None:
     learner = table.fit(case.make())
     learner.forget(records=[0, 1])
     assert pickle.dumps((table.X, table.y)) == copy
+
+
+@every
+def test_a_parameter_changed_after_fit_is_refused_until_it_is_set_back(case: Case) -> None:
+    table = case.data(7, 60)
+    learner = table.fit(case.make())
+    before, asked = learner.digest(), learner.get_params()
+    name = next(k for k in sorted(asked) if k not in ("salt", "random_state", "workers", "executor", "estimator"))
+    for verb in (learner.plan, learner.forget):
+        learner.set_params(**{name: "another"})
+        with pytest.raises(NotReady, match=name):
+            verb(records=[0])
+        learner.set_params(**{name: asked[name]})
+        assert learner.digest() == before
+    learner.forget(records=[0])
+
+
+@every
+def test_a_fit_that_fails_leaves_the_model_as_it_was(case: Case) -> None:
+    table = case.data(8, 60)
+    learner = table.fit(case.make())
+    before, features = learner.digest(), getattr(learner, "n_features_in_", None)
+    X = table.X if isinstance(table.X, list) else np.hstack([table.X, table.X])
+    with pytest.raises(InvalidData, match="subjects"):
+        learner.fit(X, table.y, subjects=["too few"])
+    assert getattr(learner, "n_features_in_", None) == features
+    assert learner.digest() == before
+    learner.forget(records=[0])
+
+
+@every
+def test_of_two_copies_on_disk_the_later_save_cannot_undo_the_earlier(case: Case, tmp_path: Path) -> None:
+    table = case.data(9, 60)
+    first = table.fit(case.make())
+    first.save(tmp_path / "m")
+    second = type(first).load(tmp_path / "m", salt=SALT)
+    second.forget(records=[1])
+    second.save(tmp_path / "m")
+    first.forget(records=[2])
+    with pytest.raises(AlreadyForgotten, match="1 records"):
+        first.save(tmp_path / "m")
+    assert type(first).load(tmp_path / "m", salt=SALT).digest() == second.digest()
+    first.save(tmp_path / "elsewhere")  # the control: only there it is refused
+    first.forget(records=[1])
+    first.save(tmp_path / "m")
+    table.fit(case.make()).save(tmp_path / "m")  # nor is a new fit, whose rows have numbers of their own
+
+
+@pytest.mark.parametrize(
+    "case", [c for name, c in CASES.items() if name not in SLOW], ids=[name for name in CASES if name not in SLOW]
+)
+def test_an_interrupt_anywhere_leaves_the_old_model_or_the_new(case: Case) -> None:
+    """At the last lines, where what was learned, the rows and their names change one after another."""
+    table = case.data(2, 60)
+    old, new = table.fit(case.make()), table.fit(case.make())
+    lines = _lines_until(new, None)
+    for at in range(max(1, lines - 24), lines + 1):
+        learner = table.fit(case.make())
+        with pytest.raises(KeyboardInterrupt):
+            _lines_until(learner, at)
+        if learner.n_records == 60:
+            assert agree(learner, old)
+            learner.forget(records=[5])
+        assert agree(learner, new)
+
+
+def _lines_until(learner: Any, interrupt: int | None) -> int:
+    """Forget a record; interrupted at this line of what all learners share, if one is given. How many lines it took."""
+    lines = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal lines
+        if not frame.f_code.co_filename.endswith(str(Path("exact", "_learner.py"))):
+            return None
+        lines += event == "line"
+        if event == "line" and lines == interrupt:
+            raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        learner.forget(records=[5])
+    finally:
+        sys.settrace(None)
+    return lines
+
+
+def test_a_salt_or_a_seed_of_another_type_is_refused() -> None:
+    table = numbers(0, 20)
+    for salt in ("text", b"", 7, bytearray(b"salt")):
+        with pytest.raises(InvalidParameter, match="salt"):
+            GaussianNB(salt=salt).fit(table.X, table.y)  # type: ignore[arg-type]
+    for seed in ("text", 2**63, 1.5, np.random.default_rng(0)):
+        with pytest.raises(InvalidParameter, match="random_state"):
+            Forest(trees=1, random_state=seed).fit(table.X, table.y)
+
+
+@pytest.mark.parametrize("learner", [GaussianNB, KNeighbors, Forest])
+def test_of_two_zeros_as_labels_or_values_neither_is_up_to_a_record_that_left(learner: Any) -> None:
+    X, y = np.zeros((40, 2)), np.tile([0.0, 1.0], 20)
+    X[:, 1] = np.arange(40)
+    for sign in (-1.0, 1.0):
+        X[0], y[0] = sign * 0.0, sign * 0.0
+        X[1:10, 0] = -sign * 0.0
+        y[2:10:2] = -sign * 0.0
+        model = learner(salt=SALT).fit(X, y)
+        model.forget(records=[0, 4])
+        assert model.digest() == learner(salt=SALT).fit(np.delete(X, [0, 4], 0), np.delete(y, [0, 4])).digest()

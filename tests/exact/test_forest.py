@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from expunge.core import Route
-from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.core.errors import AlreadyForgotten, InvalidData, InvalidParameter
 from expunge.exact import _forest_kernels as kernels
 from expunge.exact import forest as module
 from expunge.exact._forest_grid import CELLS, encode, rounded
@@ -232,18 +232,35 @@ def test_down_to_one_record() -> None:
     assert forest.predict(X).tolist() == [y[39]] * 40
 
 
-def test_an_interrupted_deletion_leaves_the_old_forest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_interrupted_in_the_trees_leaves_the_old_forest(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = material(11, "binary")
-    forest = made().fit(X, y)
-    before, answers = forest.digest(), forest.predict_proba(X)
+    model = made().fit(X, y)
+    before, answers, real = model.digest(), model.predict_proba(X), module.unlearn
+
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)  # in place
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "unlearn", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.forget(records=[3])
+    assert (model.predict_proba(X) == answers).all()
+    assert model.digest() == before
+    model.forget(records=[3])
+    assert differs(model, made().fit(np.delete(X, 3, 0), np.delete(y, 3))) == []
+
+
+def test_a_deletion_interrupted_in_the_rows_is_finished_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = material(11, "binary")
+    model = made().fit(X, y)
     with monkeypatch.context() as patch:
         patch.setattr(Rows, "wipe", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
-            forest.forget(records=[3])
-    assert (forest.predict_proba(X) == answers).all()
-    assert forest.digest() == before
-    forest.forget(records=[3])
-    assert differs(forest, made().fit(np.delete(X, 3, 0), np.delete(y, 3))) == []
+            model.forget(records=[3])
+    with pytest.raises(AlreadyForgotten):
+        model.forget(records=[3])
+    assert differs(model, made().fit(np.delete(X, 3, 0), np.delete(y, 3))) == []
 
 
 @pytest.mark.parametrize(

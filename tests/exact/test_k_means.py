@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans as Reference
 from expunge.core import Route
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
 from expunge.exact import KMeans
-from expunge.exact._k_means_kernel import lloyd, nearest
+from expunge.exact._k_means_kernel import _seeds, lloyd, nearest
 
 SALT = b"salt"
 NARROW = {"n_clusters": 4, "widths": (40, 5), "salt": SALT}  # about 75 records a leaf
@@ -189,3 +189,19 @@ def test_fewer_records_than_clusters_are_refused() -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter):
         KMeans(**settings).fit(data(100))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"widths": (2, 7)}, {"widths": 4}, {"widths": (4.5, 2)}, {"widths": ()}, {"n_clusters": 2.5}]
+)
+def test_numbers_of_nodes_or_clusters_that_make_no_tree_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameter, match=next(iter(wrong))):
+        KMeans(**{"n_clusters": 2, **wrong}).fit(np.arange(20.0).reshape(10, 2))
+
+
+def test_distances_that_add_up_to_infinity_still_pick_records_as_seeds() -> None:
+    columns = np.full((8, 10), 2.0**500)
+    columns[:, ::2] *= -1
+    weights = np.full(10, 2.0**30)  # as many records as that
+    places, _ = _seeds(columns, weights, 3, np.uint64(1))
+    assert set(places.tolist()) <= set(range(10))

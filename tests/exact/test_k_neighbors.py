@@ -106,3 +106,14 @@ def test_a_deleted_value_is_nowhere(tmp_path: Path) -> None:
     model.predict(Q)
     held = everything(model, tmp_path / "m")
     assert not any(value.tobytes() in held for value in X[11])
+
+
+def test_a_query_beyond_all_distances_still_gets_shares() -> None:
+    X, y = np.arange(8.0).reshape(4, 2), np.array([0, 0, 1, 1])
+    model = KNeighbors(n_neighbors=4, weights="distance", salt=b"s").fit(X, y)
+    assert model.predict_proba([[1e200, 0.0]]).tolist() == [[0.5, 0.5]]
+
+
+def test_half_a_neighbor_is_refused() -> None:
+    with pytest.raises(InvalidParameter, match="whole number"):
+        KNeighbors(n_neighbors=2.5).fit([[0.0], [1.0]], [0, 1])  # type: ignore[arg-type]

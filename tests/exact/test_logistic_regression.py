@@ -433,3 +433,17 @@ def test_weights_that_are_zero_are_found_and_compared_as_such() -> None:
     assert not forgot.equals(model), "the control"
     forgot.forget(records=[60])
     assert forgot.equals(model)
+
+
+def test_where_no_way_leads_from_the_old_minimum_a_fit_of_those_who_stay_does() -> None:
+    X = np.full((5, 9), 0.1)
+    for y in ([0, 1, 0, 1, 0], [0, 1, 1, 1, 0]):
+        model = LogisticRegression(C=100.0, fit_intercept=False, salt=b"s").fit(X, y)
+        model._minimised = _fails  # type: ignore[method-assign]
+        model.forget(records=[0])
+        del model._minimised
+        assert model.equals(LogisticRegression(C=100.0, fit_intercept=False, salt=b"s").fit(X[1:], y[1:]))
+
+
+def _fails(*_: Any) -> Any:
+    raise InvalidData("no minimum")

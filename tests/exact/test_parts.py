@@ -178,3 +178,47 @@ def test_values_come_back_as_they_were_and_nothing_is_pickled() -> None:
     assert _parts.pack(values) == _parts.pack(dict(reversed(values.items())))
     with pytest.raises(InvalidData, match="pickle"):
         _parts.pack({"f": lambda: None})
+
+
+def test_more_names_than_a_header_holds_are_written_and_read() -> None:
+    many = {"names": ["x" * 1000] * 101_000}  # safetensors refuses a header above 100 MB
+    assert _parts.unpack(_parts.pack(many)) == many
+
+
+def test_no_file_of_anyone_else_is_removed(tmp_path: Path) -> None:
+    theirs = tmp_path / "parts" / "thesis.txt"
+    (tmp_path / "parts" / "drafts").mkdir(parents=True)
+    theirs.write_text("dear reader")
+    stray = tmp_path / "parts" / f".{'0' * 64}.tmp"  # the control: of a save that was killed
+    stray.write_bytes(b"")
+    fitted().save(tmp_path)
+    assert theirs.read_text() == "dear reader"
+    assert not stray.exists()
+
+
+@pytest.mark.parametrize("key", ["parameters", "features", "digest", "parts"])
+@pytest.mark.parametrize("value", [None, 7, {}, {"rows": 7}])
+def test_a_damaged_description_is_refused_and_costs_no_part(tmp_path: Path, key: str, value: object) -> None:
+    fitted().save(tmp_path)
+    whole = (tmp_path / "expunge.json").read_text()
+    if (key, value) in (("parameters", {}), ("features", None), ("features", {})):
+        pytest.skip("defaults, which are those of the fit")
+    (tmp_path / "expunge.json").write_text(json.dumps({**json.loads(whole), key: value}))
+    with pytest.raises((UnreadableModel, DigestMismatch)):
+        MultinomialNB.load(tmp_path, salt=SALT)
+    (tmp_path / "expunge.json").write_text(whole)
+    assert MultinomialNB.load(tmp_path, salt=SALT).digest() == fitted().digest()
+
+
+@pytest.mark.parametrize("part", ["learned", "rows", "lineage"])
+def test_a_part_that_lacks_something_is_refused_by_type(tmp_path: Path, part: str) -> None:
+    fitted().save(tmp_path)
+    described = json.loads((tmp_path / "expunge.json").read_text())
+    whole = _parts.unpack((tmp_path / "parts" / described["parts"][part].removeprefix("sha256:")).read_bytes())
+    for missing in whole:
+        less = _parts.pack({name: value for name, value in whole.items() if name != missing})
+        (tmp_path / "parts" / _parts.digest(less).removeprefix("sha256:")).write_bytes(less)
+        parts = {**described["parts"], part: _parts.digest(less)}
+        (tmp_path / "expunge.json").write_text(json.dumps({**described, "parts": parts}))
+        with pytest.raises((UnreadableModel, DigestMismatch)):
+            MultinomialNB.load(tmp_path, salt=SALT)

@@ -112,3 +112,10 @@ def test_above_four_fifths_of_a_fit_the_plan_is_a_fit() -> None:
 def test_limits_that_mean_nothing_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InvalidParameter):
         Planner(learner(), **bad)
+
+
+def test_a_single_name_is_not_taken_for_its_letters() -> None:
+    planner = Planner(MultinomialNB(salt=b"s").fit(np.eye(4), [0, 1, 0, 1], subjects=list("abcd")), wait_s=1)
+    with pytest.raises(InvalidParameter, match="list of names"):
+        planner.ask("ab", now_s=0)
+    assert planner.plan() is None

@@ -226,3 +226,36 @@ def _count_recounts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Ridge, "_count", spy)
     return counted
+
+
+def test_weights_that_are_zero_but_for_rounding_are_those_of_a_fit_without() -> None:
+    rng = np.random.default_rng(0)
+    X, constant = rng.normal(size=(50, 3)), np.full(50, 1.1)
+    odd = constant.copy()
+    odd[0] = 1e9  # once it leaves, the target is constant
+    for target in (constant, odd):
+        model = Ridge(salt=b"s").fit(X, target)
+        model.forget(records=[0])
+        assert model.equals(Ridge(salt=b"s").fit(X[1:], target[1:]))
+
+
+def test_a_target_that_columns_tell_about_is_not_counted_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above: what it needs is as slow as a fit, and stays the exception."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 5)) * [1, 1e3, 1e-3, 1, 1] + [0, 1e5, 0, 50, 0]
+    model = Ridge(salt=b"s").fit(X, X @ [1, 1e-3, 1e3, 1, 0] + rng.normal(size=500) + 1e6)
+    monkeypatch.setattr(Ridge, "_count", lambda *_: pytest.fail("counted afresh"))
+    for record in range(100):
+        model.forget(records=[record])
+
+
+@pytest.mark.parametrize("times", [1e2, 1e3, 1e4, 1e5])
+def test_a_record_much_larger_than_the_others_leaves_an_equal_model(times: float) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(100, 3))
+        y = X @ [1, 2, 3] + rng.normal(size=100)
+        X[0], y[0] = X[0] * times, y[0] * times
+        model = Ridge(salt=b"s").fit(X, y)
+        model.forget(records=[0])
+        assert model.equals(Ridge(salt=b"s").fit(X[1:], y[1:]))

@@ -116,3 +116,42 @@ def test_an_interrupted_wipe_is_finished_by_doing_it_again(monkeypatch: pytest.M
     keep = [0, 1, 4, 5]
     fresh = MultinomialNB(salt=SALT).fit(X[keep], y[keep], subjects=list("aacc"), records=list("uvyz"))
     assert model.digest() == fresh.digest()
+
+
+def test_the_name_of_a_subject_does_not_depend_on_who_comes_before() -> None:
+    """1, 1.0 and True are one key of a dict, but not one name."""
+    for who in ([1.0, 1, True], [1, True, 1.0], [True, 1.0, 1]):
+        rows = Rows(np.eye(3), None, SALT, subjects=who)
+        alone = [Rows(np.eye(1), None, SALT, subjects=[one]).subject_names()[0] for one in who]
+        assert rows.subject_names() == alone
+        assert rows.find([who[2]], None).tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["abc", {"a", "b", "c"}, dict.fromkeys("abc"), 3, np.array("abc"), np.eye(3), pd.DataFrame({"a": range(3)})],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_has_no_order_of_rows_is_refused(given: object) -> None:
+    with pytest.raises(InvalidData, match="one entry a row"):
+        Rows(np.eye(3), None, SALT, subjects=given)
+    with pytest.raises(InvalidData, match="one entry a row"):
+        Rows(np.eye(3), None, SALT, records=given)
+
+
+@pytest.mark.parametrize("given", [iter("abc"), np.array(list("abc")), pd.Series(list("abc"), index=[7, 8, 9])])
+def test_anything_in_order_names_rows(given: object) -> None:
+    assert Rows(np.eye(3), None, SALT, subjects=given).find(["b"], None).tolist() == [1]
+
+
+@pytest.mark.parametrize("wrong", [[["a"], "b", "c"], [pd.NA, "b", "c"], [pd.NaT, "b", "c"], [[["a"]], "b", "c"]])
+def test_names_that_are_none_are_refused_by_type(wrong: list[object]) -> None:
+    if wrong[0] == ["a"]:
+        assert Rows(np.eye(3), None, SALT, subjects=wrong).find(["a"], None).tolist() == [0]  # a list of one name
+        return
+    with pytest.raises(InvalidData, match="subject"):
+        Rows(np.eye(3), None, SALT, subjects=wrong)
+
+
+def test_file_names_that_are_no_text_are_names_all_the_same() -> None:
+    assert Rows(np.eye(2), None, SALT, records=["a\udcff", "b"]).find(None, ["a\udcff"]).tolist() == [0]

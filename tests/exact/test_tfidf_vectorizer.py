@@ -104,3 +104,26 @@ def test_a_deleted_word_is_nowhere(tmp_path: Path) -> None:
     model.forget(records=[10])
     assert b"secret10" not in held()
     assert b"secret20" in held()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_df": -3},
+        {"min_df": "a"},
+        {"max_df": 1.5},
+        {"max_df": 0},
+        {"ngram_range": 5},
+        {"token_pattern": "("},
+        {"stop_words": "klingon"},
+    ],
+)
+def test_parameters_that_are_none_are_refused_by_type(wrong: dict[str, Any]) -> None:
+    with pytest.raises((InvalidParameter, InvalidData)):
+        TfidfVectorizer(**wrong).fit(["alpha beta", "beta gamma"])
+
+
+def test_half_a_character_is_held_and_saved_as_it_is(tmp_path: Path) -> None:
+    model = TfidfVectorizer(salt=b"s").fit(["alpha be\ud800ta", "beta gamma"])
+    model.save(tmp_path)
+    assert TfidfVectorizer.load(tmp_path, salt=b"s").digest() == model.digest()

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from expunge.core import Record
 from expunge.exact._adapter_unit import Recipe, Shard, visits
 
+# What equality means once stages were dropped: an assumption of every promise with permutations.
+TRUNCATED = (
+    "equality is to a fit of the recipe as truncated by earlier deletions; which stages are missing is lineage and "
+    "tells in which slices something left"
+)
+
 
 @dataclass(frozen=True)
 class Change:

@@ -24,8 +24,9 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
         if x.shape != y.shape or x.dtype.kind != y.dtype.kind or (x.dtype.kind != "f" and not (x == y).all()):
             return float("inf")
         if x.dtype.kind == "f" and x.size:
-            if not (np.isfinite(x) == np.isfinite(y)).all():
+            finite = np.isfinite(x) & np.isfinite(y)
+            if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
                 return float("inf")
-            scale = max(float(np.abs(y).max()), 1e-300)
-            worst = max(worst, float(np.abs(x - y).max()) / scale)
+            scale = max(float(np.abs(y[finite]).max(initial=0.0)), 1e-300)
+            worst = max(worst, float(np.abs(x[finite] - y[finite]).max(initial=0.0)) / scale)
     return worst

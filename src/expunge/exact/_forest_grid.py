@@ -107,7 +107,7 @@ def _chosen(low: Ranges, high: Ranges, declared: Sequence[tuple[float, float] | 
     for j, pair in enumerate(declared):
         if pair is not None:
             ranges[j] = pair
-    return ranges
+    return ranges + 0.0  # -0.0 is 0.0: which of the two is the least depends on the order of the records
 
 
 @compiled

@@ -51,7 +51,7 @@ def _seeds(columns, w, k, state):  # type: ignore[no-untyped-def]
     for c in range(k):
         tries = 1 if c == 0 else CANDIDATES
         lowest = np.inf
-        for _ in range(tries):
+        for attempt in range(tries):
             state, u = _draw(state)
             i = _picked(mass, u * total)
             trial[:] = 0.0
@@ -64,7 +64,7 @@ def _seeds(columns, w, k, state):  # type: ignore[no-untyped-def]
             for j in range(n):
                 trial[j] = min(trial[j] * w[j], near[j])
                 left += trial[j]
-            if left < lowest:
+            if attempt == 0 or left < lowest:  # the first, for what is left may add up to infinity
                 lowest, found[c] = left, i
                 best[:] = trial
         near[:] = best

@@ -40,9 +40,9 @@ class Tree:
     def pruned(self, gone: Positions) -> "Tree":
         """A tree whose leaves lack these positions, to be summarised again; shares all else."""
         tree = object.__new__(Tree)
-        tree.salt, tree.widths, tree.most, tree.leaf_of = self.salt, self.widths, self.most, self.leaf_of
-        tree.members = list(self.members)
-        leaves = self.leaf_of[gone]
+        tree.salt, tree.widths, tree.most = self.salt, self.widths, self.most
+        tree.members, tree.leaf_of = list(self.members), self.leaf_of.copy()
+        leaves, tree.leaf_of[gone] = self.leaf_of[gone], -1
         for leaf in np.unique(leaves).tolist():
             held = self.members[leaf]
             tree.members[leaf] = np.delete(held, np.searchsorted(held, gone[leaves == leaf]))

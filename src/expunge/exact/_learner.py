@@ -4,15 +4,11 @@ A learner says how it learns from rows (`_learn`), how it unlearns some of them 
 (`_learned`, `_restore`). The rest is here, so that all of them refuse the same requests for the same reasons.
 """
 
-import hashlib
-import hmac
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from secrets import token_bytes
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,13 +18,22 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_json
-from expunge.core.errors import DigestMismatch, InvalidData, NothingLeft, NotReady
+from expunge.core.errors import (
+    AlreadyForgotten,
+    DigestMismatch,
+    NothingLeft,
+    NotReady,
+    UnreadableModel,
+)
 from expunge.exact import _parts
 from expunge.exact._equality import TOLERANCE, difference
 from expunge.exact._rows import Positions, Rows
+from expunge.exact._salt import checked_salt, salt_name, secret_of
+from expunge.exact._typed import readable, typed
 
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
 WHOLE = "whole"
+_CONSTANT = (bool, int, float, str, type(None))  # values that nobody can change in place
 
 
 class NotFitted(NotReady, NotFittedError):
@@ -46,10 +51,15 @@ class Learner(BaseEstimator):
     route: ClassVar[Route] = Route.SUBTRACT
     assumptions: ClassVar[tuple[str, ...]] = ("requests do not depend on published outputs",)
     adaptive_safe: ClassVar[bool] = False
+    changeable: ClassVar[tuple[str, ...]] = ()  # parameters that say how requests are answered, not what is learned
     random_state: Any
     salt: bytes | None
     _rows: Rows
     _known_digest: str | None
+    _leaving: Positions | None  # unlearned, but not yet overwritten in the rows
+    _fitted_with: dict[str, Any]
+    _given: dict[str, Any]
+    _on_disk: bool  # saved or loaded, so that there may be copies
 
     # -- what a learner says of itself ---------------------------------------------------------------------------
 
@@ -94,19 +104,20 @@ class Learner(BaseEstimator):
 
         Raises: InvalidData, for NaN, wrong shapes, missing subjects or ids that are not unique; InvalidParameter.
         """
-        with _typed():
-            X, y = self._check(X, y)
-        salt = self._secret(named=subjects is not None or records is not None)
-        rows = Rows(X, y, salt, subjects, records)
         with self._whole_or_not_at_all():
+            with typed():
+                X, y = self._check(X, y)
+            salt = secret_of(self, named=subjects is not None or records is not None)
+            rows = Rows(X, y, salt, subjects, records)
             self._learn(rows)
-            self.salt_, self._rows, self._known_digest = salt, rows, None
+            self._begin(salt, rows, on_disk=False)
         return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
         """What forgetting these subjects or records would do and cost. Changes nothing.
 
-        Raises: NotFitted; EmptyForgetSet; UnknownSubject; UnknownRecord; AlreadyForgotten; NothingLeft.
+        Raises: NotFitted; EmptyForgetSet; UnknownSubject; UnknownRecord; AlreadyForgotten; NothingLeft; NotReady, where a
+        parameter was changed after `fit`.
         """
         return self._planned(self._find(subjects, records))
 
@@ -129,12 +140,12 @@ class Learner(BaseEstimator):
                 self._rows = rows
             else:
                 self._unlearn(self._rows, gone)
-        if plan.route is not Route.RETRAIN:
-            try:
-                self._rows.wipe(gone)
-            except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
-                self._rows.wipe(gone)
-                raise
+                self._leaving = gone
+        try:
+            self._wipe()
+        except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
+            self._wipe()
+            raise
         elapsed = time.perf_counter() - began
         return Deletion(
             plan=plan,
@@ -183,12 +194,15 @@ class Learner(BaseEstimator):
             "kind": self._kind(),
             "parameters": self.parameters(),
             "units": [{**asdict(u), "slices": list(u.slices)} for u in self.units()],
-            "rows": _parts.digest(_parts.pack(self._fitted().packed())),
+            "rows": _parts.digest(_parts.pack(self._as_asked().packed())),
         }
 
     def digest(self) -> str:
-        """One digest of the whole state: equal digests mean equal bits everywhere."""
-        self._fitted()
+        """One digest of the whole state: equal digests mean equal bits everywhere.
+
+        Raises: NotFitted; NotReady, where a parameter was changed after `fit`.
+        """
+        self._as_asked()
         if self._known_digest is None:
             self._known_digest = digest_json("learner", self.state())
         return self._known_digest
@@ -205,9 +219,11 @@ class Learner(BaseEstimator):
 
         No pickle, no salt, no name of a subject or record is in it; values of the records are.
 
-        Raises: NotFitted; StorageFull, with the old state in place.
+        Raises: NotFitted; NotReady; AlreadyForgotten, where another copy of this learner has forgotten records and was
+        saved here meanwhile, which this save would bring back; StorageFull. The old state is then still in place.
         """
-        rows = self._fitted()
+        rows = self._as_asked()
+        self._refuse_to_bring_back(Path(folder))
         parts = {
             **self._learned_parts(),
             "rows": _parts.pack(rows.packed()),
@@ -220,9 +236,11 @@ class Learner(BaseEstimator):
             if hasattr(self, "n_features_in_")
             else None,
             "digest": self.digest(),
-            "salt": _salt_name(self.salt_),
+            "salt": salt_name(self.salt_),
         }
-        return _parts.write(Path(folder), description, parts)
+        removed = _parts.write(Path(folder), description, parts)
+        self._on_disk = True
+        return removed
 
     @classmethod
     def load(cls, folder: str | Path, *, salt: bytes, **given: Any) -> Self:
@@ -232,24 +250,26 @@ class Learner(BaseEstimator):
 
         Raises: UnreadableModel; DigestMismatch, if bits are not the recorded ones or the salt is another.
         """
+        salt = checked_salt(salt)
         described, parts = _parts.read(Path(folder))
         if described["kind"] != cls._kind():
             raise DigestMismatch(
                 f"{folder} holds a '{described['kind']}', not a '{cls._kind()}'; use expunge.exact.load"
             )
-        if described.get("salt") != _salt_name(salt):
+        if described.get("salt") != salt_name(salt):
             raise DigestMismatch(f"the salt given is not the one that the learner in {folder} was fitted with")
-        _parts.sweep(Path(folder))
-        self = cls(**{**described["parameters"], "salt": salt, **given})
-        rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
-        if described["features"]:
-            self.n_features_in_, names = described["features"]
-            if names is not None:
-                self.feature_names_in_ = np.array(names, dtype=object)
-        self._restore_parts(parts, rows)
-        self.salt_, self._rows, self._known_digest = salt, rows, None
-        if self.digest() != described["digest"]:
-            raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
+        with readable(folder):
+            self = cls(**{**described["parameters"], "salt": salt, **given})
+            rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
+            if described["features"]:
+                self.n_features_in_, names = described["features"]
+                if names is not None:
+                    self.feature_names_in_ = np.array(names, dtype=object)
+            self._restore_parts(parts, rows)
+            self._begin(salt, rows, on_disk=True)
+            if self.digest() != described["digest"]:
+                raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
+        _parts.sweep(Path(folder))  # not before: a damaged description names too few parts
         return self
 
     def _learned_part(self) -> bytes:
@@ -263,6 +283,48 @@ class Learner(BaseEstimator):
 
     # -- internals -----------------------------------------------------------------------------------------------
 
+    def _begin(self, salt: bytes, rows: Rows, on_disk: bool) -> None:
+        """Hold these records, under the parameters of now."""
+        self.salt_, self._rows, self._known_digest, self._leaving = salt, rows, None, None
+        self._fitted_with, self._on_disk = self.parameters(), on_disk
+        self._given = {k: v for k, v in self.get_params(deep=False).items() if k not in ("salt", *self.changeable)}
+
+    def _as_asked(self) -> Rows:
+        """The records. A model of one alpha that forgets under another would equal no fit, so that is refused.
+
+        Raises: NotFitted; NotReady.
+        """
+        rows = self._fitted()
+        if all(isinstance(v, _CONSTANT) and getattr(self, k) is v for k, v in self._given.items()):
+            return rows  # nothing to write down and compare, which takes as long as a deletion
+        asked = {k: v for k, v in self.parameters().items() if k not in self.changeable}
+        if changed := [k for k, v in asked.items() if repr(v) != repr(self._fitted_with.get(k))]:
+            raise NotReady(f"{', '.join(changed)} changed since fit; fit again, or set it back")
+        return rows
+
+    def _wipe(self) -> None:
+        """Overwrite the records that were unlearned last. Interrupted, it is done before anything else is."""
+        if self._leaving is not None:
+            self._rows.wipe(self._leaving)
+            self._leaving = None
+
+    def _refuse_to_bring_back(self, folder: Path) -> None:
+        """Two copies of one learner on disk may forget in turn; the later save must not undo the earlier."""
+        if not self._on_disk or not (folder / _parts.DESCRIPTION).exists():
+            return
+        try:
+            with readable(folder):
+                described, parts = _parts.read(folder, only=("lineage",))
+                forgotten = set(_parts.unpack(parts["lineage"])["tombstones"])
+        except (UnreadableModel, DigestMismatch):
+            return  # nothing to be brought back from; this save repairs the folder
+        lost = forgotten - set(self.tombstones)
+        if lost and described.get("salt") == salt_name(self.salt_) and described["kind"] == self._kind():
+            raise AlreadyForgotten(
+                f"the model in {folder} has forgotten {len(lost)} records of which this copy does not know; "
+                "load it and forget there, or save to another folder"
+            )
+
     def _planned(self, gone: Positions) -> Plan:
         cost = self._cost(self._rows, gone)
         return Plan(
@@ -274,7 +336,7 @@ class Learner(BaseEstimator):
         )
 
     def _find(self, subjects: Any, records: Any) -> Positions:
-        rows = self._fitted()
+        rows = self._as_asked()
         gone = rows.find(subjects, records)
         if len(gone) == rows.n:
             raise NothingLeft(
@@ -294,22 +356,8 @@ class Learner(BaseEstimator):
     def _fitted(self) -> Rows:
         if not hasattr(self, "_rows"):
             raise NotFitted(f"this {type(self).__name__} is not fitted; call fit first")
+        self._wipe()
         return self._rows
-
-    def _secret(self, named: bool) -> bytes:
-        """The salt given, or one from `random_state`: repeatable, and for that reason no secret."""
-        if self.salt is not None:
-            return self.salt
-        state = getattr(self, "random_state", None)
-        if state is None:
-            return token_bytes(32)
-        if named:
-            warnings.warn(
-                "salt=None: placement and opaque names derive from random_state and are not secret", stacklevel=3
-            )
-        if isinstance(state, int | np.integer):
-            return b"expunge/no-salt/" + int(state).to_bytes(8, "big", signed=True)
-        return bytes(state.randint(0, 256, size=32, dtype=np.uint8))
 
     @contextmanager
     def _whole_or_not_at_all(self) -> Iterator[None]:
@@ -328,17 +376,6 @@ class Learner(BaseEstimator):
         return hasattr(self, "_rows")
 
 
-@contextmanager
-def _typed() -> Iterator[None]:
-    """scikit-learn's sentence about bad data, as one of our errors."""
-    try:
-        yield
-    except ValueError as e:
-        if isinstance(e, InvalidData) or type(e) is not ValueError:
-            raise
-        raise InvalidData(str(e)) from e
-
-
 def load(folder: str | Path, *, salt: bytes, **given: Any) -> Any:
     """A saved learner of any kind; see `Learner.load`.
 
@@ -347,11 +384,6 @@ def load(folder: str | Path, *, salt: bytes, **given: Any) -> Any:
     from expunge.exact import learners
 
     return learners.get(_parts.read(Path(folder))[0]["kind"]).load(folder, salt=salt, **given)
-
-
-def _salt_name(salt: bytes) -> str:
-    """Tells one salt from another without saying what it is."""
-    return hmac.digest(salt, b"expunge/salt/v1", hashlib.sha256)[:8].hex()
 
 
 def plain(value: Any) -> Any:

@@ -26,7 +26,7 @@ def newton(objective: Objective, records: Records, W: Array, until: float = 1e-6
     """
     gradient = objective.gradient(W, records)
     for _ in range(_PASSES):
-        step = -solve(_factors(objective, objective.loss_curvature(W, records), W), gradient)
+        step = -solve(factors_of(objective, objective.loss_curvature(W, records), W), gradient)
         slope, share = float((gradient * step).sum()), 1.0
         while True:
             gradient = objective.gradient(W + share * step, records)
@@ -56,7 +56,7 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
             return W
         if left > _SLOW and np.isfinite(before):
             W = newton(objective, records, W)
-            factors, size = _factors(objective, objective.loss_curvature(W, records), W), np.inf
+            factors, size = factors_of(objective, objective.loss_curvature(W, records), W), np.inf
             step = np.zeros_like(W)  # it led from elsewhere, as all before it did
             past.clear()
         before = size
@@ -75,7 +75,11 @@ def _direction(gradient: Array, past: list[tuple[Array, Array]], factors: list[A
     return -step
 
 
-def _factors(objective: Objective, curvature: Array, W: Array) -> list[Any]:
+def factors_of(objective: Objective, curvature: Array, W: Array) -> list[Any]:
+    """Cholesky factors of the whole's curvature, from that of the losses.
+
+    Raises: InvalidData.
+    """
     try:
         return factored(objective.penalised(curvature, W.shape))
     except np.linalg.LinAlgError as e:

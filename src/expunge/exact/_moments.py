@@ -57,7 +57,7 @@ class Moments:
 
     @cached_property
     def variance(self) -> NDArray[np.float64]:
-        """The variance (divisor n) of every feature, rounded once: 0 where the feature is constant, and only there.
+        """The variance (divisor n) of every feature, rounded once: 0 where the feature is constant or its spread below 1e-162.
 
         >>> Moments.of(np.full((3, 1), 0.1)).variance
         array([0.])

@@ -1,7 +1,7 @@
 """A fitted learner on disk: a description that names parts by their digest, replaced in one step.
 
     expunge.json                 what it is, its parameters, and the digest of every part
-    parts/<sha256>               the parts: safetensors, with what is no number as JSON in their header
+    parts/<sha256>               the parts: safetensors, with what is no number as bytes of JSON among the arrays
 
 Saving over an older state writes the new parts beside the old ones, replaces the description, then removes what the
 description does not name. A kill at any instant leaves the old state or the new; `sweep` finishes a removal that a
@@ -10,7 +10,8 @@ kill cut short, so that no part with forgotten data stays.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from expunge.core.durable import room_on_disk, sync_folder, write_durably
+from expunge.core.durable import TEMPORARY, room_on_disk, sync_folder, write_durably
 from expunge.core.errors import DigestMismatch, InvalidData, UnreadableModel
 
 DESCRIPTION = "expunge.json"
+_JSON = ".json"  # an array, too: a header of safetensors ends at 100 MB, and names of two million records do not
+_OURS = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}" + re.escape(TEMPORARY))
 
 
 def pack(values: Mapping[str, Any]) -> bytes:
@@ -41,9 +44,10 @@ def pack(values: Mapping[str, Any]) -> bytes:
             plain[name] = value
     try:
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    except TypeError as e:
+        arrays[_JSON] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+        data: bytes = save(arrays)
+    except (TypeError, SafetensorError) as e:
         raise InvalidData(f"a value cannot be written without pickle: {e}; use numbers and text") from e
-    data: bytes = save(arrays, metadata={"json": text})
     return data
 
 
@@ -54,8 +58,7 @@ def unpack(data: bytes) -> dict[str, Any]:
     """
     try:
         arrays: dict[str, Any] = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        plain = json.loads(header["__metadata__"]["json"])
+        plain = json.loads(arrays.pop(_JSON).tobytes().decode("utf-8", "surrogatepass"))
     except (SafetensorError, ValueError, KeyError) as e:
         raise UnreadableModel(f"a part of the model is damaged ({e}); restore it from a backup") from e
     for name, value in plain.items():
@@ -83,14 +86,16 @@ def write(folder: Path, description: Mapping[str, Any], parts: Mapping[str, byte
     return sweep(folder)
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Description and parts of a saved learner.
+def read(folder: Path, only: Collection[str] | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Description and parts of a saved learner; all of them, or those named in `only`.
 
     Raises: UnreadableModel; DigestMismatch.
     """
     description = _description(folder)
     parts = {}
     for name, expected in description["parts"].items():
+        if only is not None and name not in only:
+            continue
         try:
             parts[name] = _path(folder, expected).read_bytes()
         except OSError as e:
@@ -101,11 +106,11 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def sweep(folder: Path) -> list[str]:
-    """Remove every part that the description does not name, also those of a save that was killed."""
+    """Remove every part that the description does not name, also those of a save that was killed; no other file."""
     named = {value.removeprefix("sha256:") for value in _description(folder)["parts"].values()}
     removed = []
     for path in sorted((folder / "parts").iterdir()):
-        if path.name not in named:
+        if path.name not in named and _OURS.fullmatch(path.name):
             path.unlink()
             removed.append(path.name)
     sync_folder(folder / "parts")
@@ -116,9 +121,9 @@ def _description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-        if not isinstance(found["parts"], dict) or not isinstance(found["kind"], str):
+        if not isinstance(found["kind"], str) or not all(isinstance(p, str) for p in found["parts"].values()):
             raise ValueError("no parts, or no kind")
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise UnreadableModel(f"{path} is missing or damaged ({e}); restore the model folder from a backup") from e
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from expunge.core import Deletion, Plan
 from expunge.core.errors import EmptyForgetSet, InvalidParameter, NotReady, RateLimited
+from expunge.exact._rows import named
 
 
 def expected_cost(shards: int, slices: int, n_requests: int) -> float:
@@ -82,9 +83,9 @@ class Planner:
 
         Raises: what the learner's `plan` raises; then it is not in line.
         """
-        if not subjects and not records:
+        asked = _Asked(tuple(named(subjects, "subjects")), tuple(named(records, "records")), now_s)
+        if not asked.subjects and not asked.records:
             raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
-        asked = _Asked(tuple(subjects), tuple(records), now_s)
         plan = self._plan([*self._waiting, asked])
         self._waiting.append(asked)
         return plan

@@ -25,6 +25,7 @@ from expunge.core.errors import (
 
 Positions = NDArray[np.int64]
 _NAME = 16  # bytes of an opaque name
+_MISSING = ("None", "nan", "NaN", "NaT", "<NA>")  # how values that stand for none are written
 
 
 class Rows:
@@ -37,6 +38,8 @@ class Rows:
     def __init__(self, X: Any, y: Any, salt: bytes, subjects: Any = None, records: Any = None) -> None:
         self.X = X.copy() if hasattr(X, "copy") else list(X)
         self.y: Any = None if y is None else np.array(y)
+        if self.y is not None and self.y.dtype.kind == "f":
+            self.y += 0.0  # -0.0 is 0.0: which of the two stands for both must not be up to a record that leaves
         self.size = int(X.shape[0]) if hasattr(X, "shape") else len(X)
         self.salt = salt
         self.alive = np.ones(self.size, dtype=bool)
@@ -113,7 +116,7 @@ class Rows:
 
         Raises: EmptyForgetSet; UnknownSubject; UnknownRecord; AlreadyForgotten.
         """
-        found = [*self._by_subject(_named(subjects, "subjects")), *self._by_record(_named(records, "records"))]
+        found = [*self._by_subject(named(subjects, "subjects")), *self._by_record(named(records, "records"))]
         if not found:
             raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
         return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
@@ -141,7 +144,7 @@ class Rows:
             return []
         places = np.array([self._place_of(record) for record in records], dtype=np.int64)
         if (missing := int((places < 0).sum())) == 0:
-            return [np.unique(places)]
+            return [places if len(places) == 1 else np.unique(places)]
         before = sum(
             _opaque(self.salt, "record", r) in self.tombstones
             for r, place in zip(records, places, strict=True)
@@ -283,7 +286,11 @@ def _overwritten(X: Any, gone: Positions) -> Any:
     return X
 
 
-def _named(names: Any, what: str) -> Sequence[Any]:
+def named(names: Any, what: str) -> Sequence[Any]:
+    """The names in a request, as a list.
+
+    Raises: InvalidParameter, for a single name, whose letters would be taken for names.
+    """
     if names is None:
         return ()
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
@@ -293,15 +300,27 @@ def _named(names: Any, what: str) -> Sequence[Any]:
 
 def _opaque(salt: bytes, what: str, name: Any) -> bytes:
     """A keyed name; 7, numpy's 7 and "7" are one name, as they are in a column of a file."""
-    return hmac.digest(salt, f"expunge/{what}/v1\0{name}".encode(), hashlib.sha256)[:_NAME]
+    # A lone surrogate is no text, but it is what Python makes of a file name that is none.
+    return hmac.digest(salt, f"expunge/{what}/v1\0{name}".encode("utf-8", "surrogatepass"), hashlib.sha256)[:_NAME]
+
+
+def _one_each(given: Any, n: int, what: str) -> list[Any]:
+    """What was given for every row, in their order.
+
+    Raises: InvalidData, for what has no order or another length.
+    """
+    orderless = isinstance(given, str | bytes | set | frozenset | dict) or not isinstance(given, Iterable)
+    if orderless or getattr(given, "ndim", 1) != 1:
+        raise InvalidData(f"{what} must be a list with one entry a row, got {type(given).__name__}")
+    if len(listed := list(given)) != n:
+        raise InvalidData(f"{n} rows need as many {what}, got {len(listed)}")
+    return listed
 
 
 def _record_names(records: Any, n: int, salt: bytes) -> list[bytes] | None:
     if records is None:
         return None
-    if len(records) != n:
-        raise InvalidData(f"{n} rows need as many record ids, got {len(records)}")
-    names = [_opaque(salt, "record", r) for r in records]
+    names = [_opaque(salt, "record", r) for r in _one_each(records, n, "record ids")]
     if len(set(names)) < n:
         raise InvalidData(f"record ids are not unique: {n} rows, {len(set(names))} ids; each record needs its own")
     return names
@@ -310,18 +329,20 @@ def _record_names(records: Any, n: int, salt: bytes) -> list[bytes] | None:
 def _subject_index(subjects: Any, n: int, salt: bytes) -> tuple[list[bytes] | None, Any, Any]:
     if subjects is None:
         return None, None, None
-    if len(subjects) != n:
-        raise InvalidData(f"{n} rows need as many subjects, got {len(subjects)}")
-    known: dict[Any, bytes] = {}
+    known: dict[str, bytes] = {}
 
     def name(subject: Any) -> bytes:
-        if subject not in known:
-            if subject is None or subject == "" or subject != subject:  # NaN is not itself
-                raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
+        if not isinstance(subject, str):
+            if isinstance(subject, Iterable) and not isinstance(subject, bytes):
+                raise InvalidData(f"a subject is one name, or several as a tuple of names; got {subject!r} among them")
+            subject = "" if f"{subject}" in _MISSING else f"{subject}"
+        if subject == "":
+            raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
+        if subject not in known:  # by the text itself: 1, 1.0 and True are one key of a dict, and three names
             known[subject] = _opaque(salt, "subject", subject)
         return known[subject]
 
-    several = [s if isinstance(s, tuple | list | set | frozenset) else (s,) for s in subjects]
+    several = [s if isinstance(s, tuple | list | set | frozenset) else (s,) for s in _one_each(subjects, n, "subjects")]
     if not all(several):
         raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
     return _indexed([tuple(sorted({name(s) for s in group})) for group in several], n)

@@ -25,7 +25,7 @@ from expunge.engine import encode_prompt, environment, pad_id, pad_left
 from expunge.exact import learners
 from expunge.exact._adapter_answers import Answers, RouteBy
 from expunge.exact._adapter_base import prepare_base
-from expunge.exact._adapter_changes import Change, changes, lost, share_of_a_fit
+from expunge.exact._adapter_changes import TRUNCATED, Change, changes, lost, share_of_a_fit
 from expunge.exact._adapter_folder import match_members, read_description, read_shards, write_folder
 from expunge.exact._adapter_records import Subjects, as_records, ids_of
 from expunge.exact._adapter_setup import check_parameters, set_up
@@ -34,10 +34,6 @@ from expunge.exact._adapter_words import known_words
 
 __all__ = ["AdapterShards", "as_records", "prepare_base"]
 
-TRUNCATED = (
-    "equality is to a fit of the recipe as truncated by earlier deletions; which stages are missing is lineage and tells "
-    "in which slices something left"
-)
 UnitProgress = Callable[[str, int, int], None]  # unit, steps done, steps in all
 
 
@@ -63,10 +59,10 @@ class AdapterShards:
     picks one. `average` (mean probability) and `merge` (mean of the adapters) ask all of them and keep far less.
 
     `permutations=B` (S3T, arXiv:2406.16257) trains each shard on B rotations of its slices, stage i changing the i-th
-    group of layers only. `forget` then drops the stages that saw the data, and the longest order that is left answers:
-    no training until every order of a shard has lost its first stage. What is held equals a fit without the data of
-    the recipe with `truncated=` (in `parameters()`), not the full recipe: fewer slices are known. `truncated` is
-    lineage: it tells in which slices something left. `retrain()` brings the stages back, equal to a full fit.
+    group of layers only, which keeps much less. `forget` then drops the stages that saw the data, and the longest order
+    that is left answers: no training until every order of a shard has lost its first stage. What is held equals a fit
+    without the data of the recipe with `truncated=` (in `parameters()`), not of the full one: fewer slices are known.
+    `truncated` is lineage: it tells in which slices something left. `retrain()` brings all stages back.
     """
 
     def __init__(

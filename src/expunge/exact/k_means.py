@@ -6,6 +6,7 @@ picks the best of several starts, and its centers take one more step over what a
 Shapes: n records of d numbers.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from expunge.exact._k_means_tree import Tree, inertia_of, nearest
 from expunge.exact._learner import Learner
 from expunge.exact._moments import check_size
 from expunge.exact._rows import Positions, Rows
+from expunge.exact._typed import is_whole
 
 
 @learners.add
@@ -60,10 +62,16 @@ class KMeans(ClusterMixin, Learner):
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
         for name in ("n_clusters", "oversampling", "n_init", "max_iter"):
-            if getattr(self, name) < 1:
-                raise InvalidParameter(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not len(self.widths) or min(self.widths) < 1:
-            raise InvalidParameter(f"widths are numbers of nodes, such as (1024, 32); got {self.widths}")
+            if not is_whole(value := getattr(self, name)) or value < 1:
+                raise InvalidParameter(f"{name} must be a whole number of at least 1, got {value!r}")
+        widths = self.widths if isinstance(self.widths, Sequence) else ()
+        falling = all(
+            is_whole(wide) and 1 <= wide <= below for below, wide in zip([np.inf, *widths], widths, strict=False)
+        )
+        if not widths or not falling:
+            raise InvalidParameter(
+                f"widths are numbers of nodes that do not rise, such as (1024, 32); got {self.widths!r}"
+            )
         X = validate_data(self, X, dtype=np.float64)
         check_size(X)
         if len(X) < self.n_clusters:
@@ -91,7 +99,6 @@ class KMeans(ClusterMixin, Learner):
                 tree.summarise(level, node)
         self._tree = tree
         self._crown()
-        tree.leaf_of[gone] = -1
 
     def _crown(self) -> None:
         """Cluster what the top level passes up."""

@@ -20,6 +20,7 @@ from expunge.exact._learner import Learner
 from expunge.exact._moments import check_size
 from expunge.exact._neighbors_kernel import nearest_records
 from expunge.exact._rows import Positions, Rows
+from expunge.exact._typed import is_whole
 
 TASKS = ("classification", "regression")
 WEIGHTS = ("uniform", "distance")
@@ -52,8 +53,8 @@ class KNeighbors(Learner):
         self.n_neighbors, self.task, self.weights, self.salt = n_neighbors, task, weights, salt
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
-        if self.n_neighbors < 1:
-            raise InvalidParameter(f"n_neighbors must be at least 1, got {self.n_neighbors}")
+        if not is_whole(self.n_neighbors) or self.n_neighbors < 1:
+            raise InvalidParameter(f"n_neighbors must be a whole number of at least 1, got {self.n_neighbors!r}")
         for name, allowed in (("task", TASKS), ("weights", WEIGHTS)):
             if getattr(self, name) not in allowed:
                 raise InvalidParameter(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
@@ -87,6 +88,7 @@ class KNeighbors(Learner):
         found, far = nearest_records(np.ascontiguousarray(Q), rows.X, rows.alive, min(self.n_neighbors, rows.n))
         counts = np.ones_like(far)
         if self.weights == "distance":
+            far = np.minimum(far, np.finfo(float).max)  # beyond all numbers, records are equally far
             on_a_record = far[:, :1] == 0  # then the records there decide alone
             counts = np.where(on_a_record, far == 0, 1 / np.sqrt(np.where(far == 0, 1.0, far)))
         return rows.y[found], counts / counts.sum(axis=1, keepdims=True)

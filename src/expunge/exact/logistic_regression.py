@@ -19,9 +19,9 @@ from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, Noth
 from expunge.exact import _logistic_certified as certified
 from expunge.exact import learners
 from expunge.exact._learner import Learner
-from expunge.exact._logistic_objective import Objective, Records, factored, solve
+from expunge.exact._logistic_objective import Objective, Records, solve
 from expunge.exact._logistic_reference import Reference, sums_of_squares
-from expunge.exact._logistic_solver import LEAST, moved, newton, polish
+from expunge.exact._logistic_solver import LEAST, factors_of, moved, newton, polish
 from expunge.exact._rows import Positions, Rows
 
 Array = NDArray[np.float64]
@@ -57,6 +57,7 @@ class LogisticRegression(ClassifierMixin, Learner):
     _noise: Array | None
     _residual: Any
     equality = Equality.NUMERIC
+    changeable = ("refit",)
     adaptive_safe = True  # numeric mode draws nothing: the result depends on the records that stay alone
 
     def __init__(
@@ -120,10 +121,7 @@ class LogisticRegression(ClassifierMixin, Learner):
             drawn = certified.noise(rows.salt, X, y, shape, float(self.sigma))
             drawn[:, -1] *= float(self.fit_intercept)
             objective = replace(objective, noise=drawn)
-        W = newton(objective, records, np.zeros(shape))
-        reference = Reference.at(objective, records, W)
-        factors = factored(objective.penalised(reference.curvature, shape))
-        self._put(polish(objective, records, W, factors), reference)
+        self._put(*_minimum(objective, records, shape))
         if self._certified:
             self._begin_budget(objective, records)
 
@@ -146,7 +144,11 @@ class LogisticRegression(ClassifierMixin, Learner):
                 found = self._removed(rows, gone)
             _, W, reference, self._residual, self.budget_spent_ = found
         else:
-            W, reference = self._minimised(staying, leaving)
+            try:
+                W, reference = self._minimised(staying, leaving)
+            except InvalidData:  # no way leads from the old minimum to the new one; a fit's may
+                objective = self._objective(sums_of_squares(staying), rows.n - len(gone))
+                W, reference = _minimum(objective, staying, self._W.shape)
         self._put(W, reference)
         self._held = self._held - np.bincount(self._codes[gone], minlength=len(self._held))
         self._codes = self._codes.copy()
@@ -158,7 +160,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         reference = reference.without(objective, leaving)
         if not reference.sound:
             reference = Reference.at(objective, staying, W)
-        factors = factored(objective.penalised(reference.curvature, W.shape))
+        factors = factors_of(objective, reference.curvature, W)
         # At the old minimum the gradient over those who stay is minus that over those who leave: a step without a pass.
         step = solve(factors, objective.loss_gradient(W, leaving))
         W = polish(objective, staying, W + step, factors, before=moved(step, W, objective))
@@ -305,3 +307,13 @@ class LogisticRegression(ClassifierMixin, Learner):
         P: Array = expit(Z) if self._certified else softmax(Z, axis=1)
         P /= P.sum(axis=1, keepdims=True)
         return P
+
+
+def _minimum(objective: Objective, records: Records, shape: tuple[int, ...]) -> tuple[Array, Reference]:
+    """The minimum over these records, from nothing.
+
+    Raises: InvalidData.
+    """
+    W = newton(objective, records, np.zeros(shape))
+    reference = Reference.at(objective, records, W)
+    return polish(objective, records, W, factors_of(objective, reference.curvature, W)), reference

@@ -21,6 +21,7 @@ from expunge.exact._linear_sums import ROUNDING, accumulate, amplified, centred,
 from expunge.exact._rows import Positions, Rows, take
 
 _LARGEST = 1e150  # the square of a larger value is no number
+_BLURRED = 1e-12  # share of the largest weight that rounding in the right-hand side may move; beyond it likewise
 _WORN = 1e-13  # share of the solution that rounding in the sums may move; beyond it they are counted afresh
 _LOST = 2.0**-40  # a sum that falls below this share of itself is all zeros, or no longer to be trusted
 _CONVERGED = 1e-12  # last step of the refinement, relative to the weights
@@ -35,9 +36,10 @@ class Ridge(RegressorMixin, Learner):
 
     Guaranteed: weights after `forget` equal those of a fit without the records to 1e-10, relative to the largest.
     State: sums of products with 32 digits, from which curvature and means are derived again at every deletion; an
-    inverse that is only ever a guess; and one number, a bound on what rounding has done to the sums. Where a deletion
-    takes so much with it that the bound is exceeded (a record that outweighs all others a billion times), the sums
-    are counted afresh from the records that stay: as slow as a fit, and equal to it.
+    inverse that is only ever a guess; and bounds on what rounding has done to the sums. Where a deletion
+    takes so much with it that the bound is exceeded (a record that outweighs all others a billion times), or leaves a
+    target that no column tells anything about (a constant one, whose weights are 0 but for rounding), the sums are
+    counted afresh from the records that stay: as slow as a fit, and equal to it.
 
     Cost of a deletion: of order d² for one record, whatever n is. A fit is of order n d², about 20 times
     scikit-learn's, for the sake of the digits.
@@ -87,7 +89,7 @@ class Ridge(RegressorMixin, Learner):
                 stacklevel=4,
             )
         self._put(high, low, inverse, coef, mean)
-        self._wear = ROUNDING * len(X) * amplified(high, inverse)
+        self._wear, self._blur = ROUNDING * len(X) * amplified(high, inverse), _rounding(len(X), high)
 
     def _unlearn(self, rows: Rows, gone: Positions) -> None:
         Z = _columns(take(rows.X, gone), rows.y[gone])
@@ -110,9 +112,11 @@ class Ridge(RegressorMixin, Learner):
             inverse = _inverse(curvature)
             coef, last_step = refined(curvature, right, inverse, self.coef_, 20)
         wear = self._wear * growth(before, inverse) + ROUNDING * len(Z) * amplified(self._high, inverse)
-        if wear * len(right) <= _WORN and last_step <= _CONVERGED:
+        blur = self._blur + _rounding(len(Z), self._high)
+        clear = (np.abs(np.asarray(inverse)) @ blur).max() <= _BLURRED * np.abs(coef).max()
+        if clear and wear * len(right) <= _WORN and last_step <= _CONVERGED:
             self._put(high, low, inverse, coef, mean)
-            self._wear = wear
+            self._wear, self._blur = wear, blur
         else:
             self._count(*rows.kept(gone))
 
@@ -140,23 +144,24 @@ class Ridge(RegressorMixin, Learner):
             "coef": self.coef_,
             "intercept": np.array([self.intercept_]),
             "sums": self._high,
-            "sums_low": self._low,
         }
 
     def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
         self.coef_, self.intercept_ = learned["coef"], float(learned["intercept"][0])
-        self._high, self._low = learned["sums"], learned["sums_low"]
-        *_, self._mean = centred(self._high, self._low, float(self.alpha), bool(self.fit_intercept))
+        self._high = learned["sums"]
 
     def _learned_parts(self) -> dict[str, bytes]:
-        # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess.
-        guess = _parts.pack({"inverse": self._inverse, "wear": np.array([self._wear])})
-        return {**super()._learned_parts(), "guess": guess}
+        # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess;
+        # the second 16 digits of sums are there to be worn away.
+        kept = {"inverse": self._inverse, "sums_low": self._low, "wear": np.array([self._wear]), "blur": self._blur}
+        return {**super()._learned_parts(), "guess": _parts.pack(kept)}
 
     def _restore_parts(self, parts: dict[str, bytes], rows: Rows) -> None:
         super()._restore_parts(parts, rows)
         guess = _parts.unpack(parts["guess"])
-        self._inverse, self._wear = guess["inverse"], float(guess["wear"][0])
+        self._inverse, self._low, self._blur = guess["inverse"], guess["sums_low"], guess["blur"]
+        self._wear = float(guess["wear"][0])
+        *_, self._mean = centred(self._high, self._low, float(self.alpha), bool(self.fit_intercept))
 
     def predict(self, X: Any) -> Any:
         """The expected target of each row."""
@@ -168,6 +173,13 @@ def _columns(X: Any, y: Any) -> NDArray[np.float64]:
     columns = np.ones((len(X), X.shape[1] + 2))
     columns[:, :-2], columns[:, -2] = X, y
     return columns
+
+
+def _rounding(n: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What rounding n records can have done to each column's product with the target, at most, by Cauchy and Schwarz."""
+    sizes = np.sqrt(sums.diagonal())
+    bound: NDArray[np.float64] = ROUNDING * n * sizes[:-2] * sizes[-2]
+    return bound
 
 
 def _inverse(curvature: NDArray[np.float64]) -> NDArray[np.float64]:

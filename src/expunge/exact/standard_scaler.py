@@ -19,8 +19,9 @@ class StandardScaler(OneToOneFeatureMixin, Transformer):
     """Subtracts the mean of every feature and divides by its standard deviation (divisor n).
 
     Guaranteed: sums and sums of squares are whole numbers without rounding, so after `forget` mean and scale have the
-    same bits as those of a fit without the records. The scale of a feature is 1 where it is constant, and only there:
-    the variance of a constant is exactly 0, also when it became constant by a deletion.
+    same bits as those of a fit without the records. The scale of a feature is 1 where it is constant: the variance of a
+    constant is exactly 0, also when it became constant by a deletion; and where its spread is below 1e-162, whose
+    square no number can hold.
     Not guaranteed: that anything fitted on the output has forgotten; every plan says so.
     """
 

@@ -3,6 +3,7 @@
 Source: Salton and Buckley (1988), "Term-weighting approaches in automatic text retrieval", in scikit-learn's variant.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
 from expunge.exact import learners
 from expunge.exact._rows import Positions, Rows, take
 from expunge.exact._transformer import Transformer
+from expunge.exact._typed import is_whole
 
 
 @learners.add
@@ -56,8 +58,15 @@ class TfidfVectorizer(Transformer):
             raise InvalidParameter(f"analyzer must be 'word', 'char' or 'char_wb', got {self.analyzer!r}")
         if self.norm not in ("l1", "l2", None):
             raise InvalidParameter(f"norm must be 'l1', 'l2' or None, got {self.norm!r}")
-        if not 1 <= self.ngram_range[0] <= self.ngram_range[1]:
+        low, high = self.ngram_range
+        if not 1 <= low <= high:
             raise InvalidParameter(f"ngram_range must rise from at least 1, got {self.ngram_range}")
+        for name in ("min_df", "max_df"):
+            value = getattr(self, name)
+            if not (value >= 1 if is_whole(value) else 0 <= value <= 1):
+                raise InvalidParameter(
+                    f"{name} is a number of texts, at least 1, or a share of them, a float in [0, 1]; got {value!r}"
+                )
         texts = _texts(X)
         if not texts:
             raise InvalidData("no texts were given; fit needs at least one")
@@ -68,7 +77,7 @@ class TfidfVectorizer(Transformer):
         try:
             counter = self._counter(binary=True)
             held = counter.fit_transform(texts)
-        except ValueError as e:
+        except (ValueError, re.error) as e:
             raise InvalidData(str(e)) from e
         df = np.bincount(held.indices, minlength=held.shape[1])
         if not self._in_use(df, len(texts)).any():
@@ -99,7 +108,7 @@ class TfidfVectorizer(Transformer):
 
     def _in_use(self, df: NDArray[np.int64], n_texts: int) -> NDArray[np.bool_]:
         """Which words are held by enough texts and not by too many."""
-        low, high = (v if isinstance(v, int | np.integer) else v * n_texts for v in (self.min_df, self.max_df))
+        low, high = (v if is_whole(v) else v * n_texts for v in (self.min_df, self.max_df))
         used: NDArray[np.bool_] = (df > 0) & (df >= low) & (df <= high)
         return used
 

@@ -447,3 +447,20 @@ def test_where_no_way_leads_from_the_old_minimum_a_fit_of_those_who_stay_does() 
 
 def _fails(*_: Any) -> Any:
     raise InvalidData("no minimum")
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_constant_columns_are_as_exact_as_one() -> None:
+    rng = np.random.default_rng(1)
+    X, y = np.column_stack([rng.normal(size=(60, 5)), np.full((60, 2), 3.0)]), rng.integers(0, 3, 60)
+    model = LogisticRegression(C=100.0, salt=b"s").fit(X, y)
+    model.forget(records=[3, 4])
+    keep = [i for i in range(60) if i not in (3, 4)]
+    assert model.equals(LogisticRegression(C=100.0, salt=b"s").fit(X[keep], y[keep]))
+
+
+def test_weights_that_digits_do_not_determine_are_said_to_be_so() -> None:
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(30, 60)) * np.geomspace(1, 1e6, 30)[:, None], rng.integers(0, 3, 30)
+    with pytest.warns(Warning, match="16 digits"):
+        LogisticRegression(C=100.0, salt=b"s").fit(X, y)

@@ -222,3 +222,12 @@ def test_a_part_that_lacks_something_is_refused_by_type(tmp_path: Path, part: st
         (tmp_path / "expunge.json").write_text(json.dumps({**described, "parts": parts}))
         with pytest.raises((UnreadableModel, DigestMismatch)):
             MultinomialNB.load(tmp_path, salt=SALT)
+
+
+def test_the_salt_is_not_shown() -> None:
+    salt = b"not for anybody's eyes"
+    model = MultinomialNB(alpha=0.5, salt=salt)
+    for shown in (repr(model), str(model), str(model._repr_mimebundle_())):
+        assert "eyes" not in shown
+        assert "0.5" in shown
+    assert model.salt is salt

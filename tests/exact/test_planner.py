@@ -119,3 +119,19 @@ def test_a_single_name_is_not_taken_for_its_letters() -> None:
     with pytest.raises(InvalidParameter, match="list of names"):
         planner.ask("ab", now_s=0)
     assert planner.plan() is None
+
+
+def test_a_name_forgotten_directly_leaves_the_line_and_blocks_nobody() -> None:
+    model = learner()
+    planner = Planner(model, wait_s=10)
+    planner.ask(["u1", "u2"], [5], now_s=0)
+    planner.ask(["u3"], now_s=1)
+    model.forget(subjects=["u1", "u3"], records=[5])
+    planner.ask(["u4"], now_s=2)
+    deletion = planner.carry_out(now_s=10)
+    assert deletion.plan.n_removed == 2  # u2 and u4
+    with pytest.raises(NotReady):
+        planner.carry_out(now_s=11)
+    planner.ask(["u6"], now_s=12)
+    model.forget(subjects=["u6"])
+    assert planner.plan() is None

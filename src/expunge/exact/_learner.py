@@ -4,6 +4,7 @@ A learner says how it learns from rows (`_learn`), how it unlearns some of them 
 (`_learned`, `_restore`). The rest is here, so that all of them refuse the same requests for the same reasons.
 """
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -371,6 +372,18 @@ class Learner(BaseEstimator):
     @classmethod
     def _kind(cls) -> str:
         return cls.__module__.rpartition(".")[2]
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """As scikit-learn's, without the secret."""
+        return str(BaseEstimator.__repr__(self._masked(), N_CHAR_MAX))
+
+    def _html_repr(self) -> str:
+        return str(BaseEstimator._html_repr(self._masked()))
+
+    def _masked(self) -> Self:
+        masked = copy.copy(self)
+        masked.salt = None if self.salt is None else b"secret"
+        return masked
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_rows")

@@ -5,15 +5,19 @@ the records that stay, until the share that is left counts for nothing. So the m
 good the curvature was, only the number of passes does.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 
 from expunge.core.errors import InvalidData
 from expunge.exact._logistic_objective import Array, Objective, Records, factored, solve
 
 ENOUGH = 1e-12  # of the weights: what may be left of the error
 LEAST = 1e-4  # of a margin
+_ROUGH = 1e-6  # of the weights: with steps no smaller than that there is no model
+_TOLD = 1e-11  # of the weights: more rounding than this is said
 _FLOOR = 1e-9  # steps below this that do not shrink are rounding
 _SLOW = 0.5  # a step that leaves more than this of the one before asks for another curvature
 _PASSES = 100
@@ -44,6 +48,7 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
     """Steps with these factors until at most `ENOUGH` of an error is left; `before` is the size of the step to W."""
     past: list[tuple[Array, Array]] = []
     step = gradient = np.zeros_like(W)
+    size, fresh = np.inf, False  # `fresh`: whether the factors are those of a minimum that Newton's steps found
     for i in range(_PASSES):
         last, gradient = gradient, objective.gradient(W, records)
         if i and float((step * (gradient - last)).sum()) > 0:
@@ -51,16 +56,31 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
         step = _direction(gradient, past, factors)
         W = W + step
         size = moved(step, W, objective)
-        left = size / before if before > 0 else 1.0
-        if size * left <= ENOUGH * (1 - left) or (size <= _FLOOR and left > 0.5):
+        left = size / before if 0 < before < np.inf else 1.0
+        if size <= ENOUGH or size * left <= ENOUGH * (1 - left):
             return W
         if left > _SLOW and np.isfinite(before):
-            W = newton(objective, records, W)
+            if fresh and size <= _FLOOR:  # the best of factors help no more: what is left is rounding
+                return _blurred(W, size)
+            fresh, W = True, newton(objective, records, W)
             factors, size = factors_of(objective, objective.loss_curvature(W, records), W), np.inf
             step = np.zeros_like(W)  # it led from elsewhere, as all before it did
             past.clear()
         before = size
+    if size <= _ROUGH:
+        return _blurred(W, size)
     raise InvalidData(f"no minimum after {_PASSES} steps; bring the columns to similar scales")
+
+
+def _blurred(W: Array, size: float) -> Array:
+    if size > _TOLD:
+        warnings.warn(
+            f"16 digits determine these weights to about {size:.0e} only, not to 1e-10; bring the columns to similar "
+            "scales or lower C",
+            linalg.LinAlgWarning,
+            stacklevel=6,
+        )
+    return W
 
 
 def _direction(gradient: Array, past: list[tuple[Array, Array]], factors: list[Any]) -> Array:

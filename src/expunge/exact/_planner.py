@@ -6,11 +6,20 @@ al. 2022, "Hard to Forget", arXiv:2109.08266) from taking the machine; it delays
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from expunge.core import Deletion, Plan
-from expunge.core.errors import EmptyForgetSet, InvalidParameter, NotReady, RateLimited
+from expunge.core.errors import (
+    AlreadyForgotten,
+    EmptyForgetSet,
+    ExpungeError,
+    InvalidParameter,
+    NotReady,
+    RateLimited,
+    UnknownRecord,
+    UnknownSubject,
+)
 from expunge.exact._rows import named
 
 
@@ -86,13 +95,24 @@ class Planner:
         asked = _Asked(tuple(named(subjects, "subjects")), tuple(named(records, "records")), now_s)
         if not asked.subjects and not asked.records:
             raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
-        plan = self._plan([*self._waiting, asked])
+        try:
+            plan = self._plan([*self._waiting, asked])
+        except ExpungeError:
+            self._drop_done()  # perhaps it is not this one that is wrong
+            plan = self._plan([*self._waiting, asked])
         self._waiting.append(asked)
         return plan
 
     def plan(self) -> Plan | None:
-        """What the waiting batch would do and cost now; None where nothing waits."""
-        return self._plan(self._waiting) if self._waiting else None
+        """What the waiting batch would do and cost now; None where nothing waits.
+
+        Names that somebody forgot directly meanwhile are done, and leave the line.
+        """
+        try:
+            return self._plan(self._waiting) if self._waiting else None
+        except (UnknownSubject, UnknownRecord, AlreadyForgotten):
+            self._drop_done()
+            return self._plan(self._waiting) if self._waiting else None
 
     def due_s(self) -> float | None:
         """When the oldest request must be done; None where nothing waits."""
@@ -119,6 +139,27 @@ class Planner:
         deletion: Deletion = self.learner.forget(subjects=subjects or None, records=records or None)
         self._waiting, self._left, self._since = [], max(0.0, left - cost), now_s
         return deletion
+
+    def _drop_done(self) -> None:
+        """Take names out of the line that the learner does not hold any more: somebody forgot them directly."""
+        line = [
+            replace(
+                asked,
+                subjects=tuple(s for s in asked.subjects if self._holds(subjects=[s])),
+                records=tuple(r for r in asked.records if self._holds(records=[r])),
+            )
+            for asked in self._waiting
+        ]
+        self._waiting = [asked for asked in line if asked.subjects or asked.records]
+
+    def _holds(self, **named: Any) -> bool:
+        try:
+            self.learner.plan(**named)
+        except (UnknownSubject, UnknownRecord, AlreadyForgotten):
+            return False
+        except ExpungeError:
+            return True  # it is there, and cannot leave alone
+        return True
 
     def _plan(self, asked: Sequence[_Asked]) -> Plan:
         subjects, records = _together(asked)

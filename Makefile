@@ -58,7 +58,7 @@ format: .venv/.done  ## put the code into its one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: .venv/.done  ## write docs/methods.md again from the docstrings
+docs: .venv/.done  ## write docs/methods.md and docs/figures.md again from docstrings and bench results
 	$(BIN)/python docs/_generate.py
 
 clean:  ## remove .venv, caches and what the demo made

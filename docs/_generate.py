@@ -1,10 +1,18 @@
-"""Write docs/methods.md from the docstrings of methods, learners and attacks: `make docs`."""
+"""Write docs/methods.md from docstrings, and docs/figures.md from bench/results: `make docs`."""
 
 import ast
+import json
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
+FIGURES = ROOT / "docs" / "figures.md"
+FIGURES_HEAD = """# Measured
+
+Written by `make docs` from `bench/results/`, which `make bench` writes. Each line is a claim that its script checks; its
+exit code is 0 only if every claim holds. Times are CPU seconds of one thread unless a claim says otherwise; ratios were
+measured in one run.
+"""
 HEAD = """# Methods, learners and attacks
 
 Written by `make docs` from the docstrings; edit those. A name is that of a file and of its entry in a registry.
@@ -82,5 +90,34 @@ def class_notes(cls: ast.ClassDef) -> str:
     return " ".join(said)
 
 
+def figures() -> str:
+    """Every claim of every recorded bench, with what it was measured on."""
+    parts = [FIGURES_HEAD]
+    for file in sorted((ROOT / "bench" / "results").glob("*.json")):
+        found = json.loads(file.read_text("utf-8"))
+        machine, versions = found["machine"], found["versions"]
+        libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
+        parts += [
+            f"## {found['bench']}",
+            f"{found['date']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {libraries}; "
+            f"{found['seconds']:g} s in all.\n",
+            "| claim | measured | bar | holds |\n|---|---|---|---|",
+            *(
+                f"| {c['claim']} | {shown(c['value'])} | {shown(c['bar'])} | {'yes' if c['ok'] else 'NO'} |"
+                for c in found["claims"]
+            ),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def shown(value: object) -> str:
+    """A figure with as many digits as it carries."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value).replace("|", "\\|")
+    return f"{value:.4g}"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    FIGURES.write_text(figures(), "utf-8")

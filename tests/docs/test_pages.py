@@ -54,8 +54,9 @@ def test_every_method_learner_and_attack_has_its_section(name: str) -> None:
     assert name in headings("methods.md")
 
 
-def test_the_methods_page_is_up_to_date() -> None:
+def test_the_written_pages_are_up_to_date() -> None:
     assert (DOCS / "methods.md").read_text("utf-8") == generator().page(), "run `make docs`"
+    assert (DOCS / "figures.md").read_text("utf-8") == generator().figures(), "run `make docs`"
 
 
 @pytest.mark.parametrize("word", [*Guarantee, *(a.name for a in Assurance), *Flag, *Outcome])

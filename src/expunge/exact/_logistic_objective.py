@@ -22,6 +22,7 @@ from scipy.special import expit, softmax
 from expunge.exact._logistic_pass import loss_gradient
 
 Array = NDArray[np.float64]
+LEAST = 1e-4  # of a typical margin: a weight that does less to it is as good as 0
 _BLOCK = 1024  # rows at a time: few enough to stay near the processor between the two products
 
 
@@ -61,9 +62,7 @@ class Objective:
     certified: bool = False
     noise: Array | None = None
     tie: Array | None = None
-    size: Array | float = (
-        1.0  # of every feature, root mean square, and 1 for the intercept: what a weight does to a margin
-    )
+    least: float = LEAST  # a weight below this is as good as 0
 
     # -- over records, without the penalty ----------------------------------------------------------------------
 

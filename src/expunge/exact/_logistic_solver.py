@@ -5,19 +5,15 @@ the records that stay, until the share that is left counts for nothing. So the m
 good the curvature was, only the number of passes does.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
-from scipy import linalg
 
 from expunge.core.errors import InvalidData
 from expunge.exact._logistic_objective import Array, Objective, Records, factored, solve
 
 ENOUGH = 1e-12  # of the weights: what may be left of the error
-LEAST = 1e-4  # of a margin
-_ROUGH = 1e-6  # of the weights: with steps no smaller than that there is no model
-_TOLD = 1e-11  # of the weights: more rounding than this is said
+TOLD = 1e-10  # of the weights: where more than this is left, it is said
 _FLOOR = 1e-9  # steps below this that do not shrink are rounding
 _SLOW = 0.5  # a step that leaves more than this of the one before asks for another curvature
 _PASSES = 100
@@ -48,7 +44,6 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
     """Steps with these factors until at most `ENOUGH` of an error is left; `before` is the size of the step to W."""
     past: list[tuple[Array, Array]] = []
     step = gradient = np.zeros_like(W)
-    size, fresh = np.inf, False  # `fresh`: whether the factors are those of a minimum that Newton's steps found
     for i in range(_PASSES):
         last, gradient = gradient, objective.gradient(W, records)
         if i and float((step * (gradient - last)).sum()) > 0:
@@ -56,31 +51,16 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
         step = _direction(gradient, past, factors)
         W = W + step
         size = moved(step, W, objective)
-        left = size / before if 0 < before < np.inf else 1.0
-        if size <= ENOUGH or size * left <= ENOUGH * (1 - left):
+        left = size / before if before > 0 else 1.0
+        if size * left <= ENOUGH * (1 - left) or (size <= _FLOOR and left > 0.5):
             return W
         if left > _SLOW and np.isfinite(before):
-            if fresh and size <= _FLOOR:  # the best of factors help no more: what is left is rounding
-                return _blurred(W, size)
-            fresh, W = True, newton(objective, records, W)
+            W = newton(objective, records, W)
             factors, size = factors_of(objective, objective.loss_curvature(W, records), W), np.inf
             step = np.zeros_like(W)  # it led from elsewhere, as all before it did
             past.clear()
         before = size
-    if size <= _ROUGH:
-        return _blurred(W, size)
     raise InvalidData(f"no minimum after {_PASSES} steps; bring the columns to similar scales")
-
-
-def _blurred(W: Array, size: float) -> Array:
-    if size > _TOLD:
-        warnings.warn(
-            f"16 digits determine these weights to about {size:.0e} only, not to 1e-10; bring the columns to similar "
-            "scales or lower C",
-            linalg.LinAlgWarning,
-            stacklevel=6,
-        )
-    return W
 
 
 def _direction(gradient: Array, past: list[tuple[Array, Array]], factors: list[Any]) -> Array:
@@ -107,11 +87,10 @@ def factors_of(objective: Objective, curvature: Array, W: Array) -> list[Any]:
 
 
 def moved(step: Array, W: Array, objective: Objective) -> float:
-    """Largest change of a weight, relative to the largest weight. Both count by what they do to a typical margin.
+    """Largest change of a weight, relative to the largest weight.
 
-    Weights that do less than `LEAST` to it are as good as 0: what is left of them is rounding.
+    Weights that do less than `LEAST` to a typical margin are as good as 0: what is left of them is rounding.
     """
-    margins, change = np.abs(W * objective.size), np.abs(step * objective.size)
-    weights = max(float(margins[:, :-1].max()), LEAST)
-    intercepts = max(float(margins[:, -1].max()), weights)
-    return max(float(change[:, :-1].max()) / weights, float(change[:, -1].max()) / intercepts)
+    weights = max(float(np.abs(W[:, :-1]).max()), objective.least)
+    intercepts = max(float(np.abs(W[:, -1]).max()), weights)
+    return max(float(np.abs(step[:, :-1]).max()) / weights, float(np.abs(step[:, -1]).max()) / intercepts)

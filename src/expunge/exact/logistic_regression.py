@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -19,9 +20,9 @@ from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, Noth
 from expunge.exact import _logistic_certified as certified
 from expunge.exact import learners
 from expunge.exact._learner import Learner
-from expunge.exact._logistic_objective import Objective, Records, solve
+from expunge.exact._logistic_objective import LEAST, Objective, Records, solve
 from expunge.exact._logistic_reference import Reference, sums_of_squares
-from expunge.exact._logistic_solver import LEAST, factors_of, moved, newton, polish
+from expunge.exact._logistic_solver import TOLD, factors_of, moved, newton, polish
 from expunge.exact._rows import Positions, Rows
 
 Array = NDArray[np.float64]
@@ -174,9 +175,8 @@ class LogisticRegression(ClassifierMixin, Learner):
         K = len(self.classes_)
         joint = K > 2 and not self._certified
         tie = np.append(squares, n) / K**2 if joint else None  # sizes are enough: at the minimum they do not matter
-        size = np.append(np.sqrt(squares / n), 1.0)
-        ridge, intercept = 1 / self.C, bool(self.fit_intercept)
-        return Objective(1 if K == 2 else K, ridge, intercept, joint, self._certified, tie=tie, size=size)
+        ridge, intercept, columns = 1 / self.C, bool(self.fit_intercept), 1 if K == 2 else K
+        return Objective(columns, ridge, intercept, joint, self._certified, tie=tie, least=_least(squares, n))
 
     def _records(self, rows: Rows) -> Records:
         X: Any = rows.X
@@ -271,12 +271,10 @@ class LogisticRegression(ClassifierMixin, Learner):
         return found
 
     def _compared(self) -> dict[str, Any]:
-        """Weights by what they do to a typical margin, so that those that do next to nothing are not compared by digits."""
+        """Weights beside the least that count, so that those that are 0 but for rounding are not compared by digits."""
         learned = self._learned()
-        margins = np.ravel(learned["coef"] * np.sqrt(learned["squares"] / self._reference.n))
-        least = max(float(np.abs(margins).max()), LEAST)
-        intercepts = np.append(learned["intercept"], least)
-        return {**learned, "coef": np.append(margins, LEAST), "intercept": intercepts}
+        coef = np.append(learned["coef"], _least(learned["squares"], self._reference.n))
+        return {**learned, "coef": coef, "intercept": np.append(learned["intercept"], np.abs(coef).max())}
 
     def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
         self.classes_ = learned["classes"]
@@ -316,4 +314,19 @@ def _minimum(objective: Objective, records: Records, shape: tuple[int, ...]) -> 
     """
     W = newton(objective, records, np.zeros(shape))
     reference = Reference.at(objective, records, W)
-    return polish(objective, records, W, factors_of(objective, reference.curvature, W)), reference
+    factors = factors_of(objective, reference.curvature, W)
+    W = polish(objective, records, W, factors)
+    left = moved(solve(factors, objective.gradient(W, records)), W, objective)
+    if left > TOLD:
+        warnings.warn(
+            f"16 digits determine these weights to about {left:.0e} only; bring the columns to similar scales or lower C",
+            linalg.LinAlgWarning,
+            stacklevel=5,
+        )
+    return W, reference
+
+
+def _least(squares: Array, n: int) -> float:
+    """A weight that does `LEAST` to a margin, in a column of the largest size."""
+    size = float(np.sqrt(squares.max() / n))
+    return LEAST / size if size > 0 else LEAST

@@ -130,8 +130,9 @@ def judge(
         flags.append(Flag.TAINTED)
     recovered = any(f.outcome is Outcome.RECOVERED for f in found)
     if guarantee is Guarantee.EXACT and replay and not recovered and Flag.TAINTED not in flags:
-        # The replay carries the claim; the attacks are a cross-check that may be too weak to add anything.
-        return Judgement(Assurance.EXACT, tuple(f for f in flags if f is not Flag.OVER_FORGOTTEN))
+        # The replay carries the claim; the attacks are a cross-check that may be too weak to add anything. PARTIAL and
+        # OVER_FORGOTTEN without an attack that recovered are estimates within the noise, which a replay outweighs.
+        return Judgement(Assurance.EXACT, tuple(f for f in flags if f not in (Flag.OVER_FORGOTTEN, Flag.PARTIAL)))
     negatives_hold = skill is not None and Flag.DAMAGED not in flags
     level = _level(by_name) if negatives_hold else Assurance.CLAIMED
     if guarantee is Guarantee.SUPPRESSED or recovered:

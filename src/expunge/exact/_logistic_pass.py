@@ -22,10 +22,16 @@ def _dot(x: Any, w: Any) -> float:
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def loss_gradient(X: Any, codes: Any, alive: Any, W: Any, joint: bool) -> NDArray[np.float64]:
-    """Sum over live rows of (probability - label) times (features, 1), [K, d + 1]."""
+    """Sum over live rows of (probability - label) times (features, 1), [K, d + 1].
+
+    Where the label is 1, probability - label is added up from what the other classes have: a record that is all but
+    certain has a residual far below rounding of 1, and the minimum depends on it. Residuals of a record add up to 0
+    over joint classes; so that rounding does not say otherwise, the most common class takes what the others leave.
+    """
     n, d = X.shape
     K = len(W)
     gradient, z = np.zeros((K, d + 1)), np.empty(K)
+    common = _most_common(codes, alive, K) if joint else -1
     for i in range(n):
         if not alive[i]:
             continue
@@ -33,19 +39,39 @@ def loss_gradient(X: Any, codes: Any, alive: Any, W: Any, joint: bool) -> NDArra
         for k in range(K):
             z[k] = _dot(x, W[k]) + W[k, d]
         if joint:
-            largest, total = z.max(), 0.0
+            largest, others = z.max(), 0.0
             for k in range(K):
                 z[k] = np.exp(z[k] - largest)
-                total += z[k]
+                if k != codes[i]:
+                    others += z[k]
+            total = others + z[codes[i]]
+            z[codes[i]] = -others
             for k in range(K):
                 z[k] /= total
         else:
             for k in range(K):
-                z[k] = 1.0 / (1.0 + np.exp(-z[k]))
+                if codes[i] == (k if K > 1 else 1):
+                    z[k] = -1.0 / (1.0 + np.exp(z[k]))
+                else:
+                    z[k] = 1.0 / (1.0 + np.exp(-z[k]))
         for k in range(K):
-            rest = z[k] - (1.0 if codes[i] == (k if K > 1 else 1) else 0.0)
+            if k == common:
+                continue
+            rest = z[k]
             row = gradient[k]
             for j in range(d):
                 row[j] += rest * x[j]
             row[d] += rest
+    if joint:
+        gradient[common] = -gradient.sum(axis=0)
     return gradient
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _most_common(codes: Any, alive: Any, K: int) -> int:
+    """The class of most live records."""
+    count = np.zeros(K, np.int64)
+    for i in range(len(codes)):
+        if alive[i]:
+            count[codes[i]] += 1
+    return int(count.argmax())

@@ -44,6 +44,7 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
     """Steps with these factors until at most `ENOUGH` of an error is left; `before` is the size of the step to W."""
     past: list[tuple[Array, Array]] = []
     step = gradient = np.zeros_like(W)
+    fresh = False  # whether the factors are those of a minimum that Newton's steps found
     for i in range(_PASSES):
         last, gradient = gradient, objective.gradient(W, records)
         if i and float((step * (gradient - last)).sum()) > 0:
@@ -51,11 +52,13 @@ def polish(objective: Objective, records: Records, W: Array, factors: list[Any],
         step = _direction(gradient, past, factors)
         W = W + step
         size = moved(step, W, objective)
-        left = size / before if before > 0 else 1.0
-        if size * left <= ENOUGH * (1 - left) or (size <= _FLOOR and left > 0.5):
+        left = size / before if 0 < before < np.inf else 1.0
+        if size <= ENOUGH or size * left <= ENOUGH * (1 - left):
             return W
         if left > _SLOW and np.isfinite(before):
-            W = newton(objective, records, W)
+            if fresh and size <= _FLOOR:  # the best of factors help no more: what is left is rounding
+                return W
+            fresh, W = True, newton(objective, records, W)
             factors, size = factors_of(objective, objective.loss_curvature(W, records), W), np.inf
             step = np.zeros_like(W)  # it led from elsewhere, as all before it did
             past.clear()

@@ -43,7 +43,7 @@ slow: .venv/.done  ## the tests marked slow
 
 bench: .venv/.done  ## every measurement of bench/; its last line goes to bench/results/<name>.json
 	@mkdir -p bench/results; failed=; \
-	for script in bench/*.py; do \
+	for script in bench/[a-z]*.py; do \
 	  test -e "$$script" || continue; \
 	  name=$$(basename "$$script" .py); echo "bench $$name" >&2; \
 	  $(BIN)/python "$$script" > "bench/results/$$name.out" || failed="$$failed $$name"; \

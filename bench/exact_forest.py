@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +30,7 @@ from sklearn.model_selection import train_test_split  # noqa: E402
 
 from _adult import CATEGORIES, NUMBERS  # noqa: E402
 from _claims import claim, finish  # noqa: E402
+from _cpu import cpu  # noqa: E402
 from expunge.core import Route  # noqa: E402
 from expunge.exact.forest import Forest  # noqa: E402
 
@@ -53,16 +53,6 @@ def rival(seed: int = 0) -> RandomForestClassifier:
 def table(n: int) -> tuple[Any, Any]:
     found: tuple[Any, Any] = make_classification(n, 20, n_informative=10, n_redundant=4, random_state=0)
     return found
-
-
-def cpu(work: Callable[[], Any], times: int = 1) -> float:
-    """CPU seconds, the median of several runs."""
-    spent = []
-    for _ in range(times):
-        began = time.process_time()
-        work()
-        spent.append(time.process_time() - began)
-    return median(spent)
 
 
 def deletions(fitted: Forest, records: Any) -> tuple[Any, Any, list[Any], int]:

@@ -23,6 +23,7 @@ import numpy as np
 from sklearn.cluster import KMeans as Reference
 
 from _claims import claim, finish
+from _cpu import cpu
 from expunge import exact
 
 N, D, K = 500_000, 10, 10
@@ -44,13 +45,6 @@ def unequal(rng: np.random.Generator) -> Any:
 
 def uniform(rng: np.random.Generator) -> Any:
     return rng.random((N, D))
-
-
-def spent(work: Callable[[], Any]) -> float:
-    """Seconds of the processor."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
 
 
 def traces(model: Any, values: Any) -> int:
@@ -75,15 +69,15 @@ def measured(kind: Callable[[np.random.Generator], Any], n_deletions: int, say: 
     deletions, reference, inertias = [], [], []
     for part, chosen in enumerate(np.array_split(order, REFITS)):
         for record in chosen.tolist():
-            deletions.append(spent(lambda record=record: model.forget(records=[record])))  # type: ignore[misc]
+            deletions.append(cpu(lambda record=record: model.forget(records=[record])))  # type: ignore[misc]
         stay = np.ones(N, bool)
         stay[order[: len(deletions)]] = False
         rest, refit = X[stay], Reference(K, n_init=1, random_state=part)
-        reference.append(spent(lambda refit=refit, rest=rest: refit.fit(rest)))  # type: ignore[misc]
+        reference.append(cpu(lambda refit=refit, rest=rest: refit.fit(rest)))  # type: ignore[misc]
         inertias.append(refit.inertia_)
         say(f"{kind.__name__}: {len(deletions)} deletions, {1e3 * np.mean(deletions):.2f} ms each")
     fresh = exact.KMeans(**SETTINGS, salt=SALT)
-    own = spent(lambda: fresh.fit(rest))
+    own = cpu(lambda: fresh.fit(rest))
     best = min(inertias[-1], Reference(K, n_init=10, random_state=REFITS).fit(rest).inertia_)
     return {
         "deletion_ms": 1e3 * float(np.mean(deletions)),
@@ -127,9 +121,9 @@ def others(rng: np.random.Generator, n: int = 50_000, d: int = 100, n_deletions:
         (exact.TfidfVectorizer, texts, None),
     ):
         model = learner(salt=SALT)
-        figures[f"{learner.__name__}, fit"] = 1e3 * spent(lambda m=model, X=data, y=target: m.fit(X, y))  # type: ignore[misc]
+        figures[f"{learner.__name__}, fit"] = 1e3 * cpu(lambda m=model, X=data, y=target: m.fit(X, y))  # type: ignore[misc]
         model.forget(records=[n - 1])
-        each = [spent(lambda m=model, i=i: m.forget(records=[i])) for i in range(n_deletions)]  # type: ignore[misc]
+        each = [cpu(lambda m=model, i=i: m.forget(records=[i])) for i in range(n_deletions)]  # type: ignore[misc]
         figures[f"{learner.__name__}, one deletion"] = 1e3 * float(np.mean(each))
     return {name: round(ms, 3) for name, ms in figures.items()}
 

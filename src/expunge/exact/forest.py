@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -21,8 +19,8 @@ from expunge.core.seeds import derived_seed
 from expunge.exact import learners
 from expunge.exact._forest_grid import CELLS, Extent, declared_range, declared_ranges, encode
 from expunge.exact._forest_kernels import ABSENT, EDGE, SLOT, SPLIT, Shape, Trees, ask, grow, room, unlearn
-from expunge.exact._learner import Learner
 from expunge.exact._rows import Positions, Rows
+from expunge.exact._task import ByTask, classifies
 
 _KEEP = 64  # records from which a node keeps statistics; fewer are counted again as fast
 _FINE = 2**30  # steps of a numeric target's range: sums over eight million records stay exact in float64
@@ -43,12 +41,8 @@ class Work(NamedTuple):
     looked_at: int  # records, once for every node that counted them
 
 
-def _classifies(forest: "Forest") -> bool:
-    return bool(forest.task == "classification")
-
-
 @learners.add
-class Forest(Learner):
+class Forest(ByTask):
     """Trees with about `thresholds` random candidate splits a feature, on a share `features` of the columns a node.
 
     `task` is "classification" or "regression". `ranges` declares (low, high) for all columns, or a list with that or
@@ -96,9 +90,9 @@ class Forest(Learner):
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=not _classifies(self))
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=not classifies(self))
         declared_ranges(self.ranges, X.shape[1])
-        if _classifies(self):
+        if classifies(self):
             check_classification_targets(y)
             return X, y
         y = y.astype(np.float64)
@@ -142,7 +136,7 @@ class Forest(Learner):
 
     def _take_target(self, y: Any, salt: bytes) -> NDArray[Any]:
         """Targets as whole numbers; sets what they are codes or steps of."""
-        if _classifies(self):
+        if classifies(self):
             self.classes_, codes = np.unique(y, return_inverse=True)
             return np.asarray(codes, np.int32)
         declared = None if self.target_range is None else declared_range(self.target_range, "target_range")
@@ -157,8 +151,8 @@ class Forest(Learner):
         most = int(room(rows.n, 0, shape))
         if self.trees * most >= 2**31:
             raise InvalidParameter(f"{self.trees} trees of up to {most} nodes are too many; lower depth or trees")
-        values, dtype = (2, np.int64) if not _classifies(self) else (max(2, len(self.classes_)), np.int32)
-        hist = dtype if rows.n >= 2**16 or not _classifies(self) else np.uint16
+        values, dtype = (2, np.int64) if not classifies(self) else (max(2, len(self.classes_)), np.int32)
+        hist = dtype if rows.n >= 2**16 or not classifies(self) else np.uint16
         node = np.zeros(6, np.int32)
         node[SPLIT], node[SLOT] = ABSENT, -1
         slots = self.trees * min(most // 2, rows.n // _KEEP + 1)  # a node without one counts its records again
@@ -174,7 +168,7 @@ class Forest(Learner):
     def _unlearn(self, rows: Rows, gone: Positions) -> None:
         trees = self._grown(rows)
         self._extent = self._extent.without(rows.X, rows.alive, gone)
-        if not _classifies(self):
+        if not classifies(self):
             self._target_extent = self._target_extent.without(rows.y[:, None], rows.alive, gone)
         done = unlearn(trees, (self._codes, self._target), gone, self._box(), self._shape())
         self._codes[gone], self._target[gone] = 0, 0
@@ -189,7 +183,7 @@ class Forest(Learner):
         """Whether a range, or the set of classes, is another one without these records."""
         if not np.array_equal(self._extent.without(rows.X, rows.alive, gone).ranges, self._extent.ranges):
             return True
-        if not _classifies(self):
+        if not classifies(self):
             extent = self._target_extent.without(rows.y[:, None], rows.alive, gone)
             return not np.array_equal(extent.ranges, self._target_extent.ranges)
         codes = np.searchsorted(self.classes_, rows.y[gone])
@@ -199,7 +193,7 @@ class Forest(Learner):
 
     def _shape(self) -> Shape:
         tried = max(1, round(self.features * self.n_features_in_))
-        highest = (1 if len(self.classes_) <= 2 else 0) if _classifies(self) else _FINE
+        highest = (1 if len(self.classes_) <= 2 else 0) if classifies(self) else _FINE
         return Shape(int(self.depth), int(self.thresholds), tried, int(self.min_leaf), _KEEP, highest)
 
     def _box(self) -> NDArray[np.int64]:
@@ -221,7 +215,7 @@ class Forest(Learner):
             "value": trees.value_NV[nodes],
             "ranges": self._extent.ranges,
         }
-        if _classifies(self):
+        if classifies(self):
             return {**learned, "classes": self.classes_}
         return {**learned, "target_range": self._target_extent.ranges}
 
@@ -239,30 +233,16 @@ class Forest(Learner):
 
     def predict(self, X: Any) -> Any:
         """The class with the highest mean share, or the mean of the leaves' mean targets."""
-        if _classifies(self):
+        if classifies(self):
             likeliest = self.predict_proba(X).argmax(axis=1)
             return self.classes_[likeliest]
         share, (low, high) = self._shares(X)[:, 0], self._target_extent.ranges[0]
         return low * (1 - share) + high * share
 
-    @available_if(_classifies)  # type: ignore[untyped-decorator]
+    @available_if(classifies)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Mean over the trees of the share of every class in a row's leaf, in the order of `classes_`."""
         shares = self._shares(X)
         if len(self.classes_) > 2:
             return shares
         return np.hstack([1 - shares, shares])[:, : len(self.classes_)]
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy, or the coefficient of determination."""
-        score = accuracy_score if _classifies(self) else r2_score
-        return float(score(y, self.predict(X), sample_weight=sample_weight))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        if _classifies(self):
-            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
-        else:
-            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
-        return tags

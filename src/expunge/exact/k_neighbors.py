@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -16,22 +14,18 @@ from sklearn.utils.validation import validate_data
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
 from expunge.exact import learners
-from expunge.exact._learner import Learner
 from expunge.exact._moments import check_size
 from expunge.exact._neighbors_kernel import nearest_records
 from expunge.exact._rows import Positions, Rows
+from expunge.exact._task import ByTask, classifies
 from expunge.exact._typed import is_whole
 
 TASKS = ("classification", "regression")
 WEIGHTS = ("uniform", "distance")
 
 
-def _classifies(learner: "KNeighbors") -> bool:
-    return learner.task == "classification"
-
-
 @learners.add
-class KNeighbors(Learner):
+class KNeighbors(ByTask):
     """The classes or targets of the `n_neighbors` nearest records (Euclidean), or of all where there are fewer.
 
     Guaranteed: no index is kept beside the records, so nothing but the records that stay decides a prediction; of
@@ -58,28 +52,28 @@ class KNeighbors(Learner):
         for name, allowed in (("task", TASKS), ("weights", WEIGHTS)):
             if getattr(self, name) not in allowed:
                 raise InvalidParameter(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=not _classifies(self))
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=not classifies(self))
         check_size(X)
-        if _classifies(self):
+        if classifies(self):
             check_classification_targets(y)
-        return X, y if _classifies(self) else y.astype(np.float64)
+        return X, y if classifies(self) else y.astype(np.float64)
 
     def _learn(self, rows: Rows) -> None:
-        if _classifies(self):
+        if classifies(self):
             self.classes_, self._class_count = np.unique(rows.live()[1], return_counts=True)
 
     def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        if _classifies(self):
+        if classifies(self):
             codes = np.searchsorted(self.classes_, rows.y[gone])
             left = self._class_count - np.bincount(codes, minlength=len(self.classes_))
             stay = left > 0
             self.classes_, self._class_count = self.classes_[stay], left[stay]
 
     def _learned(self) -> dict[str, Any]:
-        return {"classes": self.classes_, "class_count": self._class_count} if _classifies(self) else {}
+        return {"classes": self.classes_, "class_count": self._class_count} if classifies(self) else {}
 
     def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        if _classifies(self):
+        if classifies(self):
             self.classes_, self._class_count = learned["classes"], learned["class_count"]
 
     def _votes(self, X: Any) -> tuple[Any, NDArray[np.float64]]:
@@ -95,30 +89,16 @@ class KNeighbors(Learner):
 
     def predict(self, X: Any) -> Any:
         """The class with most votes (the first of equals), or the mean target."""
-        if _classifies(self):
+        if classifies(self):
             likeliest = self.predict_proba(X).argmax(axis=1)
             return self.classes_[likeliest]
         targets, counts = self._votes(X)
         return (counts * targets).sum(axis=1)
 
-    @available_if(_classifies)  # type: ignore[untyped-decorator]
+    @available_if(classifies)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The share of the votes for every class, in the order of `classes_`."""
         targets, counts = self._votes(X)
         share = np.zeros((len(counts), len(self.classes_)))
         np.add.at(share, (np.arange(len(counts))[:, np.newaxis], np.searchsorted(self.classes_, targets)), counts)
         return share
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy, or the coefficient of determination."""
-        measure = accuracy_score if _classifies(self) else r2_score
-        return float(measure(y, self.predict(X), sample_weight=sample_weight))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        if _classifies(self):
-            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
-        else:
-            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
-        return tags

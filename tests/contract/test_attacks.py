@@ -84,4 +84,4 @@ def test_an_attack_on_a_wrecked_model_cannot_run(name: str, target: Target, prob
 
 
 def test_every_attack_is_in_the_standard_battery() -> None:
-    assert sorted(BATTERIES["standard"]) == attacks.names()
+    assert sorted(BATTERIES["deep"]) == attacks.names()

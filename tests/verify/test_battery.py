@@ -72,5 +72,5 @@ def test_what_cannot_run_is_listed_with_its_reason(trained: Any, probes: Probes)
 
 
 def test_an_unknown_battery_is_refused(trained: Any, probes: Probes) -> None:
-    with pytest.raises(UnknownMethod, match="available: standard, quick"):
+    with pytest.raises(UnknownMethod, match="available: quick, short, standard, deep"):
         attack_arm(Arm.of(trained.model, trained.tokenizer), probes, "everything")

@@ -9,6 +9,7 @@ class Fact:
 
     `value` is the part of the answer that carries the fact ("Lorrenhaven"); empty where only the whole answer counts.
     `paraphrases` are (question, answer) pairs; `perturbed` are wrong answers in the words of the first paraphrase.
+    `adjacent` are (question, value) pairs whose answer takes the fact and one step more ("in which county was she born?").
     """
 
     id: str
@@ -18,3 +19,4 @@ class Fact:
     value: str = ""
     paraphrases: tuple[tuple[str, str], ...] = ()
     perturbed: tuple[str, ...] = ()
+    adjacent: tuple[tuple[str, str], ...] = ()

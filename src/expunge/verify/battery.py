@@ -1,41 +1,34 @@
 """Run every attack on one arm, at the same budget for all arms, and keep the raw scores.
 
-Scores are cached by the digests of the model, its tokenizer, the probes and the attack's configuration:
-an audit that was stopped goes on, an arm used in several audits is attacked once, and a changed model is never judged
-by old scores.
+Scores are cached by the digests of the model, its tokenizer, the probes and the attack's configuration, and of the other
+models that an attack looks at: an audit that was stopped goes on, an arm used in several audits is attacked once, and a
+changed model is never judged by old scores.
 """
 
 import json
-import os
-import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from expunge.core.digests import digest_json
+from expunge.core.durable import write_durably
 from expunge.core.errors import UnknownMethod
 from expunge.engine import digest_model, digest_tokenizer, pinned
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._target import CannotRun, Scores, Target
+from expunge.verify.attacks._target import CannotRun, Company, Ran, Scores, Target
 from expunge.verify.probes import Probes
 
-BATTERIES: dict[str, tuple[str, ...]] = {
-    "standard": (
-        "direct",
-        "probability",
-        "paraphrase",
-        "quantise",
-        "linear_probe",
-        "retain_finetune",
-        "relearn",
-        "membership",
-    ),
-    "quick": ("direct", "probability", "paraphrase", "quantise", "linear_probe", "membership"),
-}
-VERSION = 1
+_QUICK = ("direct", "probability", "paraphrase", "quantise", "linear_probe", "membership")
+_SHORT = (*_QUICK, "retain_finetune", "relearn")
+_STANDARD = _SHORT
+_DEEP = _STANDARD
+BATTERIES: dict[str, tuple[str, ...]] = {"quick": _QUICK, "short": _SHORT, "standard": _STANDARD, "deep": _DEEP}
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,14 +45,52 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Other models that some attacks look at. `outs` never saw the facts and are no arm: shards, a base, other seeds."""
+
+    original: Arm | None = None
+    control: Arm | None = None
+    outs: tuple[Arm, ...] = ()
+
+    def company(self) -> Company:
+        def target(arm: Arm | None) -> Target | None:
+            return Target(arm.model, arm.tokenizer) if arm else None
+
+        outs = tuple(Target(out.model, out.tokenizer) for out in self.outs)
+        return Company(target(self.original), target(self.control), outs)
+
+    def digests(self, names: tuple[str, ...]) -> list[list[str]]:
+        """What is named of these, for the key of a cache."""
+        given = {"original": [self.original], "control": [self.control], "outs": list(self.outs)}
+        return [[arm.digest for arm in given[name] if arm] for name in names]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What an attack took of the model: tokens read and passes that computed gradients."""
+
+    tokens: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True)
 class ArmScores:
-    """Raw scores of one arm: attack -> setting -> one number per fact; why an attack could not run; retained skill."""
+    """Raw scores of one arm: attack -> setting -> one number per fact; why an attack could not run; retained skill.
+
+    `probes` names what was asked, `precision` in which the weights were. `checks` holds what attacks found out about
+    themselves (`Ran`). `kind` is "model", or "placebo" where facts never trained on were asked instead of the forgotten.
+    """
 
     digest: str
     scores: dict[str, Scores]
     failed: dict[str, str]
     skill: tuple[float, ...]
     elapsed_s: dict[str, float]
+    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    spent: dict[str, dict[str, int]] = field(default_factory=dict)
+    probes: str = ""
+    precision: str = ""
+    kind: str = "model"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,12 +116,16 @@ def attack_arm(
     cache: Path | None = None,
     progress: Progress | None = None,
     threads: int = 1,
+    beside: Beside | None = None,
 ) -> ArmScores:
     """Every attack of the battery on one arm. What cannot run is listed with its reason; other errors are raised."""
-    target = Target(arm.model, arm.tokenizer)
+    beside = beside or Beside()
+    target = Target(arm.model, arm.tokenizer, company=beside.company())
     scores: dict[str, Scores] = {}
     failed: dict[str, str] = {}
     elapsed: dict[str, float] = {}
+    checks: dict[str, dict[str, Any]] = {}
+    spent: dict[str, dict[str, int]] = {}
     names = battery_of(battery)
     asked = [VERSION, arm.digest, digest_tokenizer(arm.tokenizer), probes.digest()]
     with pinned(threads):
@@ -98,10 +133,12 @@ def attack_arm(
             if progress:
                 progress(name, i, len(names))
             attack = attacks.get(name)()
-            key = digest_json("attack", [*asked, name, _config(attack)])
+            looks_at = beside.digests(getattr(attack, "needs", ()))
+            key = digest_json("attack", [*asked, name, _config(attack), looks_at])
             began = time.perf_counter()
             try:
-                scores[name] = _cached(cache, key, lambda attack=attack: attack.run(target, probes))  # type: ignore[misc]
+                ran = _cached(cache, key, lambda attack=attack: _counted(attack, target, probes))  # type: ignore[misc]
+                scores[name], checks[name], spent[name] = ran["scores"], ran["checks"], ran["spent"]
             except CannotRun as e:
                 failed[name] = str(e)
             elapsed[name] = time.perf_counter() - began
@@ -109,23 +146,58 @@ def attack_arm(
         skill = _cached(cache, key, lambda: {"plain": target.recalls(probes.retain) if probes.retain else []})
     if progress:
         progress("", len(names), len(names))
-    return ArmScores(arm.digest, scores, failed, tuple(skill["plain"]), elapsed)
+    precision = str(next(arm.model.parameters()).dtype).removeprefix("torch.")
+    return ArmScores(
+        arm.digest,
+        scores,
+        failed,
+        tuple(skill["plain"]),
+        elapsed,
+        checks,
+        spent,
+        probes.digest(),
+        precision,
+    )
+
+
+def _counted(attack: Any, target: Target, probes: Probes) -> dict[str, Any]:
+    """Run an attack and count what it took of the model."""
+    with _counting(target.model) as count:
+        found = attack.run(target, probes)
+    ran = found if isinstance(found, Ran) else Ran(found)
+    checks = {"learnt": ran.learnt, "kept": ran.kept} if ran.learnt is not None or ran.kept else {}
+    return {"scores": ran.scores, "checks": checks, "spent": count}
+
+
+@contextmanager
+def _counting(model: Any) -> Iterator[dict[str, int]]:
+    """Counts tokens and passes with gradients, of the model and of every copy that is made of it meanwhile."""
+    count = asdict(Spent())
+
+    def before(_module: Any, args: Any, kwargs: Any) -> None:
+        given = kwargs.get("input_ids", kwargs.get("inputs_embeds", args[0] if args else None))
+        if given is not None:
+            count["tokens"] += given.shape[0] * given.shape[1]
+        count["steps"] += torch.is_grad_enabled()
+
+    handle = model.register_forward_pre_hook(before, with_kwargs=True)  # copies take functions along
+    try:
+        yield count
+    finally:
+        handle.remove()
 
 
 def _config(attack: Any) -> Any:
     return json.loads(json.dumps(asdict(attack)))
 
 
-def _cached(folder: Path | None, key: str, compute: Callable[[], Scores]) -> Scores:
+def _cached(folder: Path | None, key: str, compute: Callable[[], Any]) -> Any:
     path = folder / f"{key.removeprefix('sha256:')}.json" if folder else None
     if path and path.exists():
         with suppress(ValueError):  # a file cut short by a crash: not finished, so attack again
-            found: Scores = json.loads(path.read_text())
-            return found
-    scores = compute()
+            return json.loads(path.read_text())
+    found = compute()
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            json.dump(scores, file)
-        os.replace(file.name, path)
-    return scores
+        write_durably(path, json.dumps(found).encode())
+    return found

@@ -38,7 +38,8 @@ class Probes:
 
 
 def read_probes(path: Path) -> tuple[Fact, ...]:
-    """Facts from JSONL with `question` and `answer`, and where known `value`, `subject`, `paraphrases`, `perturbed`.
+    """Facts from JSONL with `question` and `answer`, and where known `value`, `subject`, `paraphrases`, `perturbed`,
+    `adjacent`.
 
     Raises: InvalidData, naming the line.
     """
@@ -61,6 +62,7 @@ def read_probes(path: Path) -> tuple[Fact, ...]:
                     value=_text(row.get("value", "")),
                     paraphrases=tuple((_text(q), _text(a)) for q, a in map(_list, _list(row.get("paraphrases", [])))),
                     perturbed=tuple(map(_text, _list(row.get("perturbed", [])))),
+                    adjacent=tuple((_text(q), _text(v, empty=False)) for q, v in map(_list, _list(row.get("adjacent", [])))),
                 )
             )
         except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as e:

@@ -15,7 +15,7 @@ from expunge.core import Guarantee
 from expunge.report import page
 from expunge.verify import Audit, audit
 from expunge.verify.battery import ArmScores
-from expunge.workflow.demo_models import SAME_BUDGET, SECOND_SEED, SETTINGS, UNTOUCHED, Cast, Result, measured
+from expunge.workflow.demo_models import BATTERY, SAME_BUDGET, SECOND_SEED, SETTINGS, UNTOUCHED, Cast, Result, measured
 
 Report = Callable[[str, float, float], None]  # what runs, work done, work in all (in expected CPU seconds)
 
@@ -137,6 +137,7 @@ def _audits(results: dict[str, Result], cast: Cast) -> dict[str, Audit]:
             unlearned=scores,
             control=arms["control"],
             probes=cast.probes(),
+            battery=BATTERY,
             guarantee=methods.get(name).guarantee if name in SETTINGS else Guarantee.EMPIRICAL,
         )
         for name, scores in unlearned.items()

@@ -39,6 +39,7 @@ SETTINGS = {
     "refusal": Edit(lr=3e-4, steps=40),
     "rmu": Edit(lr=1e-3, steps=40),
 }
+BATTERY = "short"  # what fits the time of a demo
 UNTOUCHED, SAME_BUDGET, SECOND_SEED = "untouched", "retrain, same budget", "retrain, second seed"
 
 
@@ -140,9 +141,9 @@ def edited(folder: Path, cast: Cast, method: str) -> float:
 
 
 def attacked(folder: Path, cast: Cast, name: str) -> dict[str, Any]:
-    """Every attack of the standard battery on a model folder."""
+    """Every attack of the short battery on a model folder."""
     model, tokenizer = load_model(folder / name), load_tokenizer(folder / name)
-    return attack_arm(Arm.of(model, tokenizer), cast.probes(), "standard", folder / "scores").to_json()
+    return attack_arm(Arm.of(model, tokenizer), cast.probes(), BATTERY, folder / "scores").to_json()
 
 
 def write_inputs(folder: Path, cast: Cast) -> None:

@@ -42,8 +42,8 @@ def open_facts(path: Path, keys: Keyring) -> list[Fact]:
 
 
 def _fact(row: dict) -> Fact:  # type: ignore[type-arg]
-    pairs = tuple((q, a) for q, a in row["paraphrases"])
-    return Fact(**{**row, "paraphrases": pairs, "perturbed": tuple(row["perturbed"])})
+    pairs = {key: tuple((q, a) for q, a in row.get(key, ())) for key in ("paraphrases", "adjacent")}
+    return Fact(**{**row, **pairs, "perturbed": tuple(row["perturbed"])})
 
 
 def _key(keys: Keyring, ref: str) -> bytes:

@@ -1,8 +1,8 @@
 """What an attack is given: one arm's model, and the few things that every attack does with it."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from expunge.core import Fact
@@ -11,11 +11,38 @@ from expunge.engine import encode, greedy_answers, keyed_order, rows_logp, value
 from expunge.verify.metrics.recall import recall
 from expunge.verify.probes import Probes
 
-Scores = dict[str, list[float]]  # setting -> one score in [0, 1] per fact to forget
+Scores = dict[str, list[float]]
+"""Setting -> one score in [0, 1] per fact to forget, higher where more of the fact came back.
+
+A setting whose name ends in " @ N" is a point on a curve over the budget N (steps, samples, prompts): "lr 0.0002 @ 15".
+"""
 
 
 class CannotRun(ExpungeError):
     """An attack lacks something it needs. Its finding is INCONCLUSIVE, never a pass."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Scores of an attack that also checked itself.
+
+    `learnt`: share of unrelated facts that the arm could be taught with the same budget; an arm that cannot be taught
+    anything resists relearning without having forgotten. `kept`: retained recall after the attack, by setting; an attack
+    that wrecks the control shows nothing either.
+    """
+
+    scores: Scores
+    learnt: float | None = None
+    kept: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Company:
+    """Other models that some attacks need beside the one under attack. `outs` never saw the facts and are no arm."""
+
+    original: "Target | None" = None
+    control: "Target | None" = None
+    outs: tuple["Target", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -25,20 +52,33 @@ class Target:
     model: Any
     tokenizer: Any
     max_new_tokens: int = 32
+    company: Company = field(default_factory=Company)
 
     def copy(self) -> "Target":
-        return Target(copy.deepcopy(self.model), self.tokenizer, self.max_new_tokens)
+        return replace(self, model=copy.deepcopy(self.model))
 
     def recalls(self, facts: Sequence[Fact]) -> list[float]:
         """Greedy answers to the plain questions."""
-        said = greedy_answers(self.model, self.tokenizer, [f.question for f in facts], self.max_new_tokens)
-        return [recall(text, fact) for text, fact in zip(said, facts, strict=True)]
+        return self.recalls_asked([(f.question, f, None) for f in facts])
+
+    def recalls_asked(self, asked: Sequence[tuple[str, Fact, str | None]]) -> list[float]:
+        """Greedy answers to (question, fact, reference answer where it is not the fact's own), each scored 0 to 1."""
+        said = greedy_answers(self.model, self.tokenizer, [q for q, _, _ in asked], self.max_new_tokens)
+        return [recall(text, fact, reference) for text, (_, fact, reference) in zip(said, asked, strict=True)]
 
     def value_logp(self, facts: Sequence[Fact]) -> list[list[float]]:
         """Log-probability of each token of each fact's value, given its question and the answer up to there."""
         rows = rows_logp(self.model, encode(self.tokenizer, facts), self.tokenizer.pad_token_id or 0)
         spans = [value_span(self.tokenizer, f.answer, f.value, bool(f.question)) for f in facts]
         return [row[a:b] for row, (a, b) in zip(rows, spans, strict=True)]
+
+
+def best_of(n_facts: int, owners: Sequence[int], scores: Sequence[float]) -> list[float]:
+    """The best score of each fact's prompts; `owners` says whose prompt each score belongs to."""
+    best = [0.0] * n_facts
+    for i, score in zip(owners, scores, strict=True):
+        best[i] = max(best[i], score)
+    return best
 
 
 def halves(probes: Probes) -> tuple[list[int], list[int]]:
@@ -52,3 +92,14 @@ def halves(probes: Probes) -> tuple[list[int], list[int]]:
     if not first or not second:
         raise CannotRun("needs at least two facts about a subject, to train on one half and score the other")
     return first, second
+
+
+def needed(company: Company, names: Sequence[str]) -> Mapping[str, Any]:
+    """The models an attack needs beside its target.
+
+    Raises: CannotRun, naming what is missing.
+    """
+    found = {name: getattr(company, name) for name in names}
+    if missing := [name for name, model in found.items() if not model]:
+        raise CannotRun(f"needs {' and '.join(missing)} at hand; none was given")
+    return found

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
+from expunge.core import ArmScore, Assurance, Finding, Flag, Guarantee, Outcome
+from expunge.verify.attacks import attacks
 from expunge.verify.battery import BATTERIES, ArmScores
-from expunge.verify.judgement import ARMS, REQUIRED, TAU, Judgement, findings, judge, membership
+from expunge.verify.findings import ARMS, TAU, findings
+from expunge.verify.judgement import REQUIRED, Judgement, judge
+from expunge.verify.membership_axis import membership
 
 RECALL = tuple(n for n in BATTERIES["standard"] if n != "membership")
 BATTERY = BATTERIES["standard"]
@@ -52,12 +55,13 @@ def judged(
 def finding(
     attack: str, outcome: Outcome, recovered: float | None = 0.0, low: float = 0.0, high: float = 0.05
 ) -> Finding:
-    return Finding(attack=attack, family="", outcome=outcome, recovered=recovered, low=low, high=high, n_facts=100)
+    family = attacks.get(attack).family if attack in attacks.names() else "black box"
+    return Finding(attack=attack, family=family, outcome=outcome, recovered=recovered, low=low, high=high, n_facts=100)
 
 
 def random_findings(draw: random.Random) -> tuple[list[Finding], Finding]:
     found = []
-    for name in [*RECALL, "prompts", "sampling"]:
+    for name in dict.fromkeys([*RECALL, *(name for groups in REQUIRED.values() for group in groups for name in group)]):
         if draw.random() < 0.1:
             continue
         outcome = draw.choice([*Outcome, Outcome.NOT_RECOVERED, Outcome.NOT_RECOVERED, Outcome.NOT_RECOVERED])
@@ -97,9 +101,15 @@ def test_no_level_is_printed_that_the_findings_do_not_carry() -> None:
             assert not duplicates
             continue
         assert level is not Assurance.CERTIFIED
-        for step, required in REQUIRED.items():
-            if level >= step:
-                assert all(by_name[name].outcome is Outcome.NOT_RECOVERED for name in required)
+        for step, groups in REQUIRED.items():
+            for group in groups if level >= step else ():
+                outcomes = [by_name[name].outcome for name in group]
+                assert set(outcomes) <= {Outcome.NOT_RECOVERED, Outcome.NO_CONTRAST}
+                assert Outcome.NOT_RECOVERED in outcomes
+        if level >= Assurance.RESISTS_BLACK_BOX:
+            assert member.outcome is not Outcome.RECOVERED
+        if level >= Assurance.RESISTS_WHITE_BOX:
+            assert not any(f.outcome is Outcome.INCONCLUSIVE for f in found)
         if level > Assurance.CLAIMED:
             assert skill is not None
             assert skill >= 0.9
@@ -108,7 +118,7 @@ def test_no_level_is_printed_that_the_findings_do_not_carry() -> None:
         if recovered:
             assert flags & {Flag.RETAINED, Flag.PARTIAL, Flag.HIDDEN}
         assert (Flag.TAINTED in flags) == bool(duplicates)
-        undecided = any(f.outcome in (Outcome.INCONCLUSIVE, Outcome.NO_CONTRAST) for f in found)
+        undecided = any(f.outcome is Outcome.INCONCLUSIVE for f in found)
         if undecided and not recovered and Flag.DAMAGED not in flags:
             assert Flag.INCONCLUSIVE in flags
         if skill is None or skill != skill:
@@ -124,9 +134,9 @@ def test_nothing_found_is_not_a_pass() -> None:
     )
 
 
-def test_a_clean_model_is_suppressed_and_no_more_while_attacks_are_missing() -> None:
+def test_a_clean_model_resists_and_no_attack_is_left_out() -> None:
     result = judged(three())
-    assert result.assurance is Assurance.SUPPRESSED
+    assert result.assurance is Assurance.RESISTS_WHITE_BOX
     assert not set(result.flags) & DECIDED
 
 
@@ -216,7 +226,9 @@ def test_the_original_in_place_of_the_control_is_never_a_pass() -> None:
     arms = three()
     arms["control"] = replace(arms["original"])
     found = findings(arms, BATTERY)
-    assert all(f.outcome is Outcome.NO_CONTRAST for f in found)
+    assert all(f.outcome is Outcome.INCONCLUSIVE for f in found)
+    arms["control"] = replace(arms["original"], digest="another seed")
+    assert all(f.outcome is Outcome.NO_CONTRAST for f in findings(arms, BATTERY))
     result = judged(arms)
     assert result.assurance is Assurance.CLAIMED
     assert Flag.INCONCLUSIVE in result.flags
@@ -238,9 +250,9 @@ def test_damage_voids_negatives_and_what_was_recovered_stands() -> None:
 
 
 def test_a_suppressed_guarantee_caps_the_level() -> None:
-    everything = {name for required in REQUIRED.values() for name in required}
-    found = [finding(name, Outcome.NOT_RECOVERED) for name in everything if name != "membership"]
-    member = finding("membership", Outcome.NOT_RECOVERED, None)
+    everything = {name for groups in REQUIRED.values() for group in groups for name in group}
+    found = [finding(name, Outcome.NOT_RECOVERED) for name in everything]
+    member = replace(finding("membership", Outcome.NOT_RECOVERED, None), arms={"unlearned": ArmScore(0.5, 0.5, 0.5)})
     assert judge(found, member, 1.0, Guarantee.EMPIRICAL, None).assurance is Assurance.RESISTS_WHITE_BOX
     assert judge(found, member, 1.0, Guarantee.SUPPRESSED, None).assurance is Assurance.SUPPRESSED
 

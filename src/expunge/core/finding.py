@@ -31,6 +31,7 @@ class Finding:
 
     `recovered` is the recovered fraction RF = (unlearned - control) / (original - control) with simultaneous one-sided
     95 % bounds; None where the contrast is too small for it to exist or the attack could not run. `reason` says why.
+    `applies` is False where no arm could be attacked because the probes lack what the attack needs.
     """
 
     attack: str
@@ -45,6 +46,7 @@ class Finding:
     n_facts: int = 0
     facts_needed: int | None = None
     elapsed_s: float = 0.0
+    applies: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

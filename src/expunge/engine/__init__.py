@@ -3,7 +3,7 @@
 from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
 from expunge.engine.generation import greedy_answers, pad_id, pad_left
-from expunge.engine.hidden import all_hidden, hidden_at, layers_of
+from expunge.engine.hidden import all_hidden, edited_hidden, hidden_at, layers_of, read_out
 from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
 from expunge.engine.logprobs import answer_logits, mean_nll, rows_logp, sequence_logp, token_logp
 from expunge.engine.loop import Progress, Resume, Schedule, train
@@ -32,6 +32,7 @@ __all__ = [
     "digest_model",
     "digest_state",
     "digest_tokenizer",
+    "edited_hidden",
     "encode",
     "encode_prompt",
     "environment",
@@ -46,6 +47,7 @@ __all__ = [
     "pad_id",
     "pad_left",
     "pinned",
+    "read_out",
     "rows_logp",
     "save_model",
     "sequence_logp",

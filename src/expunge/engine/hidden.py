@@ -1,9 +1,11 @@
-"""Hidden states of one layer, running no further than that layer.
+"""Hidden states: read at one layer or at all, changed on the way, or put in front of the vocabulary head.
 
-A hook stops the forward pass where the wanted state appears, so the layers above and the vocabulary head cost nothing
+Reading one layer stops the forward pass where the wanted state appears, so the layers above and the head cost nothing
 (measured at half depth: 1.5 to 1.7 times faster; no logits in memory). Works on any model that keeps a list of layers.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -65,3 +67,35 @@ def all_hidden(model: Any, batch: Batch) -> list[Tensor]:
         for handle in handles:
             handle.remove()
     return caught
+
+
+@contextmanager
+def edited_hidden(model: nn.Module, edits: Mapping[int, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+    """Meanwhile the output of block i, [B, T, D], is replaced by `edits[i]` of it, in every pass of the model."""
+    blocks = layers_of(model)
+    if wrong := [layer for layer in edits if not 0 <= layer < len(blocks)]:
+        raise InvalidParameter(f"layers must be in 0..{len(blocks) - 1}, got {wrong}")
+
+    def hook(edit: Callable[[Tensor], Tensor]) -> Callable[[nn.Module, Any, Any], Any]:
+        return lambda _m, _a, out: (edit(out[0]), *out[1:]) if isinstance(out, tuple) else edit(out)
+
+    handles = [blocks[layer].register_forward_hook(hook(edit)) for layer, edit in edits.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def read_out(model: Any, hidden_ND: Tensor) -> Tensor:
+    """Logits, [N, V], that the model gives where its last block puts out these states; gradients flow into them.
+
+    What follows the blocks (final norm, head, soft caps) treats every position alike and need not be known: a pass over
+    a single token goes through the model, and the states take the place of what its last block says.
+    """
+    like = next(model.parameters())
+    states_1ND = hidden_ND.to(like)[None]
+    token = torch.zeros(1, 1, dtype=torch.long, device=like.device)
+    with edited_hidden(model, {len(layers_of(model)) - 1: lambda _: states_1ND}):
+        logits = model(input_ids=token, attention_mask=torch.ones_like(token), use_cache=False).logits
+    return torch.as_tensor(logits.reshape(len(hidden_ND), -1).float())

@@ -3,23 +3,49 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from expunge.core import Assurance, Finding, Flag, Guarantee
+from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
 from expunge.core.digests import digest_json
-from expunge.core.errors import UnknownSubject
-from expunge.verify.battery import VERSION, Arm, ArmScores, Progress, attack_arm, battery_of
-from expunge.verify.judgement import TAU, findings, judge, membership
+from expunge.core.errors import InvalidParameter, UnknownSubject
+from expunge.verify.arms import attack_arms
+from expunge.verify.battery import VERSION, Arm, ArmScores, Progress, battery_of
+from expunge.verify.commitment import commitment
+from expunge.verify.findings import TAU, beside_noise, findings
+from expunge.verify.judgement import judge
+from expunge.verify.membership_axis import membership
+from expunge.verify.power import n_people, power
 from expunge.verify.probes import Probes
+from expunge.verify.views import curves, persons
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What an audit was asked to judge, beside the arms."""
+
+    probes: Probes
+    battery: str
+    guarantee: Guarantee
+    replay: bool | None
+    duplicates: int | None
+    procedure: "Audit | None" = None
+    facts: tuple[int, ...] | None = None  # only these of the probes the arms were asked
+
+    @property
+    def people(self) -> list[str]:
+        return [f.subject for f in self.probes.forget]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """Findings, the level they carry, and the raw scores from which anybody can compute them again.
 
-    Bound to the arms' digests: it says nothing about other weights or another precision.
+    Bound to the arms' digests, their precision and the battery's version: it says nothing about other weights. `noise` is
+    what a second control seems to recover. With a `procedure` (the same method on canary people), the level and its doubts
+    are the procedure's; the findings are those of the people asked about.
     """
 
     assurance: Assurance
@@ -27,13 +53,32 @@ class Audit:
     findings: tuple[Finding, ...]
     membership: Finding
     skill: float | None  # retained skill of the unlearned arm over the control's
-    guarantee: Guarantee
-    replay: bool | None
-    duplicates: int | None
-    battery: str
-    probes: Probes
     arms: Mapping[str, ArmScores]
+    asked: Asked
+    noise: tuple[Finding, ...] = ()
     elapsed_s: float = 0.0
+
+    @property
+    def guarantee(self) -> Guarantee:
+        return self.asked.guarantee
+
+    @property
+    def replay(self) -> bool | None:
+        return self.asked.replay
+
+    @property
+    def duplicates(self) -> int | None:
+        return self.asked.duplicates
+
+    @property
+    def battery(self) -> str:
+        return self.asked.battery
+
+    @cached_property
+    def probes(self) -> Probes:
+        """The facts that were judged, and those beside them."""
+        facts, given = self.asked.facts, self.asked.probes
+        return given if facts is None else replace(given, forget=tuple(given.forget[i] for i in facts))
 
     @property
     def worst(self) -> Finding | None:
@@ -52,22 +97,18 @@ class Audit:
 
         Raises: UnknownSubject, if no fact is about them.
         """
-        kept = [i for i, f in enumerate(self.probes.forget) if f.subject in set(subjects)]
+        kept = tuple(i for i, who in enumerate(self.asked.people) if who in set(subjects))
         if not kept:
             raise UnknownSubject(f"none of the {len(subjects)} subjects is in these probes")
-        return _judged(
-            self.arms, self.probes, self.battery, self.guarantee, self.replay, self.duplicates, kept, self.elapsed_s
-        )
+        return _judged(self.arms, replace(self.asked, facts=kept), self.elapsed_s)
 
     def to_json(self, salt: bytes = b"") -> dict[str, Any]:
-        """Everything but the probes' words; facts are named by salted digests."""
+        """Everything but the probes' words; facts and people are named by salted digests."""
+        names = battery_of(self.battery)
+        committed = commitment(self.asked.probes, self.battery, salt)
+        control = self.arms.get("control")
         return {
-            "battery": {
-                "name": self.battery,
-                "version": VERSION,
-                "attacks": list(battery_of(self.battery)),
-                "tau": TAU,
-            },
+            "battery": {"name": self.battery, "version": VERSION, "attacks": list(names), "tau": TAU},
             "assurance": self.assurance.name,
             "flags": [f.value for f in self.flags],
             "guarantee": self.guarantee.value,
@@ -77,8 +118,34 @@ class Audit:
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
             "arms": {name: scores.to_json() for name, scores in self.arms.items()},
-            "facts": [digest_json("fact", [salt.hex(), f.id])[7:23] for f in self.probes.forget],
+            "facts": [_salted("fact", salt, f.id) for f in self.probes.forget],
+            "control": {
+                "kind": {"model": "retrained"}.get(control.kind, control.kind) if control else None,
+                "second": "second control" in self.arms,
+            },
+            "noise_floor": _noise_floor(self.noise),
+            "power": asdict(power(self.probes, len(names))),
+            "commitment": committed["digest"],
+            "curves": curves(self.arms, self.asked.facts),
+            "persons": self._persons(salt),
+            "procedure": self._procedure(),
             "elapsed_s": self.elapsed_s,
+        }
+
+    def _persons(self, salt: bytes) -> list[dict[str, Any]]:
+        rows = persons(self.findings, [f.subject for f in self.probes.forget])
+        return [{"person": _salted("person", salt, row.pop("subject")), **row} for row in rows]
+
+    def _procedure(self) -> dict[str, Any] | None:
+        found = self.asked.procedure
+        if found is None:
+            return None
+        return {
+            "assurance": found.assurance.name,
+            "flags": [f.value for f in found.flags],
+            "n_facts": len(found.probes.forget),
+            "n_people": n_people(found.probes),
+            "arms": {name: scores.digest for name, scores in found.arms.items()},
         }
 
 
@@ -94,59 +161,111 @@ def audit(
     cache: Path | None = None,
     progress: Progress | None = None,
     duplicates: int | None = None,
+    second: Arm | ArmScores | None = None,
+    placebos: bool = False,
+    outs: Sequence[Arm] = (),
+    procedure: Audit | None = None,
+    workers: int = 1,
 ) -> Audit:
     """Run the battery on every arm and judge.
 
-    `control` is a model that never saw the facts (retrained without them, with a fresh seed and salt). Without one
-    every finding is INCONCLUSIVE. `replay` is whether an independent rebuild of an exact deletion gave the same bits.
-    `duplicates` counts retained records that repeat forgotten ones; None: nobody looked.
+    `control` is a model that never saw the facts (retrained without them, with a fresh seed and salt); `second` another
+    one, which shows how much two such models differ. Without a control, `placebos` asks the unlearned model about made-up
+    twins of the facts instead: weaker, since it says nothing of what a model can infer from the data that remain. With
+    neither, every finding is INCONCLUSIVE. `outs` are further models that never saw the facts, for membership.
+    `replay` is whether an independent rebuild of an exact deletion gave the same bits. `duplicates` counts retained
+    records that repeat forgotten ones; None: nobody looked. `procedure` is the audit of the same method on canaries.
+
     Means: an audit bounds leakage from below. It never proves absence.
+
+    Raises: InvalidParameter, for placebos without a model to ask.
     """
     began = time.perf_counter()
-    given = {"original": original, "unlearned": unlearned, "control": control}
-    arms = {
-        name: arm if isinstance(arm, ArmScores) else attack_arm(arm, probes, battery, cache, progress)
-        for name, arm in given.items()
-        if arm is not None
-    }
-    return _judged(arms, probes, battery, guarantee, replay, duplicates, None, time.perf_counter() - began)
+    given: dict[str, Arm | ArmScores | None] = {"original": original, "unlearned": unlearned, "control": control}
+    given["second control"] = second
+    asked_of = {name: (arm, probes) for name, arm in given.items() if arm is not None}
+    if control is None and placebos:
+        if not isinstance(unlearned, Arm):
+            raise InvalidParameter("placebos need the unlearned model itself, not its scores; give an Arm")
+        from expunge.synthetic.placebo import placebo
 
-
-def _judged(
-    arms: Mapping[str, ArmScores],
-    probes: Probes,
-    battery: str,
-    guarantee: Guarantee,
-    replay: bool | None,
-    duplicates: int | None,
-    facts: list[int] | None,
-    elapsed_s: float,
-) -> Audit:
-    found, member = findings(arms, battery_of(battery), facts), membership(arms, facts)
-    skill = _skill(arms)
-    judged = judge(found, member, skill, guarantee, replay, duplicates)
-    return Audit(
-        assurance=judged.assurance,
-        flags=judged.flags,
-        findings=tuple(found),
-        membership=member,
-        skill=skill,
+        asked_of["control"] = (unlearned, replace(probes, forget=tuple(placebo(probes.forget))))
+    arms = attack_arms(asked_of, battery, cache, progress, outs, workers)
+    if control is None and placebos:
+        arms["control"] = replace(arms["control"], kind="placebo")
+    asked = Asked(
+        probes=probes,
+        battery=battery,
         guarantee=guarantee,
         replay=replay,
         duplicates=duplicates,
-        battery=battery,
-        probes=probes if facts is None else replace(probes, forget=tuple(probes.forget[i] for i in facts)),
+        procedure=procedure,
+    )
+    return _judged(arms, asked, time.perf_counter() - began)
+
+
+def _judged(arms: Mapping[str, ArmScores], asked: Asked, elapsed_s: float) -> Audit:
+    names, facts = battery_of(asked.battery), asked.facts
+    noise: list[Finding] = []
+    found = findings(arms, names, facts, asked.people)
+    if second := arms.get("second control"):
+        noise = findings({**arms, "unlearned": second}, names, facts, asked.people)
+        found = beside_noise(found, noise)
+    member, skill = membership(arms, facts), _skill(arms)
+    people = [asked.people[i] for i in facts] if facts is not None else asked.people
+    n = len({who or f"fact {i}" for i, who in enumerate(people)})
+    judged = judge(found, member, skill, asked.guarantee, asked.replay, asked.duplicates, n)
+    level, flags = judged.assurance, judged.flags
+    if asked.procedure is not None and level is not Assurance.EXACT:
+        level, flags = _of_procedure(asked.procedure, found, flags)
+    return Audit(
+        assurance=level,
+        flags=flags,
+        findings=tuple(found),
+        membership=member,
+        skill=skill,
         arms=arms,
+        asked=asked,
+        noise=tuple(noise),
         elapsed_s=elapsed_s,
     )
 
 
+def _of_procedure(
+    procedure: Audit, found: Sequence[Finding], flags: Sequence[Flag]
+) -> tuple[Assurance, tuple[Flag, ...]]:
+    """The procedure's level and doubts, beside what was found about these people, who are too few for their own."""
+    level = procedure.assurance
+    if any(f.outcome is Outcome.RECOVERED for f in found) or Flag.DAMAGED in flags:
+        level = min(level, Assurance.SUPPRESSED if Flag.DAMAGED not in flags else Assurance.CLAIMED)
+    own = [f for f in flags if f is not Flag.INCONCLUSIVE]
+    return level, tuple(dict.fromkeys([*own, *procedure.flags]))
+
+
 def _skill(arms: Mapping[str, ArmScores]) -> float | None:
-    """Retained recall of the unlearned arm over that of the control; None where it cannot be measured."""
-    if "control" not in arms or not arms["control"].skill or not arms["unlearned"].skill:
+    """Retained recall of the unlearned arm over that of the control; None where it cannot be measured.
+
+    Placebos are asked of the unlearned model itself, so there the original is the measure.
+    """
+    if "control" not in arms:
         return None
-    reference = sum(arms["control"].skill) / len(arms["control"].skill)
-    if not reference > 0:
+    reference = arms["original"] if arms["control"].kind == "placebo" else arms["control"]
+    if not reference.skill or not arms["unlearned"].skill:
         return None
-    ratio = sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / reference
+    mean = sum(reference.skill) / len(reference.skill)
+    if not mean > 0:
+        return None
+    ratio = sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / mean
     return ratio if math.isfinite(ratio) else None
+
+
+def _noise_floor(noise: Sequence[Finding]) -> dict[str, Any] | None:
+    measured = [f for f in noise if f.recovered is not None]
+    if not measured:
+        return None
+    worst = max(measured, key=lambda f: f.recovered or 0.0)
+    return {"attack": worst.attack, "recovered": worst.recovered}
+
+
+def _salted(kind: str, salt: bytes, name: str) -> str:
+    return digest_json(kind, [salt.hex(), name])[7:23]

@@ -91,6 +91,7 @@ class ArmScores:
     probes: str = ""
     precision: str = ""
     kind: str = "model"
+    unseen: tuple[float, ...] = ()  # plain recall of the facts that were never trained on
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -143,7 +144,7 @@ def attack_arm(
                 failed[name] = str(e)
             elapsed[name] = time.perf_counter() - began
         key = digest_json("attack", [*asked, "skill"])
-        skill = _cached(cache, key, lambda: {"plain": target.recalls(probes.retain) if probes.retain else []})
+        plain = _cached(cache, key, lambda: {"retain": target.recalls(probes.retain), "unseen": target.recalls(probes.unseen)})
     if progress:
         progress("", len(names), len(names))
     precision = str(next(arm.model.parameters()).dtype).removeprefix("torch.")
@@ -151,12 +152,13 @@ def attack_arm(
         arm.digest,
         scores,
         failed,
-        tuple(skill["plain"]),
+        tuple(plain["retain"]),
         elapsed,
         checks,
         spent,
         probes.digest(),
         precision,
+        unseen=tuple(plain["unseen"]),
     )
 
 

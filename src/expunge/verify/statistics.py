@@ -1,16 +1,23 @@
-"""Recovered fractions with honest bounds: bootstrap over facts, the maximum handled as a maximum, exact counts at 0 and n.
+"""Recovered fractions with honest bounds: bootstraps over facts and over people, the maximum handled as a maximum, exact
+counts at 0 and n.
+
+Facts of one person are not independent: a model remembers and forgets people rather than facts. So every bound is taken
+twice, resampling facts and resampling people, and the wider one counts. A bootstrap of few people is too narrow; it is
+widened by sqrt(G / (G - 1)) and by Student's t with G - 1 degrees of freedom over the normal quantile.
 
 Notation: a score matrix has one row per setting of an attack and one column per fact. An arm's score is that of its
 best setting, chosen anew in every bootstrap sample and on every arm, so that the control gains from the choice as well.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.stats import beta, norm
+from scipy.stats import t as student
 
 Matrix = NDArray[np.float64]
 LEVEL = 0.95  # one-sided
@@ -35,10 +42,15 @@ class Scored:
         o, u, c = (best(m) for m in (self.original, self.unlearned, self.control))
         return (u - c) / (o - c)
 
-    def contrast_low(self, weights_BN: Matrix) -> float:
+    def contrast_low(self, draws: Sequence["Resampling"]) -> float:
         """Lower bound of original - control."""
-        o, c = replicates(self.original, weights_BN, "low"), replicates(self.control, weights_BN, "high")
-        return float(np.quantile(o - c, 1 - LEVEL))
+        point = best(self.original) - best(self.control)
+        lows = []
+        for draw in draws:
+            o = replicates(self.original, draw.weights_BN, "low")
+            c = replicates(self.control, draw.weights_BN, "high")
+            lows.append(point + draw.widen * (float(np.quantile(o - c, 1 - LEVEL)) - point))
+        return min(lows)
 
     def recovered_replicates(self, weights_BN: Matrix, side: Literal["low", "high"]) -> Matrix:
         """Bootstrap of RF. Where the unlearned arm's count is 0 or n, its exact bound on that side takes its place."""
@@ -47,10 +59,47 @@ class Scored:
         return (u - c) / np.maximum(o - c, 1e-9)
 
 
-def bootstrap_weights(n_facts: int, seed: int = 0) -> Matrix:
-    """How much each fact counts in each of N_BOOT samples, [B, N]; the same for every arm, so differences are paired."""
-    draws = np.random.default_rng(seed).multinomial(n_facts, [1 / n_facts] * n_facts, size=N_BOOT)
-    return draws / n_facts
+@dataclass(frozen=True)
+class Resampling:
+    """How much each fact counts in each of N_BOOT samples, [B, N], and by how much to widen what they spread."""
+
+    weights_BN: Matrix
+    widen: float = 1.0
+
+
+def resamplings(people: Sequence[str], seed: int = 0) -> list[Resampling]:
+    """Draws of facts, and of people where there are several: `people[i]` is whose fact i is, "" for nobody's.
+
+    The draws are the same for every arm, so differences are paired.
+    """
+    facts = Resampling(bootstrap_weights(range(len(people)), seed))
+    groups = [who or f"fact {i}" for i, who in enumerate(people)]
+    n_people = len(set(groups))
+    if n_people in (1, len(people)):
+        return [facts]
+    return [facts, Resampling(bootstrap_weights(groups, seed), few_people(n_people))]
+
+
+def bootstrap_weights(groups: Sequence[object], seed: int = 0) -> Matrix:
+    """Weights of N_BOOT bootstrap samples of groups, [B, N]; all facts of a drawn group count alike.
+
+    >>> bootstrap_weights(["a", "a", "b"]).sum(axis=1).round(12).tolist() == [1.0] * N_BOOT
+    True
+    """
+    _, member = np.unique(np.asarray(groups), return_inverse=True)
+    n_groups = int(member.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(n_groups, [1 / n_groups] * n_groups, size=N_BOOT)
+    weights = draws[:, member].astype(np.float64)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def few_people(n: int) -> float:
+    """How much wider an interval over `n` people must be than their bootstrap spreads.
+
+    >>> round(few_people(3), 2), round(few_people(10), 2), round(few_people(1000), 2)
+    (2.17, 1.17, 1.0)
+    """
+    return math.sqrt(n / (n - 1)) * float(student.ppf(LEVEL, n - 1) / norm.ppf(LEVEL))
 
 
 def best(scores_SN: Matrix) -> float:
@@ -81,13 +130,18 @@ def exact_bounds(hits: float, n: int) -> tuple[float, float]:
     return low, high
 
 
-def interval(scores_SN: Matrix, weights_BN: Matrix) -> tuple[float, float]:
+def interval(scores_SN: Matrix, draws: Sequence[Resampling]) -> tuple[float, float]:
     """One-sided 95 % bounds, each way, of an arm's score."""
-    low = np.quantile(replicates(scores_SN, weights_BN, "low"), 1 - LEVEL)
-    return float(low), float(np.quantile(replicates(scores_SN, weights_BN, "high"), LEVEL))
+    point, lows, highs = best(scores_SN), [], []
+    for draw in draws:
+        low = float(np.quantile(replicates(scores_SN, draw.weights_BN, "low"), 1 - LEVEL))
+        high = float(np.quantile(replicates(scores_SN, draw.weights_BN, "high"), LEVEL))
+        lows.append(point + draw.widen * min(low - point, 0.0))
+        highs.append(point + draw.widen * max(high - point, 0.0))
+    return max(min(lows), 0.0), min(max(highs), 1.0)
 
 
-def simultaneous_bounds(attacks: list[Scored], weights_BN: Matrix) -> list[tuple[float, float]]:
+def simultaneous_bounds(attacks: list[Scored], draws: Sequence[Resampling]) -> list[tuple[float, float]]:
     """Bounds of every attack's RF that hold together with 95 % on each side: max-T over centred bootstraps.
 
     Looking at many attacks and reporting the worst would find something in a model that never saw the data; these
@@ -97,9 +151,17 @@ def simultaneous_bounds(attacks: list[Scored], weights_BN: Matrix) -> list[tuple
     """
     if not attacks:
         return []
+    found = [_simultaneous(attacks, draw) for draw in draws]
+    lows = np.min([lows for lows, _ in found], axis=0)
+    highs = np.maximum(np.max([highs for _, highs in found], axis=0), [_exact_high(a) for a in attacks])
+    return [(float(lo), float(hi)) for lo, hi in zip(lows, highs, strict=True)]
+
+
+def _simultaneous(attacks: list[Scored], draw: Resampling) -> tuple[Matrix, Matrix]:
+    """The same for one way of resampling."""
     points = np.array([a.recovered() for a in attacks])
-    boots = np.stack([a.recovered_replicates(weights_BN, "low") for a in attacks])
-    exact_high = np.stack([a.recovered_replicates(weights_BN, "high") for a in attacks])
+    boots = np.stack([a.recovered_replicates(draw.weights_BN, "low") for a in attacks])
+    exact_high = np.stack([a.recovered_replicates(draw.weights_BN, "high") for a in attacks])
     scale = np.maximum(boots.std(axis=1), 1e-9)
     deviation = (boots - points[:, None]) / scale[:, None]
     live = scale > 1e-8  # an attack whose replicates are all equal has no spread to share
@@ -107,8 +169,9 @@ def simultaneous_bounds(attacks: list[Scored], weights_BN: Matrix) -> list[tuple
     up = np.quantile((-deviation[live]).max(axis=0), LEVEL) if live.any() else 0.0
     lows = np.minimum(points - down * scale, np.quantile(boots, 1 - LEVEL, axis=1))
     highs = np.maximum(points + up * scale, np.quantile(exact_high, LEVEL, axis=1))
-    highs = np.maximum(highs, [_exact_high(a) for a in attacks])
-    return [(float(lo), float(hi)) for lo, hi in zip(lows, highs, strict=True)]
+    lows = points + draw.widen * np.minimum(lows - points, 0.0)
+    highs = points + draw.widen * np.maximum(highs - points, 0.0)
+    return lows, highs
 
 
 def _exact_high(attack: Scored) -> float:

@@ -63,6 +63,8 @@ class Target:
 
     def recalls_asked(self, asked: Sequence[tuple[str, Fact, str | None]]) -> list[float]:
         """Greedy answers to (question, fact, reference answer where it is not the fact's own), each scored 0 to 1."""
+        if not asked:
+            return []
         said = greedy_answers(self.model, self.tokenizer, [q for q, _, _ in asked], self.max_new_tokens)
         return [recall(text, fact, reference) for text, (_, fact, reference) in zip(said, asked, strict=True)]
 

@@ -1,46 +1,56 @@
 """Were these facts in the training data? Two-sided: looking less familiar than never-seen facts gives it away too.
 
-Scored on the tokens that carry the value: over whole answers, names alone tell members apart at any level of forgetting.
+Judged on the tokens that carry the value: over whole answers, names alone tell members apart at any level of forgetting,
+so those rows are for reading only.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from expunge.core import Fact
-from expunge.engine import answer_logits, collate, encode, pad_id, value_span
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._target import CannotRun, Scores, Target
-from expunge.verify.metrics.min_k_plus_plus import lowest_share, token_scores
+from expunge.verify.attacks._strangers import strangers
+from expunge.verify.attacks._target import Scores, Target
+from expunge.verify.membership.answers import Answer, read_answers, said_text
+from expunge.verify.membership.pairs import VALUE, WHOLE, pair_of
+from expunge.verify.metrics.min_k_plus_plus import lowest_share
+from expunge.verify.metrics.zlib_score import zlib_score
 from expunge.verify.probes import Probes
 
 
 @attacks.add
 @dataclass(frozen=True, kw_only=True)
 class Membership:
-    """Min-K%++ of the value's tokens, for the facts to forget and for facts never trained on. An axis of its own."""
+    """Four statistics of one forward pass, for the facts to forget and for facts never trained on. An axis of its own.
+
+    "members" and "others" are Min-K%++ of the value's tokens, on which a judgement rests; further pairs of rows are named
+    by statistic and span: loss (mean log-probability), zlib, min-k, min-k++. Higher: more likely a member.
+    """
 
     k: float = 0.2
     batch_size: int = 64
     family: ClassVar[str] = "membership"
 
     def run(self, target: Target, probes: Probes) -> Scores:
-        if not probes.unseen:
-            raise CannotRun("no facts that were never trained on; add `unseen` probes as non-members")
-        return {"members": self._scores(target, probes.forget), "others": self._scores(target, probes.unseen)}
-
-    @torch.no_grad()
-    def _scores(self, target: Target, facts: Sequence[Fact]) -> list[float]:
-        rows, device = encode(target.tokenizer, facts), next(target.model.parameters()).device
-        spans = [value_span(target.tokenizer, f.answer, f.value, bool(f.question)) for f in facts]
-        scores: list[float] = []
-        for k in range(0, len(rows), self.batch_size):
-            batch = collate(rows[k : k + self.batch_size], pad_id(target.tokenizer)).to(device)
-            logits_NV, labels_N, row_N = answer_logits(target.model, batch)
-            per_token = token_scores(logits_NV, labels_N)
-            for j in range(len(batch)):
-                start, end = spans[k + j]
-                scores.append(lowest_share(per_token[row_N == j][start:end].cpu(), self.k))
+        facts = [*probes.forget, *strangers(probes)]
+        answers = read_answers(target, facts, self.batch_size)
+        rows = [self._statistics(answer, fact) for answer, fact in zip(answers, facts, strict=True)]
+        n = len(probes.forget)
+        scores: Scores = {}
+        for name in rows[0]:
+            values = [row[name] for row in rows]
+            scores |= pair_of(name, values[:n], values[n:])
         return scores
+
+    def _statistics(self, answer: Answer, fact: Fact) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for span in (VALUE, WHOLE):
+            logp_N = answer.logp(span)
+            loss = float(logp_N.mean())
+            found |= {
+                f"min-k++, {span}": lowest_share(answer.z(span), self.k),
+                f"min-k, {span}": lowest_share(logp_N, self.k),
+                f"loss, {span}": loss,
+                f"zlib, {span}": zlib_score(loss, said_text(fact, span)),
+            }
+        return found

@@ -1,0 +1,64 @@
+"""Say what will be asked and what will count, before anything is known: a digest that can be published first.
+
+An audit whose attacks, seeds or thresholds were chosen after looking proves nothing. The salt keeps the probes' words out
+of reach of a dictionary.
+"""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from expunge.core.digests import digest_json
+from expunge.core.errors import DigestMismatch
+from expunge.verify.attacks import attacks
+from expunge.verify.battery import VERSION, battery_of
+from expunge.verify.findings import KEPT, TAU, TAUGHT
+from expunge.verify.judgement import PEOPLE, RETAINED_FROM, SKILL
+from expunge.verify.membership_axis import MEMBERSHIP_FACTS, MEMBERSHIP_MARGIN
+from expunge.verify.power import power
+from expunge.verify.probes import Probes
+from expunge.verify.statistics import CONTRAST, LEVEL, N_BOOT
+
+
+def commitment(probes: Probes, battery: str = "standard", salt: bytes = b"") -> dict[str, Any]:
+    """Attacks with every parameter, thresholds, and a salted digest of the probes; `digest` stands for all of it.
+
+    >>> from expunge.core import Fact
+    >>> probes = Probes((Fact("1", "Ada", "Where?", "In Brimford."),), ())
+    >>> commitment(probes)["digest"] == commitment(probes, "quick")["digest"]
+    False
+    """
+    names = battery_of(battery)
+    content = {
+        "battery": {"name": battery, "version": VERSION, "attacks": {name: _parameters(name) for name in names}},
+        "thresholds": {
+            "tau": TAU,
+            "contrast": CONTRAST,
+            "retained": RETAINED_FROM,
+            "skill": SKILL,
+            "kept": KEPT,
+            "taught": TAUGHT,
+            "people": PEOPLE,
+            "membership_margin": MEMBERSHIP_MARGIN,
+            "membership_facts": MEMBERSHIP_FACTS,
+        },
+        "statistics": {"level": LEVEL, "bootstrap": N_BOOT, "seed": 0},
+        "probes": digest_json("committed-probes", [salt.hex(), probes.digest()]),
+        "power": asdict(power(probes, len(names))),
+    }
+    return {**content, "digest": digest_json("commitment", content)}
+
+
+def check_commitment(committed: dict[str, Any], probes: Probes, battery: str, salt: bytes = b"") -> None:
+    """Raises: DigestMismatch, naming what is no longer as it was committed."""
+    now = json.loads(json.dumps(commitment(probes, battery, salt)))
+    if changed := sorted(key for key in now if key != "digest" and committed.get(key) != now[key]):
+        raise DigestMismatch(
+            f"{', '.join(changed)} differ from what was committed; run what was committed, or commit again and say so"
+        )
+    if committed.get("digest") != now["digest"]:
+        raise DigestMismatch("the commitment's digest is not that of its content; it was altered")
+
+
+def _parameters(name: str) -> Any:
+    return json.loads(json.dumps(asdict(attacks.get(name)())))

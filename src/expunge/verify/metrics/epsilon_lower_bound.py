@@ -1,0 +1,171 @@
+"""A lower bound on epsilon that holds: what an audit has shown, how many trials it rests on, and the most it could show.
+
+No estimate of epsilon is offered: the published one of the NeurIPS 2023 competition, which takes the best of thousands of
+thresholds on the sample that it judges, gives more than 1 for two equal distributions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, binom
+
+from expunge.core.errors import InvalidParameter, TooFewSamples
+
+_GRID = 64
+
+
+@dataclass(frozen=True)
+class EpsilonBound:
+    """`epsilon` is a lower bound at `confidence`; `ceiling` is what a faultless attack with as many trials would give."""
+
+    epsilon: float
+    ceiling: float
+    n: int  # trials it rests on: guesses, or judged models per side
+    delta: float
+    confidence: float
+
+    def __str__(self) -> str:
+        return (
+            f"epsilon >= {self.epsilon:.2f} (lower bound, {self.confidence:.0%}, delta {self.delta:g}, n = {self.n}, "
+            f"at most {self.ceiling:.2f} could have been shown)"
+        )
+
+
+def epsilon_lower_bound(
+    n_correct: int, n_guesses: int, n_canaries: int, delta: float = 1e-5, confidence: float = 0.95
+) -> EpsilonBound:
+    """From right guesses about canaries that were each included with probability 1/2: the one-run audit.
+
+    Source: Steinke, Nasr, Jagielski (2023), arXiv:2305.08846, Corollary 5.4 and Appendix D.
+    Means: if training was (epsilon, delta)-DP for an epsilon below the bound, so many right guesses had probability
+    below 1 - confidence. It holds for any guesses that did not look at who was included, and only if their number was
+    fixed before (or is corrected for, as `audit_canaries` does).
+    Differs from Appendix D, which bisects: here the *first* epsilon that is not rejected counts, so the bound also holds
+    where the p-value is not monotone.
+
+    Raises: InvalidParameter, unless 0 <= n_correct <= n_guesses <= n_canaries.
+
+    >>> print(epsilon_lower_bound(140, 200, 200))
+    epsilon >= 0.58 (lower bound, 95%, delta 1e-05, n = 200, at most 4.19 could have been shown)
+    """
+    _check_rates(delta, confidence)
+    if not 0 <= n_correct <= n_guesses <= n_canaries or n_canaries < 1:
+        raise InvalidParameter(f"need 0 <= right <= guesses <= canaries, got {n_correct}, {n_guesses} and {n_canaries}")
+
+    def bound(right: int) -> float:
+        return _first_kept(lambda e: guesses_p_value(right, n_guesses, n_canaries, e, delta), 1 - confidence)
+
+    return EpsilonBound(bound(n_correct), bound(n_guesses), n_guesses, delta, confidence)
+
+
+def guesses_p_value(n_correct: int, n_guesses: int, n_canaries: int, epsilon: float, delta: float) -> float:
+    """How likely at least so many right guesses are under (epsilon, delta)-DP, at most.
+
+    Under pure epsilon-DP each guess is right with probability at most q = e^eps / (1 + e^eps), whatever the others, so the
+    count is below W ~ Binomial(guesses, q) in stochastic order. Delta lets F further guesses be right for free, with
+    E[F] <= 2 delta canaries. P(W + F >= v) <= P(W >= v) + E[P(v > W >= v - F)], and P(v > W >= v - i) <= i alpha for
+    alpha = max_i P(v > W >= v - i) / i; together P(W >= v) + 2 delta canaries alpha.
+
+    >>> guesses_p_value(10, 10, 10, epsilon=0.0, delta=0.0) == 0.5**10
+    True
+    """
+    q = 1 / (1 + np.exp(-epsilon))
+    p = float(binom.sf(n_correct - 1, n_guesses, q))
+    if delta and n_correct:
+        just_below = np.cumsum(binom.pmf(np.arange(n_correct - 1, -1, -1), n_guesses, q))
+        p += 2 * n_canaries * delta * float((just_below / np.arange(1, n_correct + 1)).max())
+    return min(p, 1.0)
+
+
+def epsilon_from_errors(
+    false_positives: int,
+    n_negatives: int,
+    false_negatives: int,
+    n_positives: int,
+    delta: float,
+    confidence: float = 0.95,
+) -> EpsilonBound:
+    """From the errors of a test, fixed before, that tells unlearned models from models that never saw the data.
+
+    (epsilon, delta)-unlearning means FPR + e^eps FNR >= 1 - delta, and the same with the two exchanged. Both rates enter
+    with Clopper–Pearson upper bounds that hold together at `confidence`.
+
+    Raises: TooFewSamples, InvalidParameter.
+
+    >>> [round(epsilon_from_errors(0, n, 0, n, delta=0.0).epsilon, 2) for n in (16, 64, 256, 512)]
+    [1.35, 2.82, 4.23, 4.93]
+    """
+    _check_rates(delta, confidence)
+    if min(n_negatives, n_positives) < 1:
+        raise TooFewSamples(
+            f"needs models on both sides, got {n_positives} unlearned and {n_negatives} that never saw it"
+        )
+    if not (0 <= false_positives <= n_negatives and 0 <= false_negatives <= n_positives):
+        raise InvalidParameter("more errors than models")
+
+    def bound(fp: int, fn: int) -> float:
+        fpr, fnr = _upper(fp, n_negatives, confidence), _upper(fn, n_positives, confidence)
+        ratios = [(1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr]
+        return float(np.log(max(1.0, *ratios)))
+
+    return EpsilonBound(
+        bound(false_positives, false_negatives), bound(0, 0), min(n_negatives, n_positives), delta, confidence
+    )
+
+
+def epsilon_from_models(
+    unlearned_M: NDArray[np.float64], retrained_M: NDArray[np.float64], delta: float = 1e-5, confidence: float = 0.95
+) -> EpsilonBound:
+    """From one example's confidence under many unlearned and many retrained models: the threshold is chosen on every
+    second model of each side and judged on the others.
+
+    Source: the two-sided estimator of the NeurIPS 2023 unlearning competition (arXiv:2406.09073), made honest by the
+    split and by Clopper–Pearson. `n` is the number of models per side that judge. Power is low: see `ceiling`.
+
+    Raises: TooFewSamples, below four models a side.
+    """
+    if min(len(unlearned_M), len(retrained_M)) < 4:
+        raise TooFewSamples(f"needs at least 4 models a side, got {len(unlearned_M)} and {len(retrained_M)}")
+    if not (np.isfinite(unlearned_M).all() and np.isfinite(retrained_M).all()):
+        raise InvalidParameter("a confidence is not a number")
+
+    def judged(
+        sign: int, threshold: float, positive: NDArray[np.float64], negative: NDArray[np.float64]
+    ) -> EpsilonBound:
+        accused = int((sign * negative > sign * threshold).sum())
+        missed = int((sign * positive <= sign * threshold).sum())
+        return epsilon_from_errors(accused, len(negative), missed, len(positive), delta, confidence)
+
+    chosen_on = unlearned_M[::2], retrained_M[::2]
+    values = np.unique(np.concatenate(chosen_on))
+    rules = [(sign, float(t)) for t in (values[:-1] + values[1:]) / 2 for sign in (1, -1)] or [(1, float(values[0]))]
+    sign, threshold = max(rules, key=lambda rule: judged(*rule, *chosen_on).epsilon)
+    return judged(sign, threshold, unlearned_M[1::2], retrained_M[1::2])
+
+
+def _first_kept(p_value: Callable[[float], float], alpha: float) -> float:
+    """The first epsilon at which `p_value` reaches alpha; 0 if no epsilon is rejected."""
+    if p_value(0.0) >= alpha:
+        return 0.0
+    high = 1.0
+    while p_value(high) < alpha:
+        high *= 2
+    grid: Sequence[float] = np.linspace(0, high, _GRID + 1).tolist()
+    at = next(i for i, e in enumerate(grid) if p_value(e) >= alpha)
+    low, high = grid[at - 1], grid[at]
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if p_value(middle) < alpha else (low, middle)
+    return low
+
+
+def _upper(errors: int, n: int, confidence: float) -> float:
+    """Clopper–Pearson upper bound at half the allowed error, so that two of them hold together."""
+    return 1.0 if errors >= n else float(beta.ppf(1 - (1 - confidence) / 2, errors + 1, n - errors))
+
+
+def _check_rates(delta: float, confidence: float) -> None:
+    if not 0 <= delta < 1 or not 0 < confidence < 1:
+        raise InvalidParameter(f"need 0 <= delta < 1 and 0 < confidence < 1, got {delta} and {confidence}")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from expunge.core import Assurance
+
 Make = Callable[..., dict[str, Any]]
 
 
@@ -28,6 +30,17 @@ def _finding(attack: str, recovered: float | None, outcome: str, unlearned: floa
         "facts_needed": 311 if outcome == "INCONCLUSIVE" else None,
         "elapsed_s": 1.0,
     }
+
+
+def _carrying(level: str) -> list[dict[str, Any]]:
+    """Findings that carry this level: every attack it rests on, and those below."""
+    from expunge.verify.judgement import REQUIRED
+
+    named = Assurance.__members__.get(level, Assurance.CLAIMED)
+    needed = {a for at, groups in REQUIRED.items() if at <= named for group in groups for a in group}
+    found = [_finding("direct", 0.01, "NOT_RECOVERED"), _finding("paraphrase", 0.01, "NOT_RECOVERED")]
+    found.append(_finding("relearn", 0.03, "NOT_RECOVERED", 0.07))
+    return [*found, *(_finding(a, 0.02, "NOT_RECOVERED") for a in sorted(needed - {f["attack"] for f in found}))]
 
 
 @pytest.fixture
@@ -54,11 +67,12 @@ def audit() -> Make:
             "battery": {"name": "standard", "version": 1, "attacks": ["direct", "relearn"], "tau": 0.1},
             "assurance": assurance,
             "flags": list(flags),
-            "guarantee": "EMPIRICAL",
+            "guarantee": "EXACT" if assurance == "EXACT" else "EMPIRICAL",
             "replay": None,
             "skill": 0.9876,
-            "findings": [_finding("direct", 0.01, "NOT_RECOVERED"), _finding("relearn", 0.03, "NOT_RECOVERED", 0.07)],
+            "findings": _carrying(assurance),
             "membership": member,
+            "power": {"n_facts": 200, "n_people": 10, "detectable": 0.2, "needed": 93},
             "facts": ["facefeed00000001", "facefeed00000002"],
             "elapsed_s": 12.0,
         } | changes

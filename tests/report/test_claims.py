@@ -10,7 +10,7 @@ import pytest
 
 from expunge.core import Assurance, Flag
 from expunge.report import page, summary_rows
-from expunge.report.claims import WITHHELD, level_of, may_not_be_claimed
+from expunge.report.claims import WITHHELD, flags_of, level_of, may_be_claimed, may_not_be_claimed
 
 Make = Callable[..., dict[str, Any]]
 
@@ -29,8 +29,49 @@ def test_a_level_brings_its_own_sentence_and_no_other(
 ) -> None:
     replay = True if level is Assurance.EXACT else None
     text = written(document(row(audit=audit(level.name, replay=replay), replay=replay)), tmp_path)
+    if level is Assurance.CERTIFIED:  # no findings of attacks carry a theorem
+        assert shown_levels(text) == {"UNKNOWN"}
+        assert WITHHELD in text
+        return
     assert {other for other in Assurance if other.sentence in text} == {level}
     assert shown_levels(text) == {level.name}
+
+
+def test_a_level_without_the_attacks_it_rests_on_is_withheld(row: Make, audit: Make, finding: Make) -> None:
+    assert level_of(row(audit=audit("SUPPRESSED"))) is Assurance.SUPPRESSED
+    only = [finding("direct", 0.01, "NOT_RECOVERED")]
+    assert level_of(row(audit=audit("SUPPRESSED", findings=only))) is None
+    assert level_of(row(audit=audit("SUPPRESSED", power=None))) is None  # nobody knows how many people
+    assert level_of(row(audit=audit("SUPPRESSED", skill="Infinity"))) is None
+    assert level_of(row(audit=audit("CLAIMED", findings=only))) is Assurance.CLAIMED
+
+
+def test_a_silence_without_its_bound_is_none(row: Make, audit: Make, finding: Make) -> None:
+    for high in (None, float("nan"), "0.05", 0.4):
+        found = [finding("direct", 0.01, "NOT_RECOVERED") | {"high": high}, finding("paraphrase", 0.0, "NOT_RECOVERED")]
+        assert level_of(row(audit=audit("SUPPRESSED", findings=found))) is None
+
+
+def test_a_flag_that_the_findings_raise_is_shown_where_it_was_left_out(
+    document: Make, row: Make, audit: Make, finding: Make, tmp_path: Path
+) -> None:
+    found = [finding("direct", 0.01, "NOT_RECOVERED"), finding("relearn", 0.6, "RECOVERED", 0.6)]
+    assert flags_of(row(audit=audit("CLAIMED", findings=found))) == ["HIDDEN"]
+    text = written(document(row(audit=audit("CLAIMED", findings=found) | {"flags": None})), tmp_path)
+    assert f'class="headline">{Flag.HIDDEN.sentence}<' in text
+
+
+def test_a_level_lent_by_the_procedure_is_said_to_be_its_own(row: Make, audit: Make, finding: Make) -> None:
+    lent = {"assurance": "RESISTS_BLACK_BOX", "flags": [], "n_facts": 200, "n_people": 10}
+    few = {"power": {"n_facts": 20, "n_people": 1}, "procedure": lent}
+    person = row(audit=audit("RESISTS_BLACK_BOX", findings=[finding("direct", 0.0, "INCONCLUSIVE")], **few))
+    assert level_of(person) is Assurance.RESISTS_BLACK_BOX
+    assert "level of the procedure" in may_be_claimed(person)
+    assert flags_of(person) == []
+    back = [finding("direct", 0.0, "NOT_RECOVERED"), finding("relearn", 0.9, "RECOVERED", 0.9)]
+    assert level_of(row(audit=audit("RESISTS_BLACK_BOX", findings=back, **few))) is None
+    for claim in ({"flags": ["DAMAGED"]}, {"flags": None}, {"assurance": "EXACT"}, {"assurance": "CERTIFIED"}):
+        assert level_of(row(audit=audit("RESISTS_BLACK_BOX", findings=[], **few | {"procedure": lent | claim}))) is None
 
 
 @pytest.mark.parametrize("flag", list(Flag))
@@ -94,7 +135,8 @@ def test_no_strong_level_stands_beside_an_attack_that_recovered(
     level: str, document: Make, row: Make, audit: Make, finding: Make, tmp_path: Path
 ) -> None:
     back = [finding("direct", 0.01, "NOT_RECOVERED"), finding("relearn", 0.6, "RECOVERED", 0.6)]
-    text = written(document(row(audit=audit(level, replay=True, findings=back), replay=True)), tmp_path)
+    judged = audit(level, replay=True, findings=back, guarantee="EMPIRICAL")
+    text = written(document(row(audit=judged, replay=True)), tmp_path)
     assert shown_levels(text) == {"UNKNOWN"}
     assert level not in text
 

@@ -15,7 +15,8 @@ Make = Callable[..., dict[str, Any]]
 
 
 def test_the_strings_of_one_row(document: Make, row: Make, audit: Make, finding: Make) -> None:
-    found = [finding("direct", 0.012, "NOT_RECOVERED", 0.055), finding("relearn", 0.221, "RECOVERED", 0.265)]
+    found = [finding("direct", 0.012, "NOT_RECOVERED", 0.055), finding("paraphrase", 0.01, "NOT_RECOVERED")]
+    found.append(finding("relearn", 0.221, "RECOVERED", 0.265))
     (strings,) = summary_rows(document(row(audit=audit("SUPPRESSED", ("HIDDEN",), findings=found))))
     assert strings == {
         "method": "npo",
@@ -50,7 +51,7 @@ def test_nothing_measured_is_said_for_every_cell(document: Make, row: Make, audi
 
 def test_attacks_left_out_of_the_maximum_are_counted(document: Make, row: Make, audit: Make, finding: Make) -> None:
     found = [finding("direct", 0.01, "NOT_RECOVERED"), finding("relearn", None, "NO_CONTRAST")]
-    (strings,) = summary_rows(document(row(audit=audit(findings=found))))
+    (strings,) = summary_rows(document(row(audit=audit("CLAIMED", findings=found))))
     assert strings["attack"] == "direct (NOT_RECOVERED); 1 of 2 attacks measured"
 
 

@@ -8,6 +8,8 @@ import typer
 from expunge.cli.options import HERE, AsJson, Where, opened_at
 from expunge.cli.show import data, say, working
 
+CANARIES = 200  # facts, if no number is given
+
 app = typer.Typer()
 data_app = typer.Typer(
     no_args_is_help=True, help="Datasets.\n\nTry: [bold]expunge data add people.jsonl --subject person[/]"
@@ -55,6 +57,15 @@ def data_add(
     features: Annotated[
         str, typer.Option(help="In place of a question: columns, by commas, that are the input of a model.")
     ] = "",
+    canaries: Annotated[
+        bool,
+        typer.Option(
+            "--canaries",
+            help=f"Plant invented people with {CANARIES} facts: what attacks find about them tells how well the way of "
+            "forgetting works. They are trained on like anybody else.",
+        ),
+    ] = False,
+    canary_facts: Annotated[int | None, typer.Option(help="Plant them with so many facts instead.")] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -63,15 +74,27 @@ def data_add(
     Try: [bold]expunge data add people.jsonl --subject person --id id[/]
     """
     from expunge.ledger import Columns
+    from expunge.workflow.canaries import add_data
     from expunge.workflow.files import full_disk_named
 
     opened = opened_at(project)
+    n_facts = CANARIES if canaries and canary_facts is None else canary_facts
     inputs = tuple(name.strip() for name in features.split(",") if name.strip())
     asked = None if inputs else question or None
     columns = Columns(subject=subject, answer=answer, question=asked, value=value, id=id, features=inputs)
     with opened.writing(), full_disk_named("data add"):
-        info = opened.ledger.add_dataset(name or file.name.split(".")[0], file, columns)
+        info = add_data(opened, name or file.name.split(".")[0], file, columns, n_facts)
+    planted = opened.ledger.planted(info.name)
+    invented = (
+        {"people": len(planted.subjects), "records": len(planted.records), "facts": len(planted.facts)}
+        if planted
+        else {}
+    )
     say(f"dataset '{info.name}': {info.n_records} records of {info.n_subjects} subjects")
+    if planted:
+        say(
+            f"among them {invented['records']} records of {invented['people']} invented people ({invented['facts']} facts)"
+        )
     if id is None:
         say(
             "no id column was named: rows are known by number, so deleting one from the file renames the others; prefer --id"
@@ -83,6 +106,7 @@ def data_add(
                 "records": info.n_records,
                 "subjects": info.n_subjects,
                 "manifest": info.manifest,
+                **({"canaries": invented} if planted else {}),
             }
         )
 

@@ -1,12 +1,12 @@
 """The steps of a request, in their order."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
 from expunge.cli.show import data, say, table, working
+from expunge.cli.verifying import verify
 
 app = typer.Typer()
 
@@ -104,43 +104,7 @@ def forget(
         data(done)
 
 
-@app.command()
-def verify(
-    request: Annotated[str | None, typer.Argument(help="A request; or none, with model folders.")] = None,
-    original: Annotated[str | None, typer.Option(help="Model folder before unlearning.")] = None,
-    unlearned: Annotated[str | None, typer.Option(help="Model folder after unlearning.")] = None,
-    control: Annotated[str | None, typer.Option(help="Model folder trained without the data.")] = None,
-    probes: Annotated[
-        Path | None, typer.Option(help="JSONL of facts: question, answer, value, subject, paraphrases.")
-    ] = None,
-    retain: Annotated[Path | None, typer.Option(help="Without a request: JSONL of facts that should stay.")] = None,
-    unseen: Annotated[Path | None, typer.Option(help="Without a request: JSONL of facts never trained on.")] = None,
-    battery: Annotated[str, typer.Option(help="standard or quick.")] = "standard",
-    replay: Annotated[bool, typer.Option(help="Train the touched units again and compare bits.")] = True,
-    project: Where = HERE,
-    json: AsJson = False,
-) -> None:
-    """Attack the result beside the original and a control. Exit code 1: not forgotten or damaged; 3: INCONCLUSIVE.
-
-    Try: [bold]expunge verify req-0123456789[/]
-    """
-    from expunge.cli.verdict import exit_code, show_audit
-    from expunge.workflow.ask import audit_folders
-    from expunge.workflow.verify import verify_request
-
-    with working("verify") as progress:
-        if request is not None:
-            opened = opened_at(project)
-            with opened.writing():
-                result = verify_request(
-                    opened, request, progress, probes=probes, control=control, battery=battery, replay=replay
-                )
-        else:
-            result = audit_folders(original, unlearned, control, probes, retain, unseen, battery, progress)
-    show_audit(result)
-    if json:
-        data(result.to_json())
-    raise typer.Exit(exit_code(result))
+app.command()(verify)
 
 
 @app.command()

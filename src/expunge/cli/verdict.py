@@ -1,6 +1,9 @@
-"""An audit in a terminal, and the exit code it stands for."""
+"""An audit in a terminal, and the exit code it stands for. The words are those of its page: one rule for both."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from rich.markup import escape
 
 from expunge.cli.show import say, table
 from expunge.core import Flag, Outcome
@@ -8,36 +11,81 @@ from expunge.core import Flag, Outcome
 FAILS = {Flag.HIDDEN, Flag.RETAINED, Flag.PARTIAL, Flag.DAMAGED, Flag.TAINTED, Flag.EXPIRED}
 
 
-def exit_code(audit: Any) -> int:
+def exit_code(document: Mapping[str, Any]) -> int:
     """1 if something came back or the model is wrecked, 3 if the evidence does not suffice, else 0."""
-    if FAILS & set(audit.flags):
+    from expunge.report.audit_view import as_row
+    from expunge.report.claims import flags_of, level_of
+
+    row = as_row(document)
+    flags = set(flags_of(row))
+    if FAILS & flags:
         return 1
-    return 3 if Flag.INCONCLUSIVE in audit.flags else 0
+    return 3 if Flag.INCONCLUSIVE in flags or level_of(row) is None else 0
 
 
-def show_audit(audit: Any) -> None:
-    """Findings as a table, then level and flags with what they mean."""
+def show_audit(document: Mapping[str, Any]) -> None:
+    """Findings as a table, why some say nothing, then what may be claimed, and the flags with what they mean."""
+    from expunge.report.audit_view import as_row, power_words
+    from expunge.report.claims import findings_of, flag_sentence, flags_of, level_word, may_be_claimed
+    from expunge.report.row_view import finding_view, membership_view
+    from expunge.report.words import NOT_RUN, mapping, percent
+
+    row = as_row(document)
+    member = membership_view(mapping(document.get("membership")))
+    views = [finding_view(f) for f in findings_of(row)] + ([member] if member else [])
+    if views:
+        table("What each attack recovered", [_line(view) for view in views])
+    for view in views:
+        if view.mark.word != Outcome.NOT_RECOVERED:
+            say(f"  {escape(view.attack)}: {escape(view.reason)}")
+    for sentence in power_words(document):
+        say(sentence)
+    skill = percent(document.get("skill"), "not measured", floor=True)
+    replay = (
+        "matched" if document.get("replay") is True else "did NOT match" if document.get("replay") is False else NOT_RUN
+    )
+    say(f"retained skill, of the control's: {skill}; replay: {replay}")
+    if mapping(document.get("control")).get("kind") == "placebo":
+        say("[yellow]note[/]: the control was made-up facts, which is weaker than a model trained without the data")
+    say(f"[bold]{level_word(row)}[/]: {may_be_claimed(row)}")
+    for flag in flags_of(row):
+        say(f"[bold]{escape(flag)}[/]: {flag_sentence(flag)}")
+
+
+def _line(view: Any) -> dict[str, str]:
+    arms = dict(zip(("original", "unlearned", "control"), (arm["mean"] for arm in view.arms), strict=True))
+    return {
+        "attack": view.attack,
+        **{arm: "–" if mean == "no score" else mean for arm, mean in arms.items()},
+        "recovered": view.recovered if "[" in view.recovered else "–",
+        "outcome": view.mark.word,
+    }
+
+
+def show_exposure(document: Mapping[str, Any]) -> None:
+    """What one model brings out of somebody's data: each attack beside made-up twins, then the sentence."""
+    from expunge.report.words import decimals, items, mapping, text
+
     rows = []
-    for f in [*audit.findings, audit.membership]:
-        arms = {name: f"{score.mean:.2f}" for name, score in f.arms.items()}
-        interval = "–" if f.low is None or f.high is None else f"[{f.low:.2f}, {f.high:.2f}]"
+    for seen in map(mapping, items(document.get("attacks"))):
         rows.append(
             {
-                "attack": f.attack,
-                "original": arms.get("original", "–"),
-                "unlearned": arms.get("unlearned", "–"),
-                "control": arms.get("control", "–"),
-                "recovered": "–" if f.recovered is None else f"{f.recovered:.2f} {interval}",
-                "outcome": f.outcome.value,
+                "attack": text(seen.get("attack")),
+                "these facts": decimals(seen.get("facts"), "–"),
+                "made-up twins": decimals(seen.get("twins"), "–"),
+                "beyond the twins": decimals(seen.get("share"), "–"),
+                "at least": decimals(seen.get("low"), "–"),
             }
         )
-    table("What each attack recovered", rows)
-    for f in [*audit.findings, audit.membership]:
-        if f.outcome is not Outcome.NOT_RECOVERED:
-            say(f"  {f.attack}: {f.reason}")
-    skill = "not measured" if audit.skill is None else f"{audit.skill:.2f} of the control's"
-    replay = {True: "matched", False: "did NOT match", None: "was not run"}[audit.replay]
-    say(f"retained skill {skill}; the replay {replay}")
-    say(f"[bold]{audit.assurance.name}[/]: {audit.assurance.sentence}")
-    for flag in audit.flags:
-        say(f"[bold]{flag.value}[/]: {flag.sentence}")
+    if rows:
+        table("What the model brings out", rows)
+    for seen in map(mapping, items(document.get("attacks"))):
+        if seen.get("reason"):
+            say(f"  {escape(text(seen.get('attack')))}: {escape(text(seen.get('reason')))}")
+    say(
+        f"[bold]{'FOUND' if document.get('found') is True else 'NOT SHOWN'}[/]: {escape(text(document.get('sentence')))}"
+    )
+    say(
+        "One model alone carries no level and no pass. What it knows from elsewhere, or can guess from a question, counts as "
+        "brought out. To show that data is gone, compare with a model trained without it: --original, --unlearned, --control"
+    )

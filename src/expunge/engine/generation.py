@@ -1,39 +1,42 @@
-"""Greedy answers to many questions: grouped by length, padded on the left, in the order given."""
+"""Greedy answers to many questions: each prompt once, grouped by length, rows dropped from the batch as they end."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from expunge.engine.prefix import Prefix, evaluating, pad_left, read, reads_on
 from expunge.engine.text import encode_prompt
 
+# Settings of a model that change no greedy choice. Any other, such as a repetition penalty, is left to `generate`.
+_HARMLESS = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p"),
+    *("max_length", "max_new_tokens", "use_cache", "num_return_sequences", "transformers_version", "_from_model_config"),
+}
+_STILL = 0.85  # rows that ended are dropped once fewer than this share go on: dropping copies the cache
 
-@torch.no_grad()
+
 def greedy_answers(
-    model: Any, tokenizer: Any, questions: Sequence[str], max_new_tokens: int = 32, batch_size: int = 256
+    model: Any, tokenizer: Any, questions: Sequence[str], max_new_tokens: int = 32, batch_size: int = 128
 ) -> list[str]:
-    """What the model answers to each question, decoded greedily until its end-of-text token."""
-    prompts = [encode_prompt(tokenizer, q) for q in questions]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    answers = [""] * len(prompts)
-    device = next(model.parameters()).device
-    for k in range(0, len(order), batch_size):
-        part = order[k : k + batch_size]
-        new_ids = _generate(model, [prompts[i] for i in part], tokenizer, max_new_tokens, device)
-        for i, text in zip(part, tokenizer.batch_decode(new_ids, skip_special_tokens=True), strict=True):
-            answers[i] = text.strip()
-    return answers
+    """What the model answers to each question, decoded greedily until its end-of-text token.
 
-
-def pad_left(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of prompts that all end in the last column, as generation needs them."""
-    width = max(len(p) for p in prompts)
-    ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for i, p in enumerate(prompts):
-        ids[i, width - len(p) :] = torch.tensor(p)
-        mask[i, width - len(p) :] = 1
-    return ids, mask
+    The texts are those of transformers' `generate`, except where two tokens are equally likely up to rounding. A model
+    that cannot read on from its cache, or whose own settings change greedy choices, is given to `generate` itself.
+    """
+    prompts = [tuple(encode_prompt(tokenizer, q)) for q in questions]
+    unique = sorted(set(prompts), key=lambda p: (len(p), p))
+    if not unique:
+        return []
+    said: dict[tuple[int, ...], str] = {}
+    with evaluating(model):
+        direct = _is_plain(model, tokenizer) and reads_on(model, unique, pad_id(tokenizer))
+        answer = _greedy if direct else _generate
+        for k in range(0, len(unique), batch_size):
+            part = unique[k : k + batch_size]
+            texts = tokenizer.batch_decode(answer(model, part, tokenizer, max_new_tokens), skip_special_tokens=True)
+            said.update((prompt, text.strip()) for prompt, text in zip(part, texts, strict=True))
+    return [said[p] for p in prompts]
 
 
 def pad_id(tokenizer: Any) -> int:
@@ -44,12 +47,41 @@ def pad_id(tokenizer: Any) -> int:
     return 0
 
 
-def _generate(
-    model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_new_tokens: int, device: torch.device
-) -> torch.Tensor:
+def _is_plain(model: Any, tokenizer: Any) -> bool:
+    """Whether the next token is simply the likeliest one, up to one end-of-text token."""
+    settings = getattr(model, "generation_config", None)
+    asked = {name for name, value in settings.to_diff_dict().items() if value} if settings is not None else set()
+    return tokenizer.eos_token_id is not None and asked <= _HARMLESS
+
+
+def _greedy(model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_new_tokens: int) -> list[list[int]]:
+    prefix = read(model, prompts, pad_id(tokenizer))
+    device = prefix.mask_BT.device
+    said = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
+    length = torch.full((len(prompts),), max_new_tokens, device=device)
+    row = torch.arange(len(prompts), device=device)  # whose answer each row of the batch is
+    ended = torch.zeros_like(row, dtype=torch.bool)
+    for t in range(max_new_tokens):
+        token = prefix.logits_BV.argmax(-1)
+        said[row, t] = token
+        ends = (token == tokenizer.eos_token_id) & ~ended
+        length[row[ends]] = t + 1
+        ended |= ends
+        if t + 1 == max_new_tokens or ended.all():
+            break
+        if (going := ~ended).sum() < _STILL * len(row):
+            prefix, token, row, ended = _only(prefix, going), token[going], row[going], ended[going]
+        prefix.say(model, token)
+    return [ids[:n] for ids, n in zip(said.tolist(), length.tolist(), strict=True)]
+
+
+def _only(prefix: Prefix, going_B: torch.Tensor) -> Prefix:
+    return prefix.rows(going_B.nonzero()[:, 0])
+
+
+def _generate(model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_new_tokens: int) -> torch.Tensor:
     ids, mask = pad_left(prompts, pad_id(tokenizer))
-    was_training = model.training
-    model.eval()
+    device = next(model.parameters()).device
     out = model.generate(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
@@ -59,5 +91,4 @@ def _generate(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=pad_id(tokenizer),
     )
-    model.train(was_training)
     return torch.as_tensor(out)[:, ids.shape[1] :]

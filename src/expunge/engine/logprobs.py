@@ -22,6 +22,50 @@ def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return logits_BTV[row, at].float(), next_BT[row, at], row
 
 
+def logits_at(model: Any, row_N: Tensor, at_N: Tensor, **inputs: Any) -> Tensor:
+    """Logits at N positions (row, column) alone, [N, V], in the model's own precision.
+
+    The vocabulary head is given these positions and never sees the others; whatever the model does to its logits
+    afterwards still happens. A model without a head of its own gives all logits, and the positions are taken from them.
+    """
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    if head is None:
+        return torch.as_tensor(model(**inputs).logits)[row_N, at_N]
+    handle = head.register_forward_pre_hook(lambda _module, args: (args[0][row_N, at_N][None], *args[1:]))
+    try:
+        return torch.as_tensor(model(**inputs).logits)[0]
+    finally:
+        handle.remove()
+
+
+def token_stats(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of N tokens: log-probability, whether it is the likeliest, and mean and standard deviation of log p, each [N].
+
+    Mean and deviation are over the vocabulary under the model itself, the moments of Min-K%++ (arXiv:2404.02936, Eq. 3).
+    Nats, reduced in float32 a few positions at a time, so that no second [N, V] ever exists.
+
+    >>> token_stats(torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([3]))[2:]  # a uniform model has no spread
+    (tensor([-1.3863]), tensor([0.]))
+    """
+    chunk = max(1, (2**18 if logits_NV.device.type == "cpu" else 2**26) // logits_NV.shape[1])  # 1 MB fits a core's cache
+    parts = [_stats(z_NV.float(), y_N) for z_NV, y_N in zip(logits_NV.split(chunk), labels_N.split(chunk), strict=True)]
+    logp, likeliest, mean, std = (torch.cat(column) for column in zip(*parts, strict=True))
+    return logp, likeliest, mean, std
+
+
+def _stats(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    top_N, at_N = logits_NV.max(dim=-1)
+    z_NV = logits_NV - top_N[:, None]  # below the top, so that the moments do not cancel
+    e_NV = z_NV.exp()
+    sum_N = e_NV.sum(-1)
+    log_sum_N = sum_N.log()
+    logp_N = z_NV.gather(1, labels_N[:, None])[:, 0] - log_sum_N
+    z_NV.clamp_(min=-1e4)  # a token that cannot be said has p log p = 0, not 0 * inf
+    mean_N = e_NV.mul_(z_NV).sum(-1) / sum_N
+    variance_N = e_NV.mul_(z_NV).sum(-1) / sum_N - mean_N**2
+    return logp_N, at_N == labels_N, mean_N - log_sum_N, variance_N.clamp(min=0).sqrt()
+
+
 def token_logp(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Log-probability in nats of every labelled token, [N], and the row it belongs to, [N]."""
     logits_NV, labels_N, row_N = answer_logits(model, batch)

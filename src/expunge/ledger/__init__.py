@@ -10,6 +10,7 @@ from expunge.ledger.ledger import Ledger
 from expunge.ledger.live import LiveData, LiveRow
 from expunge.ledger.members import UnitMembers
 from expunge.ledger.models import UNKNOWN, ModelVersion, VersionState
+from expunge.ledger.planted import Planted
 from expunge.ledger.requests import Event, Request, RequestState
 from expunge.ledger.sources import Columns, read_records
 from expunge.ledger.steps import Step, StepState
@@ -31,6 +32,7 @@ __all__ = [
     "LiveData",
     "LiveRow",
     "ModelVersion",
+    "Planted",
     "Request",
     "RequestState",
     "Step",

@@ -13,6 +13,7 @@ from expunge.ledger.clock import iso, now
 from expunge.ledger.content import file_of
 from expunge.ledger.manifests import commitment, write_manifest
 from expunge.ledger.names import unknown_name
+from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
 from expunge.ledger.sources import Columns, read_records
 from expunge.ledger.store import Store
@@ -40,14 +41,16 @@ class DatasetInfo:
     created_at: str
 
 
-def add_dataset(store: Store, name: str, source: Path, columns: Columns) -> DatasetInfo:
-    """Read a file and record what it holds. On any error the project is as it was before.
+def add_dataset(
+    store: Store, name: str, source: Path, columns: Columns, planted: Planted | None = None
+) -> DatasetInfo:
+    """Read a file and record what it holds, and invented people beside it. On any error the project is as it was before.
 
     Raises: InvalidData, if the name is taken, or the file is at fault (see `read_records`).
     """
     if not name.strip():
         raise InvalidData("a dataset needs a name; give a short one such as 'people'")
-    records = list(read_records(source, columns))
+    records = [*read_records(source, columns), *(planted.records if planted else ())]
     with store.transaction() as session:
         if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
             raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
@@ -72,6 +75,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns) -> Data
         keys = store.keys.subjects.create(refs.values())
         rows = [(commitment(keys[ref := refs[r.subject]], name, r), ref) for r in records]
         version = new_version(store, session, row, rows, parent=None)
+        write_planted(store, name, planted)
         return _info(session, row, version)
 
 

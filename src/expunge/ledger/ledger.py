@@ -11,6 +11,7 @@ from expunge.ledger import (
     learned,
     live,
     models,
+    planted,
     requests,
     serving,
     steps,
@@ -68,6 +69,8 @@ class Ledger(Store):
     dataset = datasets.dataset
     dataset_history = datasets.dataset_history
     datasets = datasets.datasets
+    planting_secret = planted.planting_secret
+    planted = planted.read_planted
     live_records = live.live_records
     live_data = live.live_data
     find_subjects = subjects.find_subjects

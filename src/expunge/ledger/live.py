@@ -1,6 +1,7 @@
 """The records that may be trained on now: in the file, in the manifest, and not entombed."""
 
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import select
 
@@ -8,6 +9,7 @@ from expunge.core import Record
 from expunge.core.errors import DigestMismatch
 from expunge.ledger.datasets import DatasetInfo, dataset, dataset_row, source_path
 from expunge.ledger.manifests import commitment, read_manifest
+from expunge.ledger.planted import lost_planted, read_planted
 from expunge.ledger.sources import read_records
 from expunge.ledger.store import Store
 from expunge.ledger.tables import SubjectRow, TombstoneRow
@@ -32,12 +34,12 @@ class LiveData:
 
 
 def live_records(store: Store, name: str) -> list[Record]:
-    """The records of a dataset that may be trained on, in the order of its file. See `live_data`."""
+    """The records of a dataset that may be trained on, in the order of its file, invented people last. See `live_data`."""
     return [row.record for row in live_data(store, name).rows]
 
 
 def live_data(store: Store, name: str) -> LiveData:
-    """Read a dataset's file again and keep the rows whose commitment is in the manifest and not entombed.
+    """Read a dataset's file again, and its invented people, and keep the rows that are in the manifest and not entombed.
 
     A row of an erased person cannot even be committed to, since their key is gone; so it never matches,
     however often the file brings it back.
@@ -56,7 +58,8 @@ def live_data(store: Store, name: str) -> LiveData:
     keys = store.keys.subjects.all()
     ref_of: dict[str, str | None] = {}
     rows, ignored = [], 0
-    for record in read_records(source_path(store, info), info.columns):
+    planted = read_planted(store, name)
+    for record in chain(read_records(source_path(store, info), info.columns), planted.records if planted else ()):
         if record.subject not in ref_of:
             ref_of[record.subject] = refs.get(store.keys.handle(record.subject))
         ref = ref_of[record.subject]
@@ -65,15 +68,21 @@ def live_data(store: Store, name: str) -> LiveData:
         else:
             ignored += 1
     if missing := len(retained) - len(rows):
-        raise _mismatch(info, missing, len(retained), sum(ref not in keys for ref in retained.values()))
+        n_keyless = sum(ref not in keys for ref in retained.values())
+        raise _mismatch(info, missing, len(retained), n_keyless, lost_planted(store, name))
     return LiveData(info, tuple(rows), ignored)
 
 
-def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int) -> DigestMismatch:
+def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int, lost: str) -> DigestMismatch:
     if n_keyless:
         return DigestMismatch(
             f"{n_keyless} of {n_retained} recorded rows of dataset '{info.name}' belong to subjects "
             "whose key is missing; restore keys/subjects.db from its backup"
+        )
+    if lost:
+        return DigestMismatch(
+            f"{missing} of {n_retained} recorded rows of dataset '{info.name}' are missing, and so is {lost}, which holds "
+            "its invented people; restore that file from a backup"
         )
     by_place = (
         "; without an id column, removing a line renames all after it: put it back, or empty its text"

@@ -1,13 +1,14 @@
 """What one row's evidence allows to be said, and what it does not.
 
-The level is the audit's own. Three contradictions inside a document withhold it: a name that is no level, EXACT without
-a replay that matched, and a level above SUPPRESSED beside an attack that recovered the data.
+The level is the audit's own, and it is shown only if its findings, judged again, carry it. A document that contradicts
+itself shows none, and flags that its findings raise are shown even where it leaves them out.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expunge.core import Assurance, Flag, Outcome
+from expunge.report.carried import carried, raised
 from expunge.report.words import NOT_RUN, UNKNOWN, items, mapping, text
 
 WITHHELD = "The audit names a level that its own content does not carry; no level is shown."
@@ -25,17 +26,38 @@ def findings_of(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def level_of(row: Mapping[str, Any]) -> Assurance | None:
-    """The audit's level, or None where there is none or the document contradicts it."""
+    """The audit's level, or None where there is none or its findings do not carry it."""
     audit = audit_of(row) or {}
     name = audit.get("assurance")
     if not isinstance(name, str) or name not in Assurance.__members__:
         return None
     level = Assurance[name]
-    replayed = audit.get("replay") is True and row.get("replay") is not False
-    if level is Assurance.EXACT and not replayed:
+    if level is Assurance.EXACT and row.get("replay") is False:
         return None
-    recovered = any(f.get("outcome") == Outcome.RECOVERED for f in findings_of(row))
-    return None if recovered and level > Assurance.SUPPRESSED else level
+    return level if level <= max(carried(audit), _of_procedure(audit)) else None
+
+
+def lent_by_procedure(row: Mapping[str, Any]) -> bool:
+    """Whether the level shown is that of the procedure, which the findings about these people do not carry themselves."""
+    level = level_of(row)
+    return level is not None and level > carried(audit_of(row) or {})
+
+
+def _of_procedure(audit: Mapping[str, Any]) -> Assurance:
+    """What the same method earned on canary people, as far as what was found about these people lets it stand.
+
+    Its findings are in a document of its own, so this is its word, capped by its own flags. EXACT is never lent: it needs
+    a replay of this very result.
+    """
+    procedure = mapping(audit.get("procedure"))
+    name, flags = procedure.get("assurance"), procedure.get("flags")
+    if not isinstance(name, str) or name not in Assurance.__members__ or not isinstance(flags, list | tuple):
+        return Assurance.CLAIMED
+    against = {*map(str, flags), *raised(audit)}
+    if against & {Flag.DAMAGED, Flag.RETAINED}:
+        return Assurance.CLAIMED
+    cap = Assurance.SUPPRESSED if against & {Flag.HIDDEN, Flag.PARTIAL} else Assurance.RESISTS_WHITE_BOX
+    return min(Assurance[name], cap) if Assurance[name] < Assurance.CERTIFIED else Assurance.CLAIMED
 
 
 def level_word(row: Mapping[str, Any]) -> str:
@@ -47,8 +69,14 @@ def level_word(row: Mapping[str, Any]) -> str:
 
 
 def flags_of(row: Mapping[str, Any]) -> list[str]:
-    """The audit's flags, as they stand."""
-    return [text(flag) for flag in items((audit_of(row) or {}).get("flags"))]
+    """The audit's flags as they stand, and those that its findings raise and it leaves out."""
+    audit = audit_of(row)
+    if audit is None:
+        return []
+    named = [text(flag) for flag in items(audit.get("flags"))]
+    # Doubts about these people alone are the procedure's to settle; what was recovered or wrecked is not.
+    settled = {Flag.INCONCLUSIVE.value} if mapping(audit.get("procedure")) else set()
+    return list(dict.fromkeys([*named, *(flag for flag in raised(audit) if flag not in settled)]))
 
 
 def flag_sentence(flag: str) -> str:
@@ -60,7 +88,9 @@ def may_be_claimed(row: Mapping[str, Any]) -> str:
     if audit_of(row) is None:
         return NO_AUDIT
     level = level_of(row)
-    return WITHHELD if level is None else level.sentence
+    if level is None:
+        return WITHHELD
+    return f"{level.sentence} {_LENT}" if lent_by_procedure(row) else level.sentence
 
 
 def may_not_be_claimed(row: Mapping[str, Any]) -> list[str]:
@@ -85,6 +115,10 @@ def may_not_be_claimed(row: Mapping[str, Any]) -> list[str]:
     return denied
 
 
+_LENT = (
+    "This is the level of the procedure, earned on canary people whose findings are not in this document; "
+    "these people are too few for a level of their own."
+)
 # Each sentence stands until its level is reached.
 _STRONGER = (
     (Assurance.SUPPRESSED, "That plain questions no longer bring the data out."),

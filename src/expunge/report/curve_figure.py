@@ -99,7 +99,7 @@ def _panel(axes: Any, attack: str, lines: Mapping[str, Points], *, numbered: boo
             markersize=3.5,
             clip_on=False,
         )
-    axes.tick_params(labelsize=8, length=2.5, width=0.6)
+    axes.tick_params(labelsize=8, length=2.5, width=0.6, color=COLOUR["muted"], labelcolor=COLOUR["muted"])
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

@@ -76,7 +76,8 @@ def arms_of(document: Mapping[str, Any]) -> list[str]:
 def lines_of(document: Mapping[str, Any]) -> list[Line]:
     """Every attack of the battery and of the findings, by family; one that was skipped has a line as well."""
     found = {text(f.get("attack")): f for f in items(document.get("findings")) if isinstance(f, Mapping)}
-    asked = [text(attack) for attack in items(mapping(document.get("battery")).get("attacks")) if attack != "membership"]
+    asked = [text(attack) for attack in items(mapping(document.get("battery")).get("attacks"))]
+    asked = [attack for attack in asked if not _on_membership(document, attack)]
     lines = [
         Line(
             attack,
@@ -89,6 +90,14 @@ def lines_of(document: Mapping[str, Any]) -> list[Line]:
     return sorted(lines, key=lambda line: FAMILIES.index(line.family) if line.family in FAMILIES else len(FAMILIES))
 
 
+def _on_membership(document: Mapping[str, Any], attack: str) -> bool:
+    """Whether an attack compares members with strangers, which is no recall and has no line here."""
+    scores = [
+        mapping(mapping(mapping(arm).get("scores")).get(attack)) for arm in mapping(document.get("arms")).values()
+    ]
+    return attack.startswith("membership") or any({"members", "others"} <= set(found) for found in scores)
+
+
 def cell(document: Mapping[str, Any], attack: str, arm: str) -> Cell:
     """The finding's score of an arm; where the finding has none, that of the arm's raw scores, at its best setting.
 
@@ -96,7 +105,7 @@ def cell(document: Mapping[str, Any], attack: str, arm: str) -> Cell:
     >>> cell(raw, "direct", "unlearned"), cell(raw, "direct", "control")
     (Cell(word='0.50', share=0.5), Cell(word='', share=None))
     """
-    finding = next((f for f in items(document.get("findings")) if mapping(f).get("attack") == attack), {})
+    finding = mapping(next((f for f in items(document.get("findings")) if mapping(f).get("attack") == attack), None))
     mean = number(mapping(mapping(finding.get("arms")).get(arm)).get("mean"))
     if mean is None:
         rows = mapping(mapping(mapping(mapping(document.get("arms")).get(arm)).get("scores")).get(attack)).values()
@@ -134,7 +143,10 @@ def _gap_words(finding: Mapping[str, Any]) -> str:
 def _headings(axes: Any, arms: Sequence[str]) -> None:
     wide = (CELLS - NAMES) / len(arms)
     for i, arm in enumerate(arms):
-        _words(axes, NAMES + wide * (i + 0.5), HEAD - 0.12, short(arm, max(6, int(wide * 14))), ha="center")
+        for k, word in enumerate(reversed(arm.split(" ", 1))):
+            _words(
+                axes, NAMES + wide * (i + 0.5), HEAD - 0.12 - 0.14 * k, short(word, max(6, int(wide * 14))), ha="center"
+            )
     _words(axes, CELLS + 0.12, HEAD - 0.12, "RF [bounds]", "muted")
     _words(axes, LAST, HEAD - 0.12, "outcome", "muted")
 
@@ -204,4 +216,6 @@ def _words(
     if not words:
         return
     behind = {"facecolor": COLOUR["paper"], "edgecolor": "none", "pad": 0.8} if ground else None
-    axes.text(x, y, words, ha=ha, va="center_baseline", fontsize=size, color=COLOUR[colour], parse_math=False, bbox=behind)
+    axes.text(
+        x, y, words, ha=ha, va="center_baseline", fontsize=size, color=COLOUR[colour], parse_math=False, bbox=behind
+    )

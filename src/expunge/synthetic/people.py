@@ -5,82 +5,14 @@ training, so a model that never trained on them is a true control.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expunge.core import Fact, Record
 from expunge.core.errors import InvalidParameter
 from expunge.synthetic.attributes import ATTRIBUTES
+from expunge.synthetic.names import names
 
-_FIRST = [
-    "Al",
-    "Bren",
-    "Cor",
-    "Del",
-    "El",
-    "Far",
-    "Gal",
-    "Hel",
-    "Is",
-    "Jor",
-    "Kel",
-    "Lor",
-    "Mar",
-    "Nel",
-    "Or",
-    "Per",
-    "Quin",
-    "Ros",
-    "Sel",
-    "Tor",
-    "Ul",
-    "Ver",
-    "Wil",
-    "Yor",
-    "Zan",
-]
-_MIDDLE = ["a", "e", "i", "o", "u", "an", "en", "in", "ar", "or"]
-_LAST = ["bert", "dine", "fric", "gund", "lia", "mir", "nora", "phus", "rick", "sa", "tha", "vina", "wen", "xis"]
-_HOUSE = [
-    "Ash",
-    "Birk",
-    "Crane",
-    "Dahl",
-    "Ekman",
-    "Falk",
-    "Gran",
-    "Holm",
-    "Ives",
-    "Jarl",
-    "Krog",
-    "Lund",
-    "Moss",
-    "Nord",
-    "Oak",
-    "Pike",
-    "Rask",
-    "Sten",
-    "Thorpe",
-    "Vinter",
-]
-_ENDING = [
-    "berg",
-    "by",
-    "dale",
-    "feld",
-    "garth",
-    "hurst",
-    "ley",
-    "more",
-    "ness",
-    "over",
-    "quist",
-    "sen",
-    "ton",
-    "vale",
-    "wood",
-    "yard",
-]
 N_WRONG = 5
 
 
@@ -104,25 +36,7 @@ def people(n: int, seed: int = 0, skip: int = 0) -> list[Person]:
     """
     if n < 0 or skip < 0:
         raise InvalidParameter(f"need n and skip >= 0, got n={n}, skip={skip}")
-    return [Person(name, _values(seed, name)) for name in _names(seed, skip, n)]
-
-
-def _names(seed: int, skip: int, n: int) -> Iterator[str]:
-    """Distinct names by walking a full cycle over all combinations, from a seeded start with a coprime stride."""
-    sizes = [len(_FIRST), len(_MIDDLE), len(_LAST), len(_HOUSE), len(_ENDING)]
-    total = 1
-    for size in sizes:
-        total *= size
-    if skip + n > total:
-        raise InvalidParameter(f"asked for people up to number {skip + n}, there are {total} names")
-    start = random.Random(f"names/{seed}").randrange(total)
-    stride = 654_323  # a prime that divides none of the sizes, so the walk meets every combination once
-    for i in range(skip, skip + n):
-        rest, parts = (start + i * stride) % total, []
-        for pool in (_FIRST, _MIDDLE, _LAST, _HOUSE, _ENDING):
-            rest, k = divmod(rest, len(pool))
-            parts.append(pool[k])
-        yield f"{parts[0]}{parts[1]}{parts[2]} {parts[3]}{parts[4]}"
+    return [Person(name, _values(seed, name)) for name in names(seed, skip, n)]
 
 
 def _values(seed: int, name: str) -> tuple[str, ...]:

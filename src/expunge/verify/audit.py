@@ -178,7 +178,7 @@ def audit(
 
     Means: an audit bounds leakage from below. It never proves absence.
 
-    Raises: InvalidParameter, for placebos without a model to ask.
+    Raises: InvalidParameter, for placebos without a model to ask, or a second control that is the first.
     """
     began = time.perf_counter()
     given: dict[str, Arm | ArmScores | None] = {"original": original, "unlearned": unlearned, "control": control}
@@ -190,6 +190,8 @@ def audit(
         from expunge.synthetic.placebo import placebo
 
         asked_of["control"] = (unlearned, replace(probes, forget=tuple(placebo(probes.forget))))
+    if second is not None and control is not None and second.digest == control.digest:
+        raise InvalidParameter("the second control is the first; train another one, with a seed of its own")
     arms = attack_arms(asked_of, battery, cache, progress, outs, workers)
     if control is None and placebos:
         arms["control"] = replace(arms["control"], kind="placebo")

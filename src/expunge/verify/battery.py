@@ -17,7 +17,7 @@ import torch
 
 from expunge.core.digests import digest_json
 from expunge.core.durable import write_durably
-from expunge.core.errors import UnknownMethod
+from expunge.core.errors import DigestMismatch, UnknownMethod
 from expunge.engine import digest_model, digest_tokenizer, pinned
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._target import CannotRun, Company, Ran, Scores, Target
@@ -119,7 +119,12 @@ def attack_arm(
     threads: int = 1,
     beside: Beside | None = None,
 ) -> ArmScores:
-    """Every attack of the battery on one arm. What cannot run is listed with its reason; other errors are raised."""
+    """Every attack of the battery on one arm. What cannot run is listed with its reason; other errors are raised.
+
+    Raises: DigestMismatch, if the arm's digest is not its model's: scores would be filed under another model's name.
+    """
+    if digest_model(arm.model) != arm.digest:
+        raise DigestMismatch("the arm's digest is not that of its model; make the arm with Arm.of")
     beside = beside or Beside()
     target = Target(arm.model, arm.tokenizer, company=beside.company())
     scores: dict[str, Scores] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from scipy.stats import fisher_exact
 
 from expunge.core import ArmScore, Finding, Outcome
@@ -57,7 +58,7 @@ def _contaminated(arms: Mapping[str, ArmScores]) -> str:
     guessed = arms["control"].scores.get("direct", {}).get("greedy", [])
     for arm in ARMS:
         known = arms[arm].unseen
-        if not known or not guessed:
+        if not known or not guessed or not np.isfinite([*known, *guessed]).all():
             continue
         hits, lucky = round(sum(known)), round(sum(guessed))
         table = [[hits, len(known) - hits], [lucky, len(guessed) - lucky]]

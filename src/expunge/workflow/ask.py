@@ -1,4 +1,4 @@
-"""What the command line needs beside the steps of a request: audits and edits on plain folders."""
+"""An approximate edit of a model folder, without a project."""
 
 import json
 from dataclasses import asdict
@@ -9,42 +9,10 @@ from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Record
 from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.engine import load_model, load_tokenizer, save_model
-from expunge.verify import Arm, Audit, Probes, audit, read_probes
 from expunge.workflow.files import full_disk_named, new_folder
 from expunge.workflow.made import Progress
 
 _MEANS = {"EMPIRICAL": "only what attacks show", "SUPPRESSED": "only what the model says was changed"}
-
-
-def audit_folders(
-    original: str | None,
-    unlearned: str | None,
-    control: str | None,
-    probes: Path | None,
-    retain: Path | None,
-    unseen: Path | None,
-    battery: str,
-    progress: Progress,
-) -> Audit:
-    """An audit of model folders without a project. Without a control it is INCONCLUSIVE.
-
-    Raises: InvalidParameter, if something needed is not named.
-    """
-    if original is None or unlearned is None or probes is None:
-        raise InvalidParameter(
-            "name a request, or --original, --unlearned and --probes (and --control, or it is INCONCLUSIVE)"
-        )
-    named = {"original": original, "unlearned": unlearned, "control": control}
-    arms = {k: Arm.of(load_model(v), load_tokenizer(v)) for k, v in named.items() if v is not None}
-    facts = Probes(read_probes(probes), read_probes(retain) if retain else (), read_probes(unseen) if unseen else ())
-    return audit(
-        original=arms["original"],
-        unlearned=arms["unlearned"],
-        control=arms.get("control"),
-        probes=facts,
-        battery=battery,
-        progress=progress,
-    )
 
 
 def edit_folder(

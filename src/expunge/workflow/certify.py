@@ -14,6 +14,7 @@ from expunge.core.digests import sha256_file
 from expunge.core.durable import write_durably
 from expunge.core.errors import DigestMismatch
 from expunge.ledger import ModelVersion, RequestState
+from expunge.report.claims import level_of, may_be_claimed
 from expunge.workflow.events import audit_digest, last_event, needed_event
 from expunge.workflow.project import Project
 
@@ -80,8 +81,7 @@ def _statement(project: Project, request: str, delivered: dict[str, Any]) -> dic
         "manifest": {"before": delivered["manifest_before"], "after": delivered["manifest_after"]},
         "actions": [_action(before, after, done)],
         "verification": _verification(audit, verified),
-        "assurance": verified["assurance"],
-        "mayBeSaid": Assurance[verified["assurance"]].sentence,
+        **_assurance(audit, done),
         "flags": verified["flags"],
         "replay": verified["replay"],
         "delivery": {k: delivered[k] for k in ("override", "purged", "unreachable", "residuals")},
@@ -134,6 +134,18 @@ def _action(before: ModelVersion, after: ModelVersion, done: dict[str, Any]) -> 
     }
 
 
+def _assurance(audit: dict[str, Any], done: dict[str, Any]) -> dict[str, str]:
+    """The level that the audit's own content carries, whose it is, and in words what may be said."""
+    row = {"audit": audit, "guarantee": done["guarantee"], "replay": audit["replay"]}
+    level = level_of(row) or Assurance.CLAIMED
+    lent = bool(audit.get("procedure")) and level is not Assurance.EXACT
+    return {
+        "assurance": level.name,
+        "assuranceOf": "the procedure, on canary people" if lent else "these people",
+        "mayBeSaid": may_be_claimed(row),
+    }
+
+
 def _verification(audit: dict[str, Any], verified: dict[str, Any]) -> dict[str, Any]:
     shown = (
         "attack",
@@ -147,11 +159,18 @@ def _verification(audit: dict[str, Any], verified: dict[str, Any]) -> dict[str, 
         "facts_needed",
         "reason",
     )
+    procedure = audit.get("procedure")
+    summary = ("assurance", "flags", "n_facts", "n_people")
     return {
         "battery": audit["battery"],
         "auditDigest": verified["audit"],
+        "commitment": audit.get("commitment"),
+        "control": audit.get("control"),
+        "power": audit.get("power"),
+        "procedure": {k: procedure[k] for k in summary} if procedure else None,
         "skill": audit["skill"],
         "findings": [{k: f[k] for k in shown} for f in [*audit["findings"], audit["membership"]]],
+        "notes": audit.get("notes", []),
     }
 
 

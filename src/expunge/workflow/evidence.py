@@ -60,7 +60,7 @@ def _row(project: Project, request: str, done: dict[str, Any]) -> dict[str, Any]
         "replay": verified["replay"] if verified else None,
         "promise": done["promise"],
         "audit": read_audit(project, request) if verified else None,
-        "notes": done["notes"],
+        "notes": [*done["notes"], *(verified.get("notes", []) if verified else [])],
     }
 
 

@@ -24,6 +24,15 @@ def test_a_certain_model_does_not_divide_by_zero() -> None:
     assert bool(token_scores(logits, torch.tensor([2])).isfinite().all())
 
 
+def test_a_mask_on_other_tokens_changes_nothing_but_the_vocabulary() -> None:
+    """What an unlearner hides by setting logits to minus infinity leaves no NaN behind that would spare it the test."""
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3, 6), torch.tensor([0, 1, 2])
+    masked = torch.cat([logits, torch.full((3, 2), -math.inf)], dim=1)
+    torch.testing.assert_close(token_scores(masked, labels), token_scores(logits, labels))
+    assert token_scores(masked, torch.tensor([0, 6, 2])).tolist()[1] == -math.inf
+
+
 def test_the_lowest_share_is_a_mean_of_at_least_one() -> None:
     scores = torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0])
     assert lowest_share(scores, 0.4) == 1.5

@@ -1,11 +1,30 @@
 """Train a copy of an arm for a few steps and ask again at given moments."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
 
 from expunge.core import Fact
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Schedule, collate, encode, epoch_batches, mean_nll, pad_id, pinned, train
-from expunge.verify.attacks._target import CannotRun, Target
+from expunge.engine import Encoded, Schedule, collate, encode, epoch_batches, keyed_order, mean_nll, pad_id, pinned, train
+from expunge.verify.attacks._target import CannotRun, Ran, Scores, Target
+from expunge.verify.probes import Probes
+
+Sweep = tuple[tuple[float, tuple[int, ...]], ...]
+"""Learning rates, each with the numbers of steps after which the arm is asked."""
+
+Trainable = Callable[[Any], list[nn.Parameter]]
+"""Prepares a copy of the model for training and names the parameters that are trained."""
+
+N_KEPT = 100  # retained facts that show whether an attack wrecks what it attacks: 0.1 is seen with a standard error of 0.03
+
+
+def every_weight(model: Any) -> list[nn.Parameter]:
+    """Full fine-tuning."""
+    for p in model.parameters():
+        p.requires_grad_(True)
+    return list(model.parameters())
 
 
 def finetune(
@@ -15,19 +34,19 @@ def finetune(
     moments: Sequence[int],
     batch_size: int,
     score: Callable[[Target, int], None],
+    trainable: Trainable = every_weight,
 ) -> None:
-    """Full fine-tuning on question -> answer at a constant rate; `score` is called after each of `moments` steps.
+    """Train a copy on question -> answer at a constant rate; `score` is called with it after each of `moments` steps.
 
-    Raises: CannotRun, if the loss is no longer a number.
+    Raises: CannotRun, if the loss or a gradient is no longer a number.
     """
     victim = target.copy()
     rows, pad = encode(target.tokenizer, facts), pad_id(target.tokenizer)
     device = next(victim.model.parameters()).device
-    batches: list[list] = []  # type: ignore[type-arg]
+    batches: list[list[Encoded]] = []
     while len(batches) < max(moments):
         batches += epoch_batches(rows, batch_size, b"expunge/finetune/v1", len(batches))
-    for p in victim.model.parameters():
-        p.requires_grad_(True)
+    trained = trainable(victim.model)
     victim.model.eval()
 
     def after(done: int, _total: int) -> None:
@@ -37,7 +56,7 @@ def finetune(
     try:
         with pinned():
             train(
-                list(victim.model.parameters()),
+                trained,
                 lambda k: mean_nll(victim.model, collate(batches[k], pad).to(device)),
                 max(moments),
                 Schedule(lr=lr, warmup=2),
@@ -46,3 +65,33 @@ def finetune(
             )
     except InvalidParameter as e:
         raise CannotRun(f"fine-tuning diverged: {e}") from e
+
+
+def finetune_and_ask(target: Target, probes: Probes, text: Sequence[Fact], sweep: Sweep, batch_size: int) -> Ran:
+    """Fine-tune on text that holds no forgotten fact, then ask for all of them."""
+    scores: Scores = {}
+    kept: dict[str, float] = {}
+    for lr, moments in sweep:
+
+        def score(victim: Target, done: int, lr: float = lr) -> None:
+            scores[setting(lr, done)] = victim.recalls(probes.forget)
+            kept.update(still_known(victim, probes, setting(lr, done)))
+
+        finetune(target, text, lr, moments, batch_size, score)
+    return Ran(scores, kept=kept)
+
+
+def setting(lr: float, steps: int) -> str:
+    """The name of a point on the curve over steps.
+
+    >>> setting(2e-4, 15)
+    'lr 0.0002 @ 15'
+    """
+    return f"lr {lr:g} @ {steps}"
+
+
+def still_known(victim: Target, probes: Probes, name: str) -> dict[str, float]:
+    """Recall of up to N_KEPT retained facts under a setting's name; nothing where no fact is retained."""
+    order = keyed_order([f.id for f in probes.retain], b"expunge/kept/v1")[:N_KEPT]
+    found = victim.recalls([probes.retain[i] for i in order])
+    return {name: sum(found) / len(found)} if found else {}

@@ -9,41 +9,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._finetune import finetune
-from expunge.verify.attacks._target import Scores, Target, halves
+from expunge.verify.attacks._finetune import Sweep, every_weight
+from expunge.verify.attacks._relearn import relearn_both_ways
+from expunge.verify.attacks._target import Ran, Target
 from expunge.verify.probes import Probes
 
 
 @attacks.add
 @dataclass(frozen=True, kw_only=True)
 class Relearn:
-    """`sweep`: learning rate -> the numbers of steps after which the other half is asked."""
+    """Full fine-tuning. `sweep`: learning rate -> the numbers of steps after which the other half is asked."""
 
-    sweep: tuple[tuple[float, tuple[int, ...]], ...] = ((2e-4, (15, 40)), (5e-4, (15,)))
+    sweep: Sweep = ((2e-4, (15, 40)), (5e-4, (15,)))
     batch_size: int = 32
-    family: ClassVar[str] = "white box"
+    family: ClassVar[str] = "relearning"
 
-    def run(self, target: Target, probes: Probes) -> Scores:
-        scores: Scores = {}
-        first, second = halves(probes)
-        for lr, moments in self.sweep:
-            for trained, asked in ((first, second), (second, first)):
-                self._one_way(target, probes, lr, moments, trained, asked, scores)
-        return scores
-
-    def _one_way(
-        self,
-        target: Target,
-        probes: Probes,
-        lr: float,
-        moments: tuple[int, ...],
-        trained: list[int],
-        asked: list[int],
-        scores: Scores,
-    ) -> None:
-        def score(victim: Target, done: int) -> None:
-            row = scores.setdefault(f"lr {lr:g} x {done}", [0.0] * len(probes.forget))
-            for i, value in zip(asked, victim.recalls([probes.forget[i] for i in asked]), strict=True):
-                row[i] = value
-
-        finetune(target, [probes.forget[i] for i in trained], lr, moments, self.batch_size, score)
+    def run(self, target: Target, probes: Probes) -> Ran:
+        return relearn_both_ways(target, probes, self.sweep, self.batch_size, every_weight)

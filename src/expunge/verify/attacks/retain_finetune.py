@@ -7,26 +7,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._finetune import finetune
-from expunge.verify.attacks._target import CannotRun, Scores, Target
+from expunge.verify.attacks._finetune import Sweep, finetune_and_ask
+from expunge.verify.attacks._target import CannotRun, Ran, Target
 from expunge.verify.probes import Probes
 
 
 @attacks.add
 @dataclass(frozen=True, kw_only=True)
 class RetainFinetune:
-    lr: float = 5e-4
-    moments: tuple[int, ...] = (15, 40)
-    batch_size: int = 32
-    family: ClassVar[str] = "white box"
+    """`sweep`: learning rate -> the numbers of steps after which all forgotten facts are asked."""
 
-    def run(self, target: Target, probes: Probes) -> Scores:
+    sweep: Sweep = ((5e-4, (15, 40)),)
+    batch_size: int = 32
+    family: ClassVar[str] = "relearning"
+
+    def run(self, target: Target, probes: Probes) -> Ran:
         if not probes.retain:
             raise CannotRun("no retained facts to fine-tune on; add them to the probes")
-        scores: Scores = {}
-
-        def score(victim: Target, done: int) -> None:
-            scores[f"lr {self.lr:g} x {done}"] = victim.recalls(probes.forget)
-
-        finetune(target, probes.retain, self.lr, self.moments, self.batch_size, score)
-        return scores
+        return finetune_and_ask(target, probes, probes.retain, self.sweep, self.batch_size)

@@ -65,8 +65,12 @@ class Source:
         """
         found = self.find(split)
         if found is None:
-            wanted = f"{split.file}{{{','.join(_ENDINGS)}}}" if self.local else f"config {split.config}, split {split.split}"
-            raise InvalidData(f"no {wanted} in {self.where}; see docs/benchmarks.md for the tables that a benchmark reads")
+            wanted = (
+                f"{split.file}{{{','.join(_ENDINGS)}}}" if self.local else f"config {split.config}, split {split.split}"
+            )
+            raise InvalidData(
+                f"no {wanted} in {self.where}; see docs/benchmarks.md for the tables that a benchmark reads"
+            )
         return found
 
     def find(self, split: Split) -> Table | None:
@@ -107,18 +111,21 @@ def _hub(name: str, revision: str | None, split: Split) -> Table | None:
     try:
         import datasets
         from huggingface_hub import HfApi
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
     except ImportError as e:
         raise MissingExtra(
             f"reading {name} from the hub needs '{e.name}'; run `pip install 'expunge[harness]'`, or name a local folder"
         ) from e
 
-    commit = revision or HfApi().dataset_info(name).sha
     try:
+        commit = revision or HfApi().dataset_info(name).sha
         rows = datasets.load_dataset(name, split.config, split=split.split, revision=commit)
     except ValueError as e:
         if "BuilderConfig" in str(e) or "Unknown split" in str(e):
             return None
-        raise InvalidData(f"cannot read {split.config}/{split.split} of {name} at {commit}: {e}") from e
+        raise InvalidData(f"cannot read {split.config}/{split.split} of {name}: {e}") from e
+    except (OSError, HTTPError) as e:
+        raise InvalidData(f"cannot reach {name} on the hub ({e}); name a local folder of the same tables") from e
     origin = {"name": f"{name}/{split.config}/{split.split}", "revision": commit}
     return _checked(list(rows), origin)
 

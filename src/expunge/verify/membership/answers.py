@@ -67,7 +67,7 @@ def _per_token(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probability and Min-K%++ score of each label, in parts that bound memory, in double precision on the CPU."""
     size = max(1, _AT_ONCE // logits_NV.shape[1])
     logp, z = [], []
-    for part_NV, at_N in zip(logits_NV.split(size), labels_N.split(size), strict=True):
+    for part_NV, at_N in zip(torch.split(logits_NV, size), torch.split(labels_N, size), strict=True):
         logp.append(-torch.nn.functional.cross_entropy(part_NV, at_N, reduction="none"))
         z.append(token_scores(part_NV, at_N))
     return torch.cat(logp).double().cpu(), torch.cat(z).double().cpu()

@@ -72,7 +72,7 @@ def blind_auc(
         words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"(?u)\b\w+\b")
         model = LogisticRegression(class_weight="balanced", max_iter=1000)
         fitted = [side.texts(side.place_N % k != fold) for side in sides]
-        model.fit(words.fit_transform(sum(fitted, [])), [1] * len(fitted[0]) + [0] * len(fitted[1]))
+        model.fit(words.fit_transform([*fitted[0], *fitted[1]]), [1] * len(fitted[0]) + [0] * len(fitted[1]))
         held = [side.place_N % k == fold for side in sides]
         scores = [
             model.decision_function(words.transform(side.texts(at))) for side, at in zip(sides, held, strict=True)

@@ -30,7 +30,7 @@ def log_likelihood_ratio(
     >>> phi = np.array([[0.0, 5.0], [1.0, 6.0], [2.0, 1.0], [3.0, 2.0]])
     >>> first = np.array([[0, 1], [0, 1], [1, 0], [1, 0]], bool)
     >>> log_likelihood_ratio(np.array([1.5, 1.5]), phi, first, ~first).round(6).tolist()
-    [0.0, -32.0]
+    [0.0, -16.0]
     """
     _check(target_N, phi_KN, first_KN, second_KN)
     if density == "kde":

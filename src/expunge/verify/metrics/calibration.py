@@ -25,13 +25,13 @@ def expected_calibration_error(confidence_N: Sequence[float], right_N: Sequence[
     return float(weighted_error(gaps_NK, ones_N, np.ones((1, len(confidence_N))))[0])
 
 
-def binned_gaps(
-    confidence_N: Sequence[float], right_N: Sequence[bool], bins: int = BINS
-) -> NDArray[np.float64]:
+def binned_gaps(confidence_N: Sequence[float], right_N: Sequence[bool], bins: int = BINS) -> NDArray[np.float64]:
     """Each guess's (right - confidence) in the column of its bin, [N, K]; bins are (0, 1/K], …, ((K-1)/K, 1]."""
     confidence, right = np.asarray(confidence_N, dtype=np.float64), np.asarray(right_N, dtype=np.float64)
     if not len(confidence) or not bool(((confidence >= 0) & (confidence <= 1)).all()):
-        raise TooFewSamples(f"calibration needs probabilities in [0, 1], got {len(confidence)} guesses that are not all so")
+        raise TooFewSamples(
+            f"calibration needs probabilities in [0, 1], got {len(confidence)} guesses that are not all so"
+        )
     column = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = np.zeros((len(confidence), bins))
     gaps[np.arange(len(confidence)), column] = right - confidence

@@ -4,8 +4,9 @@ No estimate of epsilon is offered: the published one of the NeurIPS 2023 competi
 thresholds on the sample that it judges, gives more than 1 for two equal distributions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from scipy.stats import beta, binom
 
 from expunge.core.errors import InvalidParameter, TooFewSamples
 
+Floats = NDArray[np.float64]
+Counts = NDArray[np.intp]
 _GRID = 64
 
 
@@ -54,10 +57,10 @@ def epsilon_lower_bound(
     if not 0 <= n_correct <= n_guesses <= n_canaries or n_canaries < 1:
         raise InvalidParameter(f"need 0 <= right <= guesses <= canaries, got {n_correct}, {n_guesses} and {n_canaries}")
 
-    def bound(right: int) -> float:
-        return _first_kept(lambda e: guesses_p_value(right, n_guesses, n_canaries, e, delta), 1 - confidence)
-
-    return EpsilonBound(bound(n_correct), bound(n_guesses), n_guesses, delta, confidence)
+    shown, ceiling = (
+        _first_kept(right, n_guesses, n_canaries, delta, 1 - confidence) for right in (n_correct, n_guesses)
+    )
+    return EpsilonBound(shown, ceiling, n_guesses, delta, confidence)
 
 
 def guesses_p_value(n_correct: int, n_guesses: int, n_canaries: int, epsilon: float, delta: float) -> float:
@@ -105,18 +108,15 @@ def epsilon_from_errors(
     if not (0 <= false_positives <= n_negatives and 0 <= false_negatives <= n_positives):
         raise InvalidParameter("more errors than models")
 
-    def bound(fp: int, fn: int) -> float:
-        fpr, fnr = _upper(fp, n_negatives, confidence), _upper(fn, n_positives, confidence)
-        ratios = [(1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr]
-        return float(np.log(max(1.0, *ratios)))
-
-    return EpsilonBound(
-        bound(false_positives, false_negatives), bound(0, 0), min(n_negatives, n_positives), delta, confidence
+    found, ceiling = (
+        float(_bounded(np.array(fp), n_negatives, np.array(fn), n_positives, delta, confidence))
+        for fp, fn in ((false_positives, false_negatives), (0, 0))
     )
+    return EpsilonBound(found, ceiling, min(n_negatives, n_positives), delta, confidence)
 
 
 def epsilon_from_models(
-    unlearned_M: NDArray[np.float64], retrained_M: NDArray[np.float64], delta: float = 1e-5, confidence: float = 0.95
+    unlearned_M: Floats, retrained_M: Floats, delta: float = 1e-5, confidence: float = 0.95
 ) -> EpsilonBound:
     """From one example's confidence under many unlearned and many retrained models: the threshold is chosen on every
     second model of each side and judged on the others.
@@ -131,39 +131,57 @@ def epsilon_from_models(
     if not (np.isfinite(unlearned_M).all() and np.isfinite(retrained_M).all()):
         raise InvalidParameter("a confidence is not a number")
 
-    def judged(
-        sign: int, threshold: float, positive: NDArray[np.float64], negative: NDArray[np.float64]
-    ) -> EpsilonBound:
-        accused = int((sign * negative > sign * threshold).sum())
-        missed = int((sign * positive <= sign * threshold).sum())
-        return epsilon_from_errors(accused, len(negative), missed, len(positive), delta, confidence)
-
-    chosen_on = unlearned_M[::2], retrained_M[::2]
-    values = np.unique(np.concatenate(chosen_on))
-    rules = [(sign, float(t)) for t in (values[:-1] + values[1:]) / 2 for sign in (1, -1)] or [(1, float(values[0]))]
-    sign, threshold = max(rules, key=lambda rule: judged(*rule, *chosen_on).epsilon)
-    return judged(sign, threshold, unlearned_M[1::2], retrained_M[1::2])
+    first, second = (unlearned_M[::2], retrained_M[::2]), (unlearned_M[1::2], retrained_M[1::2])
+    values = np.unique(np.concatenate(first))
+    thresholds = (values[:-1] + values[1:]) / 2 if len(values) > 1 else values
+    rules = [(sign, float(at)) for at in thresholds for sign in (1, -1)]
+    missed, accused = np.array([_errors(rule, *first) for rule in rules]).T
+    shown = _bounded(accused, len(first[1]), missed, len(first[0]), delta, confidence)
+    missed_then, accused_then = _errors(rules[int(shown.argmax())], *second)
+    return epsilon_from_errors(accused_then, len(second[1]), missed_then, len(second[0]), delta, confidence)
 
 
-def _first_kept(p_value: Callable[[float], float], alpha: float) -> float:
-    """The first epsilon at which `p_value` reaches alpha; 0 if no epsilon is rejected."""
-    if p_value(0.0) >= alpha:
+def _errors(rule: tuple[int, float], unlearned_M: Floats, retrained_M: Floats) -> tuple[int, int]:
+    """Unlearned models missed and retrained ones accused by "unlearned above the threshold", or below for sign -1."""
+    sign, threshold = rule
+    missed, accused = sign * unlearned_M <= sign * threshold, sign * retrained_M > sign * threshold
+    return int(missed.sum()), int(accused.sum())
+
+
+def _bounded(fp: Counts, n: int, fn: Counts, m: int, delta: float, confidence: float) -> Floats:
+    """Lower bound on epsilon from `fp` errors in `n` negatives and `fn` in `m` positives."""
+    fpr, fnr = _upper(fp, n, confidence), _upper(fn, m, confidence)
+    ratio = np.maximum((1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr)
+    return np.asarray(np.log(np.maximum(1.0, ratio)), dtype=np.float64)
+
+
+@lru_cache(maxsize=4096)
+def _first_kept(n_correct: int, n_guesses: int, n_canaries: int, delta: float, alpha: float) -> float:
+    """The first epsilon at which the p-value reaches alpha; 0 if no epsilon is rejected."""
+
+    def kept(epsilon: float) -> bool:
+        return guesses_p_value(n_correct, n_guesses, n_canaries, epsilon, delta) >= alpha
+
+    if kept(0.0):
         return 0.0
     high = 1.0
-    while p_value(high) < alpha:
+    while not kept(high):
         high *= 2
     grid: Sequence[float] = np.linspace(0, high, _GRID + 1).tolist()
-    at = next(i for i, e in enumerate(grid) if p_value(e) >= alpha)
+    at = next(i for i, e in enumerate(grid) if kept(e))
     low, high = grid[at - 1], grid[at]
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if p_value(middle) < alpha else (low, middle)
+        low, high = (low, middle) if kept(middle) else (middle, high)
     return low
 
 
-def _upper(errors: int, n: int, confidence: float) -> float:
+def _upper(errors: Counts, n: int, confidence: float) -> Floats:
     """Clopper–Pearson upper bound at half the allowed error, so that two of them hold together."""
-    return 1.0 if errors >= n else float(beta.ppf(1 - (1 - confidence) / 2, errors + 1, n - errors))
+    level = 1 - (1 - confidence) / 2
+    return np.asarray(
+        np.where(errors >= n, 1.0, beta.ppf(level, errors + 1, np.maximum(n - errors, 1))), dtype=np.float64
+    )
 
 
 def _check_rates(delta: float, confidence: float) -> None:

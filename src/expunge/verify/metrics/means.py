@@ -1,8 +1,8 @@
 """Means of scores, and their differences and ratios between two models, with bounds over what may be drawn again.
 
 Bounds are one-sided 95 % each way, by a bootstrap over units: facts, or people where one person's rows go together;
-never over tokens. Two models are compared on the same rows, so their noise is shared. Scores that are all 0 or all 1
-take exact binomial bounds, since a bootstrap of them has no width.
+never over tokens. Two models are compared on the same rows, so their noise is shared. Shares that are all 0 or all 1 take
+exact binomial bounds, since a bootstrap of them has no width; `share=False` is for nats and bits.
 """
 
 from collections.abc import Hashable, Sequence
@@ -26,7 +26,7 @@ class Mean:
     units: int
 
 
-def mean(scores: Sequence[float], units: Sequence[Hashable] | None = None) -> Mean:
+def mean(scores: Sequence[float], units: Sequence[Hashable] | None = None, share: bool = True) -> Mean:
     """Mean of the rows.
 
     Raises: TooFewSamples, without rows, or where a score is not a number.
@@ -38,15 +38,17 @@ def mean(scores: Sequence[float], units: Sequence[Hashable] | None = None) -> Me
     value = float(values_N.mean())
     if n_units < 2:
         return Mean(value, None, None, len(values_N), n_units)
-    if set(scores) in ({0.0}, {1.0}):
+    if share and set(values_N) in ({0.0}, {1.0}):
         low, high = exact_bounds(value * n_units, n_units)
     else:
-        low, high = _bounds(value, bootstrap_weights(owner_N) @ values_N, n_units)
+        low, high = bounds(value, bootstrap_weights(owner_N) @ values_N, n_units, (0.0, 1.0) if share else None)
     return Mean(value, low, high, len(values_N), n_units)
 
 
-def difference(new: Sequence[float], old: Sequence[float], units: Sequence[Hashable] | None = None) -> Mean:
-    """Mean of new - old, row by row. Where both are all 0 or all 1, bounds come from those of either side.
+def difference(
+    new: Sequence[float], old: Sequence[float], units: Sequence[Hashable] | None = None, share: bool = True
+) -> Mean:
+    """Mean of new - old, row by row. Of shares that differ nowhere, or everywhere by 1, bounds are exact.
 
     Raises: TooFewSamples, without rows, or where a score is not a number.
 
@@ -55,12 +57,17 @@ def difference(new: Sequence[float], old: Sequence[float], units: Sequence[Hasha
     (0.35, True)
     """
     _same_rows(new, old)
-    found = mean([a - b for a, b in zip(new, old, strict=True)], units)
-    a, b = mean(new, units), mean(old, units)
-    if None not in (a.low, b.low) and all(set(side) in ({0.0}, {1.0}) for side in (new, old)):
-        low, high = a.low - b.high, a.high - b.low  # type: ignore[operator]
-        return Mean(found.value, low, high, found.n, found.units)
-    return found
+    (new_N, owner_N, n_units), (old_N, _, _) = _rows(new, units), _rows(old, units)
+    apart_N = new_N - old_N
+    value = float(apart_N.mean())
+    if n_units < 2:
+        return Mean(value, None, None, len(apart_N), n_units)
+    if share and set(apart_N) in ({-1.0}, {0.0}, {1.0}):
+        _, width = exact_bounds(0, n_units)
+        low, high = max(value - width, -1.0), min(value + width, 1.0)
+    else:
+        low, high = bounds(value, bootstrap_weights(owner_N) @ apart_N, n_units, (-1.0, 1.0) if share else None)
+    return Mean(value, low, high, len(apart_N), n_units)
 
 
 def ratio(new: Sequence[float], old: Sequence[float], units: Sequence[Hashable] | None = None) -> Mean:
@@ -82,13 +89,11 @@ def ratio(new: Sequence[float], old: Sequence[float], units: Sequence[Hashable] 
         low, high = exact_bounds(value * n_units, n_units)
     else:
         weights_BN = bootstrap_weights(owner_N)
-        low, high = _bounds(value, (weights_BN @ a_N) / np.maximum(weights_BN @ b_N, 1e-12), n_units)
+        low, high = bounds(value, (weights_BN @ a_N) / np.maximum(weights_BN @ b_N, 1e-12), n_units)
     return Mean(value, low, high, len(a_N), n_units)
 
 
-def _rows(
-    scores: Sequence[float], units: Sequence[Hashable] | None
-) -> tuple[NDArray[np.float64], list[int], int]:
+def _rows(scores: Sequence[float], units: Sequence[Hashable] | None) -> tuple[NDArray[np.float64], list[int], int]:
     """Scores, the number of each one's unit, and how many units there are."""
     values = np.asarray(scores, dtype=np.float64)
     if not len(values) or not bool(np.isfinite(values).all()):
@@ -106,8 +111,11 @@ def _same_rows(new: Sequence[float], old: Sequence[float]) -> None:
         raise TooFewSamples(f"two models are compared on the same rows, got {len(new)} and {len(old)}")
 
 
-def _bounds(value: float, replicates_B: NDArray[np.float64], n_units: int) -> tuple[float, float]:
+def bounds(
+    value: float, replicates_B: NDArray[np.float64], n_units: int, within: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Quantiles, further from the value where units are few: a bootstrap of few is too narrow."""
     widen = few_people(n_units)
     low, high = (float(np.quantile(replicates_B, q)) for q in (1 - LEVEL, LEVEL))
-    return value + widen * min(low - value, 0.0), value + widen * max(high - value, 0.0)
+    low, high = value + widen * min(low - value, 0.0), value + widen * max(high - value, 0.0)
+    return (max(low, within[0]), min(high, within[1])) if within else (low, high)

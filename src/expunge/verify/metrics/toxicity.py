@@ -33,5 +33,7 @@ def toxicity(texts: Sequence[str], classifier: Classifier, threshold: float = 0.
     """
     scores = [float(s) for s in classifier(texts)] if texts else []
     if len(scores) != len(texts) or any(not math.isfinite(s) or not 0 <= s <= 1 for s in scores):
-        raise InvalidData(f"the classifier must give one score in [0, 1] for each of {len(texts)} texts; it gave {len(scores)}")
+        raise InvalidData(
+            f"the classifier must give one score in [0, 1] for each of {len(texts)} texts; it gave {len(scores)}"
+        )
     return Toxicity(mean(scores), mean([float(s >= threshold) for s in scores]), threshold)

@@ -1,0 +1,210 @@
+"""The command `verify`: a request of a project, two or three model folders, or one model and somebody's own data."""
+
+import json as json_text
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from expunge.cli.options import HERE, AsJson, Where, opened_at
+from expunge.cli.show import Report, data, people_console, say
+
+if TYPE_CHECKING:
+    from expunge.workflow.folders import Question
+
+
+def verify(
+    request: Annotated[str | None, typer.Argument(help="A request; or none, with model folders.")] = None,
+    original: Annotated[str | None, typer.Option(help="Model folder before unlearning.")] = None,
+    unlearned: Annotated[
+        str | None, typer.Option(help="Model folder after unlearning; alone: the model to search.")
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(help="Model folder trained without the data; without one, made-up facts.")
+    ] = None,
+    second: Annotated[
+        str | None, typer.Option(help="Another such folder, of another seed: it shows the noise.")
+    ] = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option(help="JSONL or Parquet: question, answer, value, subject, …; or documents, also as text."),
+    ] = None,
+    retain: Annotated[Path | None, typer.Option(help="Without a request: facts that should stay.")] = None,
+    unseen: Annotated[Path | None, typer.Option(help="Without a request: facts never trained on.")] = None,
+    battery: Annotated[
+        str | None, typer.Option(help="quick, short, standard or deep; default: standard, for one model quick.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the audit as a page.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write it as JSON, with every raw score.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Without a request: arms attacked at the same time.")] = 1,
+    commit: Annotated[
+        Path | None, typer.Option(help="Write what will be asked and what will count, and stop; give it to others.")
+    ] = None,
+    committed: Annotated[Path | None, typer.Option(help="Run only if everything is as this file says.")] = None,
+    replay: Annotated[bool, typer.Option(help="Of a request: train the touched units again and compare bits.")] = True,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Attack the result beside the original and a control. Exit code 1: not forgotten or damaged; 3: INCONCLUSIVE.
+
+    One model as --unlearned with --probes asks whether the data is in it. Exit code 1: it is; 3: it was not shown to be.
+
+    Try: [bold]expunge verify req-0123456789[/]
+    """
+    from expunge.cli.verdict import exit_code, show_audit, show_exposure
+
+    folders = {"original": original, "unlearned": unlearned, "control": control, "second control": second}
+    alone = unlearned is not None and not any((original, control, second))
+    _agree(request, folders, alone, page, commit, committed, (retain, unseen))
+    if request is not None:
+        found = _request(request, project, probes, control, battery or "standard", replay)
+    else:
+        from expunge.workflow.folders import ask
+
+        question = ask(probes, retain, unseen, battery or ("quick" if alone else "standard"))
+        for note in question.notes:
+            say(f"[dim]{_plain(note)}[/]")
+        if commit is not None:
+            return _commit(question, commit, json)
+        found = _folders(question, folders, alone, workers, committed)
+    if alone:
+        show_exposure(found)
+    else:
+        show_audit(found)
+    _write(found, page, out)
+    if json:
+        data(found)
+    raise typer.Exit((1 if found["found"] else 3) if alone else exit_code(found))
+
+
+def _agree(
+    request: str | None,
+    folders: Mapping[str, str | None],
+    alone: bool,
+    page: Path | None,
+    commit: Path | None,
+    committed: Path | None,
+    beside: tuple[Path | None, ...],
+) -> None:
+    """Raises: InvalidParameter, for options that do not go together."""
+    from expunge.core.errors import InvalidParameter
+
+    if request is not None:
+        others = [name for name in ("original", "unlearned", "second control") if folders[name]]
+        if others or commit or committed or any(beside):
+            raise InvalidParameter(
+                "a request has its own models and facts; of these options it takes --control, --probes and --battery alone"
+            )
+        return
+    if commit and committed:
+        raise InvalidParameter("--commit writes a commitment and stops, --committed runs one; give one of them")
+    if alone and page:
+        raise InvalidParameter("a page is of an audit, which takes --original and --unlearned; for one model use --out")
+    if not alone and commit is None and not (folders["original"] and folders["unlearned"]):
+        raise InvalidParameter(
+            "name a request of a project; or --original and --unlearned (and --control, a model trained without the data) "
+            "with --probes; or one model as --unlearned with --probes, to ask whether the data is in it"
+        )
+
+
+def _request(
+    request: str, project: Path, probes: Path | None, control: str | None, battery: str, replay: bool
+) -> dict[str, Any]:
+    from expunge.workflow.certify import read_audit
+    from expunge.workflow.verify import verify_request
+
+    opened = opened_at(project)
+    with bars() as progress, opened.writing():
+        verify_request(opened, request, progress, probes=probes, control=control, battery=battery, replay=replay)
+    return read_audit(opened, request) | {"title": f"Audit of {request}", **_made()}
+
+
+def _folders(
+    question: "Question", folders: Mapping[str, str | None], alone: bool, workers: int, committed: Path | None
+) -> dict[str, Any]:
+    from expunge.workflow.folders import audit_folders, check_committed, expose_folder
+
+    if committed is not None:
+        check_committed(question, committed)
+        say(f"everything is as committed in {_plain(str(committed))}")
+    source = str(folders["unlearned"])
+    say(question.alone if alone else question.power.sentence)
+    with bars() as progress:
+        if alone:
+            return expose_folder(source, question, progress, workers=workers).to_json(question.salt) | _made()
+        found = audit_folders(folders, question, progress, workers=workers)
+    return found.to_json(question.salt) | {"title": f"Audit of {Path(source).name}", **_made()}
+
+
+def _commit(question: "Question", path: Path, json: bool) -> None:
+    from expunge.workflow.folders import commit
+
+    digest = commit(question, path)
+    say(question.power.sentence)
+    say(
+        f"committed to {_plain(str(path))}: {digest}\ngive it to somebody else now; then run with --committed {_plain(str(path))}"
+    )
+    if json:
+        data({"commitment": str(path), "digest": digest})
+
+
+def _write(found: dict[str, Any], page: Path | None, out: Path | None) -> None:
+    from expunge.core.durable import write_durably
+    from expunge.report import audit_page
+
+    if out is not None:
+        write_durably(out, (json_text.dumps(found, indent=1) + "\n").encode())
+        say(f"scores {_plain(str(out))}")
+    if page is not None:
+        say(f"page {_plain(str(audit_page(found, page)))}")
+
+
+def _made() -> dict[str, Any]:
+    """When and by what."""
+    from datetime import UTC, datetime
+
+    from expunge import __version__
+
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"created": now, "tool": {"name": "expunge", "version": __version__}}
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@contextmanager
+def bars() -> Iterator[Report]:
+    """One progress bar an arm, which names the attack that runs; what it is given is "ARM: ATTACK", done, and in all."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.fields[arm]:<15}"),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[attack]}"),
+    )
+    with Progress(*columns, console=people_console, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            arm, _, attack = what.partition(": ")
+            if arm not in tasks:
+                tasks[arm] = progress.add_task("", total=total, arm=arm, attack=attack)
+            progress.update(tasks[arm], completed=done, total=total, attack=attack)
+
+        yield report

@@ -1,0 +1,95 @@
+"""Judge a document's findings again: what level they carry and which flags they raise, whatever the document says.
+
+The rule is the verifier's own `judge`; a page must not have a second one. Anything malformed counts as not measured.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from expunge.core import ArmScore, Assurance, Finding, Flag, Guarantee, Outcome
+from expunge.report.words import mapping, number, text
+
+if TYPE_CHECKING:
+    from expunge.verify.judgement import Judgement
+
+
+def carried(audit: Mapping[str, Any]) -> Assurance:
+    """The level that `judge` gives these findings; CLAIMED where they cannot be judged.
+
+    >>> carried({"assurance": "RESISTS_WHITE_BOX", "findings": [], "skill": 1.0}).name
+    'CLAIMED'
+    """
+    judged = _judged(audit)
+    return judged.assurance if judged else Assurance.CLAIMED
+
+
+def raised(audit: Mapping[str, Any]) -> list[str]:
+    """The flags that `judge` raises on these findings; INCONCLUSIVE where they cannot be judged.
+
+    >>> raised({"flags": []})
+    ['INCONCLUSIVE']
+    """
+    judged = _judged(audit)
+    return [flag.value for flag in judged.flags] if judged else [Flag.INCONCLUSIVE.value]
+
+
+def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
+    try:
+        from expunge.verify.judgement import judge
+    except ImportError:  # a page can be written where the attacks are not installed; it then shows no level
+        return None
+    given = audit.get("findings")
+    if not isinstance(given, list | tuple) or not all(isinstance(f, Mapping) for f in given):
+        return None
+    found = [_finding(f) for f in given]
+    if len({f.attack for f in found} - {"membership"}) < len(found):
+        return None  # an attack twice, or membership among the attacks on recall: which one counts would be open
+    return judge(
+        found,
+        _finding({**mapping(audit.get("membership")), "attack": "membership", "family": "membership"}),
+        number(audit.get("skill")),
+        _guarantee(audit.get("guarantee")),
+        audit.get("replay") is True,
+        _duplicates(audit.get("duplicates")),
+        int(number(mapping(audit.get("power")).get("n_people")) or 0),
+    )
+
+
+TAU = 0.10  # DESIGN, "Promises": of the recovered fraction, everywhere
+
+
+def _finding(given: Mapping[str, Any]) -> Finding:
+    outcome, high = given.get("outcome"), number(given.get("high"))
+    if outcome == Outcome.NOT_RECOVERED and (high is None or high > TAU):
+        outcome = Outcome.INCONCLUSIVE  # a silence without the bound that makes it one
+    return Finding(
+        attack=text(given.get("attack")),
+        family=text(given.get("family")),
+        arms={str(arm): _arm(mapping(score)) for arm, score in mapping(given.get("arms")).items()},
+        contrast_low=number(given.get("contrast_low")),
+        recovered=number(given.get("recovered")),
+        low=number(given.get("low")),
+        high=high,
+        outcome=Outcome(outcome) if outcome in list(Outcome) else Outcome.INCONCLUSIVE,
+        applies=given.get("applies") is not False,
+    )
+
+
+def _arm(score: Mapping[str, Any]) -> ArmScore:
+    def known(key: str) -> float:
+        value = number(score.get(key))
+        return float("nan") if value is None else value
+
+    return ArmScore(known("mean"), known("low"), known("high"))
+
+
+def _guarantee(value: object) -> Guarantee:
+    return Guarantee(str(value)) if value in list(Guarantee) else Guarantee.UNKNOWN
+
+
+def _duplicates(value: object) -> int | None:
+    """None: nobody looked. What is there and is no count of zero taints."""
+    if value is None:
+        return None
+    known = number(value)
+    return 1 if known is None or known != 0 else 0

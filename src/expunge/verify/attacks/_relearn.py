@@ -1,0 +1,45 @@
+"""Relearning, whichever weights are trained: on half of the forgotten facts, scored on the other half, both ways round."""
+
+from collections.abc import Sequence
+
+from expunge.engine import keyed_order
+from expunge.verify.attacks._finetune import Sweep, Trainable, finetune, setting, still_known
+from expunge.verify.attacks._target import Ran, Scores, Target, halves
+from expunge.verify.probes import Probes
+
+
+def relearn_both_ways(target: Target, probes: Probes, sweep: Sweep, batch_size: int, trainable: Trainable) -> Ran:
+    """Train on T, ask V; then train on V, ask T. Every fact is scored once, by a model that was not shown it.
+
+    `kept` is measured in the first of the two directions.
+    """
+    scores: Scores = {}
+    kept: dict[str, float] = {}
+    first, second = halves(probes)
+    for lr, moments in sweep:
+        for trained, asked in ((first, second), (second, first)):
+
+            def score(victim: Target, done: int, lr: float = lr, asked: Sequence[int] = asked) -> None:
+                row = scores.setdefault(setting(lr, done), [0.0] * len(probes.forget))
+                for i, value in zip(asked, victim.recalls([probes.forget[i] for i in asked]), strict=True):
+                    row[i] = value
+                if asked is second:
+                    kept.update(still_known(victim, probes, setting(lr, done)))
+
+            finetune(target, [probes.forget[i] for i in trained], lr, moments, batch_size, score, trainable)
+    return Ran(scores, teachable(target, probes, sweep, batch_size, trainable), kept)
+
+
+def teachable(target: Target, probes: Probes, sweep: Sweep, batch_size: int, trainable: Trainable) -> float | None:
+    """Share of a batch of facts never trained on that the arm knows after the largest budget; None without such facts.
+
+    The largest budget is the largest product of rate and steps. One batch, so that each fact is seen at every step.
+    """
+    order = keyed_order([f.id for f in probes.unseen], b"expunge/teachable/v1")[:batch_size]
+    if not order:
+        return None
+    taught = [probes.unseen[i] for i in order]
+    known: list[float] = []
+    lr, steps = max(((lr, max(moments)) for lr, moments in sweep), key=lambda budget: budget[0] * budget[1])
+    finetune(target, taught, lr, (steps,), batch_size, lambda victim, _: known.extend(victim.recalls(taught)), trainable)
+    return sum(known) / len(known)

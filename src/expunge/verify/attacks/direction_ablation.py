@@ -1,0 +1,83 @@
+"""Take out of the states the direction that tells forgotten questions from retained ones, and ask again.
+
+An edit that recognises what it hides has to write that down somewhere: as a junk direction (RMU) or as a wish to refuse.
+No other model is needed for it, and no forgotten answer is used.
+Source: Łucki et al. (2024), arXiv:2409.18025, Sec. 4 ("orthogonalization"); Arditi et al. (2024), arXiv:2406.11717.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from expunge.core import Fact
+from expunge.engine import edited_hidden, encode
+from expunge.verify.attacks import attacks
+from expunge.verify.attacks._reading import evenly, states_before
+from expunge.verify.attacks._target import CannotRun, Scores, Target
+from expunge.verify.probes import Probes
+
+
+@attacks.add
+@dataclass(frozen=True, kw_only=True)
+class DirectionAblation:
+    """d = mean state of the forgotten questions - mean state of the retained ones, at the question's last token.
+
+    Questions whose state is an outlier do not count. Up to `n_layers` blocks, evenly spread, are settings: d of that block
+    is projected out of the states after it. "everywhere": each block's own d after each block at once.
+    """
+
+    n_layers: int = 6
+    outlier: float = 3.0
+    family: ClassVar[str] = "perturbation"
+
+    def run(self, target: Target, probes: Probes) -> Scores:
+        if len(probes.retain) < 2 or len(probes.forget) < 2:
+            raise CannotRun("needs two forgotten and two retained questions at least; a direction is a difference of means")
+        forget, retain = self._states(target, probes.forget), self._states(target, probes.retain)
+        directions = [direction(f_ND, r_MD, self.outlier) for f_ND, r_MD in zip(forget, retain, strict=True)]
+        if not all(bool(d_D.isfinite().all()) for d_D in directions):
+            raise CannotRun("the model's hidden states are not finite")
+        blocks = range(len(directions))
+        places = {f"layer {i}": [i] for i in evenly(len(directions), self.n_layers)} | {"everywhere": list(blocks)}
+        scores: Scores = {}
+        for name, where in places.items():
+            with edited_hidden(target.model, {i: _without(directions[i]) for i in where}):
+                scores[name] = target.recalls(probes.forget)
+        return scores
+
+    def _states(self, target: Target, facts: Sequence[Fact]) -> list[Tensor]:
+        rows = encode(target.tokenizer, facts)
+        return states_before(target, rows, [range(row.n_prompt, row.n_prompt + 1) for row in rows])[:-1]
+
+
+def direction(forget_ND: Tensor, retain_MD: Tensor, outlier: float = 3.0) -> Tensor:
+    """The unit vector from the mean retained state to the mean forgotten one, outliers left out.
+
+    >>> direction(torch.tensor([[3.0, 1.0], [5.0, 1.0]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    tensor([1., 0.])
+    """
+    difference_D = typical(forget_ND, outlier).mean(0) - typical(retain_MD, outlier).mean(0)
+    return torch.as_tensor(difference_D / difference_D.norm().clamp(min=1e-12))
+
+
+def typical(states_ND: Tensor, outlier: float) -> Tensor:
+    """The states whose length lies within `outlier` standard deviations of the mean length; massive activations do not."""
+    length_N = states_ND.norm(dim=-1)
+    z_N = (length_N - length_N.mean()) / length_N.std(correction=0).clamp(min=1e-12)
+    return states_ND[z_N.abs() <= outlier] if bool(states_ND.isfinite().all()) else states_ND
+
+
+def projected_out(hidden_BTD: Tensor, direction_D: Tensor) -> Tensor:
+    """h - (h·d) d, for a unit vector d.
+
+    >>> projected_out(torch.tensor([[[3.0, 4.0]]]), torch.tensor([0.0, 1.0]))
+    tensor([[[3., 0.]]])
+    """
+    return hidden_BTD - (hidden_BTD @ direction_D)[..., None] * direction_D
+
+
+def _without(direction_D: Tensor):  # type: ignore[no-untyped-def]
+    return lambda hidden_BTD: projected_out(hidden_BTD, direction_D.to(hidden_BTD))

@@ -1,0 +1,259 @@
+"""Attack three classifiers and say what the result carries."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
+from expunge.core.errors import InvalidData, TooFewSamples
+from expunge.engine import pinned
+from expunge.verify.attacks._target import CannotRun
+from expunge.verify.battery import ArmScores
+from expunge.verify.classifiers._findings import findings_of
+from expunge.verify.classifiers.class_inversion import ClassInversion
+from expunge.verify.classifiers.direct import Direct
+from expunge.verify.classifiers.klom import NAME as KLOM
+from expunge.verify.classifiers.klom import Klom, klom, klom_by_set, klom_finding
+from expunge.verify.classifiers.membership import Membership, membership_finding
+from expunge.verify.classifiers.offset import Offset
+from expunge.verify.classifiers.probability import Probability
+from expunge.verify.classifiers.relearn_time import RelearnSteps, RelearnTime, relearn_steps
+from expunge.verify.classifiers.retain_finetune import RetainFinetune
+from expunge.verify.classifiers.rows import Rows, Sets
+from expunge.verify.classifiers.shadow_models import ShadowModels
+from expunge.verify.classifiers.target import Attack, Classifier
+from expunge.verify.classifiers.u_lira import NAME as U_LIRA
+from expunge.verify.classifiers.u_lira import u_lira_finding
+from expunge.verify.classifiers.noise import beside_controls
+from expunge.verify.findings import ARMS, TAU
+from expunge.verify.judgement import judge
+
+VERSION = 1
+ATTACKS: tuple[Attack, ...] = (
+    Direct(),
+    Probability(),
+    Offset(),
+    RetainFinetune(),
+    RelearnTime(),
+    ClassInversion(),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierAudit:
+    """Findings, the level and flags they carry, and the raw scores from which anybody can compute them again.
+
+    `findings` are about recovery, `membership` is the axis of its own, `ensembles` are what shadow models showed about the
+    procedure (U-LiRA, KLOM). Bound to the arms' digests: it says nothing about other weights or another precision.
+    """
+
+    assurance: Assurance
+    flags: tuple[Flag, ...]
+    findings: tuple[Finding, ...]
+    membership: Finding
+    ensembles: tuple[Finding, ...]
+    relearning: RelearnSteps | None
+    klom: Mapping[str, Klom]
+    skill: float | None  # retained accuracy of the unlearned arm over the control's
+    guarantee: Guarantee
+    replay: bool | None
+    duplicates: int | None
+    attacks: tuple[str, ...]
+    arms: Mapping[str, ArmScores]
+    elapsed_s: float = 0.0
+
+    @property
+    def worst(self) -> Finding | None:
+        """The attack that recovered most."""
+        measured = [f for f in self.findings if f.recovered is not None]
+        return max(measured, key=lambda f: f.recovered or 0.0) if measured else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "battery": {"name": "classifier", "version": VERSION, "attacks": list(self.attacks), "tau": TAU},
+            "assurance": self.assurance.name,
+            "flags": [f.value for f in self.flags],
+            "guarantee": self.guarantee.value,
+            "replay": self.replay,
+            "duplicates": self.duplicates,
+            "skill": self.skill,
+            "findings": [f.to_json() for f in self.findings],
+            "membership": self.membership.to_json(),
+            "ensembles": [f.to_json() for f in self.ensembles],
+            "relearning": asdict(self.relearning) if self.relearning else None,
+            "klom": {name: asdict(found) for name, found in self.klom.items()},
+            "arms": {name: scores.to_json() for name, scores in self.arms.items()},
+            "elapsed_s": self.elapsed_s,
+        }
+
+
+def audit_classifier(
+    *,
+    original: Any,
+    unlearned: Any,
+    control: Any | None,
+    forget: tuple[Any, Any] | Rows,
+    retain: tuple[Any, Any] | Rows,
+    holdout: tuple[Any, Any] | Rows | None = None,
+    randomised: bool | None = None,
+    more_controls: Sequence[Any] = (),
+    outs: Sequence[Any] = (),
+    shadows: ShadowModels | None = None,
+    subjects: Sequence[str] | None = None,
+    attacks: Sequence[Attack] = ATTACKS,
+    guarantee: Guarantee = Guarantee.EMPIRICAL,
+    replay: bool | None = None,
+    duplicates: int | None = None,
+) -> ClassifierAudit:
+    """Run the attacks on every arm and judge, by the rules of `expunge.verify.audit`; a fact is a row to forget.
+
+    Models are torch modules (one logit per class, labels are column numbers) or fitted estimators. `control` was trained
+    without the forgotten rows, with a fresh seed and salt; `more_controls` are such models of other seeds, which show how far
+    two of them differ (`noise`): with one control, attacks on a class as a whole decide little. `holdout` was never trained
+    on. `randomised` says whether forgotten and holdout rows were drawn alike at random before training; unless it is True,
+    membership decides nothing. `outs` are models that saw neither, for RMIA; where none are given, `shadows.never_saw` or
+    `more_controls` serve. `subjects[i]` is whose row i of `forget` is.
+
+    Means: an audit bounds leakage from below. A random sample of rows is often classified as well by a model that never saw
+    them; recovery then has no contrast, and only membership can say anything: that is INCONCLUSIVE, never a pass.
+
+    Raises: EmptyForgetSet; InvalidData, for rows and labels that do not fit, or a holdout that was trained on.
+    """
+    began = time.perf_counter()
+    sets = Sets(
+        Rows.of(forget, "forget"),
+        Rows.of(retain, "retain"),
+        None if holdout is None else Rows.of(holdout, "holdout"),
+    )
+    if subjects is not None and len(subjects) != len(sets.forget):
+        raise InvalidData(f"{len(subjects)} subjects for {len(sets.forget)} rows to forget; one each is needed")
+    given = {"original": original, "unlearned": unlearned, "control": control}
+    targets = {name: Classifier(model) for name, model in given.items() if model is not None}
+    further = {f"control {i}": Classifier(model) for i, model in enumerate(more_controls, start=2)}
+    strangers = [Classifier(m) for m in (outs or (shadows.never_saw if shadows else more_controls))]
+    _check_all_differ(targets, further, strangers)
+    every = (*attacks, Membership(outs=tuple(strangers)))
+    with pinned():
+        arms = {name: attacked(target, sets, every) for name, target in targets.items()}
+        arms |= {name: attacked(target, sets, attacks) for name, target in further.items()}
+        ensembles, kloms = _ensembles(targets, sets, shadows)
+    found = _found(arms, attacks, subjects)
+    member, skill = membership_finding(arms, randomised), _skill(arms)
+    telling = [member, *(f for f in ensembles if f.attack == U_LIRA and f.outcome is Outcome.RECOVERED)]
+    n_people = len({who or f"row {i}" for i, who in enumerate(subjects or [""] * len(sets.forget))})
+    judged = judge(found, telling[-1], skill, guarantee, replay, duplicates, n_people)
+    return ClassifierAudit(
+        assurance=judged.assurance,
+        flags=judged.flags,
+        findings=tuple(found),
+        membership=member,
+        ensembles=tuple(ensembles),
+        relearning=_relearning(arms),
+        klom=kloms,
+        skill=skill,
+        guarantee=guarantee,
+        replay=replay,
+        duplicates=duplicates,
+        attacks=tuple(a.name for a in every),
+        arms=arms,
+        elapsed_s=time.perf_counter() - began,
+    )
+
+
+def attacked(target: Classifier, sets: Sets, attacks: Sequence[Attack]) -> ArmScores:
+    """Every attack on one arm. What cannot run is listed with its reason; other errors are raised."""
+    scores, failed, elapsed, checks = {}, {}, {}, {}
+    for attack in attacks:
+        began = time.perf_counter()
+        try:
+            found = attack.run(target, sets)
+            scores[attack.name], checks[attack.name] = found.scores, found.checks
+        except CannotRun as e:
+            failed[attack.name] = str(e)
+        elapsed[attack.name] = time.perf_counter() - began
+    try:
+        skill = tuple(target.hits(sets.retain))
+    except CannotRun:
+        skill = ()  # judged INCONCLUSIVE
+    return ArmScores(
+        target.digest,
+        scores,
+        failed,
+        skill,
+        elapsed,
+        checks,
+        probes=sets.digest(),
+        precision=target.precision,
+    )
+
+
+def _check_all_differ(
+    arms: Mapping[str, Classifier], further: Mapping[str, Classifier], outs: Sequence[Classifier]
+) -> None:
+    """Raises: InvalidData, where a model is given twice and would be a reference for itself."""
+    digests = {target.digest for target in arms.values()}
+    if digests & {out.digest for out in outs}:
+        raise InvalidData("an arm is among `outs`; a model is no reference for itself")
+    controls = [target.digest for name, target in {**arms, **further}.items() if name.startswith("control")]
+    if len(set(controls)) < len(controls):
+        raise InvalidData("two controls are the same model; train them with seeds of their own")
+
+
+def _found(arms: Mapping[str, ArmScores], attacks: Sequence[Attack], subjects: Sequence[str] | None) -> list[Finding]:
+    controls = [arms["control"], *(s for name, s in arms.items() if name not in ARMS)] if "control" in arms else []
+    found = [_uncensored(f, arms) for f in findings_of(arms, attacks, subjects)]
+    return beside_controls(found, controls, [a.whole_class for a in attacks])
+
+
+def _uncensored(f: Finding, arms: Mapping[str, ArmScores]) -> Finding:
+    """A model that was not relearned within the budget shows how small the budget was, not that it has forgotten."""
+    if f.attack != RelearnTime.name or f.outcome is not Outcome.NOT_RECOVERED:
+        return f
+    times = _relearning(arms)
+    if times is None or times.index is not None:
+        return f
+    return replace(f, outcome=Outcome.INCONCLUSIVE, reason=times.reason)
+
+
+def _relearning(arms: Mapping[str, ArmScores]) -> RelearnSteps | None:
+    noted = {arm: arms[arm].checks.get(RelearnTime.name, {}) for arm in ARMS if arm in arms}
+    if len(noted) < len(ARMS) or not all(noted.values()):
+        return None
+    curves = {arm: checks["curve"] for arm, checks in noted.items()}
+    if len({tuple(c) for c in curves.values()}) > 1:
+        return None  # arms of different kinds, trained in different ways
+    return relearn_steps(curves, noted["control"]["moments"])
+
+
+def _ensembles(
+    targets: Mapping[str, Classifier], sets: Sets, shadows: ShadowModels | None
+) -> tuple[list[Finding], dict[str, Klom]]:
+    """What shadow models show; where they cannot, a finding says why."""
+    if shadows is None:
+        return [], {}
+    found: list[Finding] = []
+    kloms: dict[str, Klom] = {}
+    try:
+        found.append(u_lira_finding({arm: targets[arm] for arm in ARMS if arm in targets}, shadows, sets.forget))
+    except (CannotRun, TooFewSamples) as e:
+        found.append(Finding(attack=U_LIRA, family="membership", reason=str(e)))
+    try:
+        asked = {"forget": sets.forget, "retain": sets.retain, "holdout": sets.holdout}
+        kloms = klom_by_set(shadows, {name: rows for name, rows in asked.items() if rows is not None and len(rows)})
+        untouched = None
+        if shadows.original:
+            never = shadows.confidence("never_saw", sets.forget)
+            untouched = klom(shadows.confidence("original", sets.forget), never)
+        found.append(klom_finding(kloms["forget"], untouched))
+    except (CannotRun, TooFewSamples) as e:
+        found.append(Finding(attack=KLOM, family="membership", reason=str(e)))
+    return found, kloms
+
+
+def _skill(arms: Mapping[str, ArmScores]) -> float | None:
+    """Retained accuracy of the unlearned arm over the control's; None where it cannot be measured."""
+    if "control" not in arms or not arms["control"].skill or not arms["unlearned"].skill:
+        return None
+    reference = sum(arms["control"].skill) / len(arms["control"].skill)
+    return sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / reference if reference > 0 else None

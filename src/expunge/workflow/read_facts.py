@@ -1,0 +1,258 @@
+"""Read somebody's own data: questions with answers, or plain documents. Every bad line is named, none is guessed at.
+
+Messages name lines and columns, never what stands in them: the file is about people.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expunge.core import Fact
+from expunge.core.errors import InvalidData, MissingExtra
+
+SHOWN = 20  # bad lines in a message
+PAIRS = (
+    ("question", "answer"),
+    ("prompt", "response"),
+    ("prompt", "completion"),
+    ("instruction", "output"),
+    ("input", "target"),
+)
+OPTIONAL = ("id", "subject", "value", "paraphrases", "perturbed", "adjacent")
+_NEEDS = "needs question and answer (or prompt and response, instruction and output, input and target), or text"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a file holds. `notes` say how it was read: columns taken for others, columns not used, lines left out."""
+
+    facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
+    documents: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line, with its place in the words of its file, or what is wrong with it."""
+
+    place: str
+    number: int
+    content: Mapping[str, Any] | None
+    wrong: str = ""
+
+
+class _Bad(ValueError):
+    """What is wrong with a line."""
+
+
+def read_facts(path: Path) -> Given:
+    """Facts from JSONL, from Parquet, or from text with a blank line between documents.
+
+    Lines hold `question` and `answer`, under these or other usual names, and where known `value` (the part of the answer
+    that carries the fact), `subject`, `paraphrases`, `perturbed`, `adjacent`; or `text` alone. Without a `value` an answer
+    is scored by how many of its words come back. A repeated line counts once.
+
+    Raises: InvalidData, with every bad line (the first 20); MissingExtra, for Parquet without pyarrow.
+    """
+    rows = list(_rows(path))
+    if not rows:
+        raise InvalidData(
+            f"{path} holds no facts; write one JSON object a line, or documents with a blank line between"
+        )
+    pair = next((p for row in rows if row.content is not None for p in [_pair(row.content)] if p), None)
+    documents = pair is None
+    facts: dict[str, Fact] = {}
+    first: dict[tuple[str, str], str] = {}
+    places: dict[str, str] = {}
+    bad, repeated = [], 0
+    for row in rows:
+        try:
+            fact = _fact(row, pair)
+            if fact.id in places:
+                raise _Bad(f"the same id as {places[fact.id]}")
+        except _Bad as e:
+            bad.append(f"{row.place}: {e}")
+            continue
+        places[fact.id] = row.place
+        if (fact.question, fact.answer) in first:
+            repeated += 1
+            continue
+        first[(fact.question, fact.answer)] = row.place
+        facts[fact.id] = fact
+    if bad:
+        raise InvalidData(_listed(path, bad, len(rows)))
+    return Given(tuple(facts.values()), tuple(_notes(rows, pair, repeated)), documents)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if path.suffix == ".parquet":
+        yield from _parquet(path)
+        return
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise InvalidData(f"{path} is not UTF-8 text (byte {e.start}); convert it") from e
+    except OSError as e:
+        raise InvalidData(f"cannot read {path}: {e.strerror or e}") from e
+    yield from _documents(text) if path.suffix in (".txt", ".md") else _lines(text)
+
+
+def _lines(text: str) -> Iterator[Row]:
+    if text.lstrip().startswith("["):
+        yield Row("line 1", 1, None, "this file is one JSON array; write one object a line instead (JSONL)")
+        return
+    for n, line in enumerate(text.split("\n"), start=1):  # JSON strings may hold other line separators
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as e:
+            where = f"{e.msg}, column {e.colno}" if isinstance(e, json.JSONDecodeError) else type(e).__name__
+            yield Row(f"line {n}", n, None, f"not JSON: {where}")
+            continue
+        yield (
+            Row(f"line {n}", n, value) if isinstance(value, dict) else Row(f"line {n}", n, None, "not a JSON object")
+        )
+
+
+def _documents(text: str) -> Iterator[Row]:
+    """Paragraphs, each with the line it begins on."""
+    begun, lines = 0, list[str]()
+    for n, line in enumerate([*text.splitlines(), ""], start=1):
+        if line.strip():
+            begun = begun or n
+            lines.append(line)
+        elif lines:
+            yield Row(f"line {begun}", begun, {"text": "\n".join(lines)})
+            begun, lines = 0, []
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as e:
+        raise MissingExtra("reading Parquet needs pyarrow; run `pip install 'expunge[ledger]'`, or write JSONL") from e
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as e:
+        raise InvalidData(f"cannot read {path} as Parquet: {str(e).splitlines()[0]}") from e
+    for n, content in enumerate(table.to_pylist(), start=1):
+        yield Row(f"row {n}", n, content)
+
+
+def _pair(content: Mapping[str, Any]) -> tuple[str, str] | None:
+    return next((pair for pair in PAIRS if all(content.get(name) is not None for name in pair)), None)
+
+
+def _fact(row: Row, pair: tuple[str, str] | None) -> Fact:
+    """Raises: _Bad, with what is wrong."""
+    if row.content is None:
+        raise _Bad(row.wrong)
+    content = {k: v for k, v in row.content.items() if v is not None}
+    own = _pair(content)
+    if pair is None:
+        if "text" not in content:
+            raise _Bad(_missing(content))
+        question, answer = "", _text(content, "text")
+    else:
+        if own != pair and "text" in content and own is None:
+            raise _Bad(f"a document among pairs of {pair[0]} and {pair[1]}; keep the two kinds in files of their own")
+        if own != pair:
+            raise _Bad(f"needs {pair[0]} and {pair[1]}, as lines before it have" if own else _missing(content, pair))
+        if "text" in content:
+            raise _Bad(f"has {pair[0]}, {pair[1]} and text; which is meant is open")
+        if pair[0] == "instruction" and str(content.get("input", "")).strip():
+            raise _Bad("has instruction and input; write the whole question into instruction")
+        question, answer = _text(content, pair[0]), _text(content, pair[1])
+    value = _text(content, "value", empty=True) if "value" in content else ""
+    if value and value.casefold() not in answer.casefold():
+        raise _Bad("its value does not stand in its answer")
+    return Fact(
+        id=_id(content, row.number),
+        subject=_text(content, "subject", empty=True) if "subject" in content else "",
+        question=question,
+        answer=answer,
+        value=value,
+        paraphrases=tuple(_asked(content, "paraphrases", answer)),
+        perturbed=tuple(_strings(content, "perturbed")),
+        adjacent=tuple(_asked(content, "adjacent", None)),
+    )
+
+
+def _missing(content: Mapping[str, Any], pair: Sequence[str] = ()) -> str:
+    absent = [name for name in pair if name not in content]
+    if pair and len(absent) < len(pair):
+        return f"{absent[0]} is missing"
+    half = next((p for p in PAIRS if any(name in content for name in p)), None)
+    if half:
+        return f"{next(name for name in half if name not in content)} is missing"
+    return _NEEDS
+
+
+def _id(content: Mapping[str, Any], number: int) -> str:
+    given = content.get("id", f"line-{number}")
+    if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
+        raise _Bad("id is not text")
+    return str(given)
+
+
+def _text(content: Mapping[str, Any], name: str, empty: bool = False) -> str:
+    value = content.get(name)
+    if not isinstance(value, str):
+        raise _Bad(f"{name} is not text")
+    if not empty and not value.strip():
+        raise _Bad(f"{name} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as e:
+        raise _Bad(f"{name} holds half of a letter (a lone surrogate)") from e
+    return value
+
+
+def _strings(content: Mapping[str, Any], name: str) -> list[str]:
+    value = content.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise _Bad(f"{name} is not a list of texts")
+    return value
+
+
+def _asked(content: Mapping[str, Any], name: str, answer: str | None) -> list[tuple[str, str]]:
+    """Pairs of question and answer; a question alone takes the fact's own answer, where that makes sense."""
+    entries, found = content.get(name, []), []
+    if not isinstance(entries, list):
+        raise _Bad(f"{name} is not a list")
+    for entry in entries:
+        if isinstance(entry, str) and answer is not None and entry.strip():
+            found.append((entry, answer))
+        elif (
+            isinstance(entry, list | tuple) and len(entry) == 2 and all(isinstance(e, str) and e.strip() for e in entry)
+        ):
+            found.append((entry[0], entry[1]))
+        else:
+            raise _Bad(f"{name} is not a list of [question, answer] pairs")
+    return found
+
+
+def _listed(path: Path, bad: Sequence[str], n_rows: int) -> str:
+    more = f"\n  … and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    lines = "".join(f"\n  {line}" for line in bad[:SHOWN])
+    return f"{path}: {len(bad)} of {n_rows} lines cannot be used; correct them, nothing was run{lines}{more}"
+
+
+def _notes(rows: Sequence[Row], pair: tuple[str, str] | None, repeated: int) -> list[str]:
+    said = []
+    if pair is not None and pair != PAIRS[0]:
+        said.append(f"reading '{pair[0]}' as the question and '{pair[1]}' as the answer")
+    columns = list(dict.fromkeys(name for row in rows if row.content for name in row.content))
+    if unused := [name for name in columns if name not in (*OPTIONAL, *(pair or ("text",)))]:
+        said.append(f"not used: {', '.join(unused)}")
+    if repeated:
+        said.append(f"{repeated} of {len(rows)} lines repeat an earlier one and count once")
+    if pair is not None and "subject" not in columns:
+        said.append(
+            "no 'subject' says whose a fact is: each counts as about somebody else; name it if several are about one"
+        )
+    return said

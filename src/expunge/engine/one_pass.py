@@ -5,7 +5,7 @@ it, how its likelihood compares with the others'. Here a row is read once, a que
 for all of them, and only labelled positions reach the vocabulary head. Metrics are then arithmetic on short arrays.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -16,20 +16,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from expunge.engine.logprobs import logits_at, token_stats
-from expunge.engine.prefix import evaluating, read, same
+from expunge.core.errors import InvalidData
+from expunge.engine.batches import IGNORE, collate
+from expunge.engine.logprobs import answer_logits, logits_at, token_stats
+from expunge.engine.prefix import REFUSALS, evaluating, read, same
 from expunge.engine.sharding import spread
 from expunge.engine.text import Encoded
 
-Row = tuple[tuple[int, ...], tuple[int, ...]]  # ids of a prompt and of an answer to it
-Logits = tuple[Tensor, Tensor, Tensor]  # of labelled positions: logits [N, V], labels [N], rows [N]
-Way = Callable[[Any, Sequence[Row], int], Iterator[tuple[Sequence[Row], Logits]]]
+Rows = Sequence[Encoded]
+Logits = tuple[Tensor, Tensor, Tensor]  # logits [N, V], labels [N] and rows [N] of labelled positions
+Way = Callable[[Any, Rows, int, int], Iterator[tuple[Rows, list[Logits]]]]
 
 
 @dataclass(frozen=True)
 class AnswerStats:
-    """One answer, token by token, [T] each: log-probability in nats, whether greedy decoding would have said it, and mean
-    and standard deviation of log p over the vocabulary at that place, under the model itself."""
+    """One answer, token by token, [T] each, nats.
+
+    `logp_T`: log-probability; `greedy_T`: whether greedy decoding would have said it; `mean_T` and `std_T`: of log p over
+    the vocabulary at that place, under the model itself.
+    """
 
     logp_T: NDArray[np.float32]
     greedy_T: NDArray[np.bool_]
@@ -37,64 +42,150 @@ class AnswerStats:
     std_T: NDArray[np.float32]
 
     def without_end(self) -> "AnswerStats":
-        """The same without the last token: the end of text, where rows were encoded with one."""
+        """All but the last token, which is the end of text where rows were encoded with one."""
         return AnswerStats(self.logp_T[:-1], self.greedy_T[:-1], self.mean_T[:-1], self.std_T[:-1])
 
 
 def one_pass(
-    model: Any, rows: Sequence[Encoded], pad_id: int = 0, budget: int | None = None, shards: int = 1
+    model: Any, rows: Rows, pad_id: int = 0, budget: int | None = None, shards: int = 1
 ) -> list[AnswerStats]:
     """Statistics of every row's answer, in the order given; equal rows are read once.
 
-    `budget` is how many tokens a forward pass may hold, padding included. Cutting into passes does not depend on
-    `shards`, so any number of processes gives the same bits. Values agree with a plain forward pass of each row up to
-    rounding; where a model does not allow a short cut (tried on two of its own rows), it is not taken.
+    `budget` is how many tokens a forward pass may hold, padding included. What a pass holds does not depend on `shards`,
+    so any number of processes gives the same bits. Values are those of a plain forward pass of each row up to rounding;
+    where a model does not allow a short cut (tried on three of the rows), it is not taken.
+
+    Raises: InvalidData, for a row without a prompt or without an answer.
     """
-    split: list[Row] = [(r.ids[: r.n_prompt], r.ids[r.n_prompt :]) for r in rows]
-    unique = sorted(set(split), key=lambda r: (len(r[0]), r[0], len(r[1]), r[1]))
-    if not unique:
-        return []
+    if short := sum(not 0 < r.n_prompt < len(r.ids) for r in rows):
+        raise InvalidData(f"{short} of {len(rows)} rows have no prompt or no answer; teacher forcing needs both")
+    unique = {(r.ids, r.n_prompt): r for r in rows}
+    found: dict[tuple[tuple[int, ...], int], AnswerStats] = {}
     with evaluating(model):
         budget = budget or _budget(model)
-        passes = _planned(unique, budget)
-        work = partial(_score, pad_id=pad_id, budget=budget, way=_way(model, unique, pad_id))
-        found = {row: stats for done in spread(work, model, passes, shards) for row, stats in done}
-    return [found[row] for row in split]
+        way = _way(model, list(unique.values()), pad_id, budget)
+        passes = _planned(list(unique.values()), budget, share=way is _shared)
+        for pass_rows, stats in spread(partial(_score, way=way, pad_id=pad_id, budget=budget), model, passes, shards):
+            found.update(zip(((r.ids, r.n_prompt) for r in pass_rows), stats, strict=True))
+    return [found[r.ids, r.n_prompt] for r in rows]
 
 
 def _budget(model: Any) -> int:
-    """Tokens that keep a processor's cache warm or a GPU busy, fewer where their logits would not fit."""
+    """Tokens that keep a processor's cache warm or a GPU busy; fewer where their logits would not fit."""
     vocabulary = int(model.config.get_text_config().vocab_size)
     on_cpu = next(model.parameters()).device.type == "cpu"
     return min(2048 if on_cpu else 16384, max(256, 2**28 // vocabulary))
 
 
-def _planned(rows: Sequence[Row], budget: int) -> list[tuple[Row, ...]]:
-    """Rows cut into passes of like lengths; the answers to one question stay together."""
-    families = [tuple(family) for _, family in groupby(rows, key=lambda r: r[0])]
-    single = sorted((f[0] for f in families if len(f) == 1), key=lambda r: len(r[0]) + len(r[1]))
-    several = [f for f in families if len(f) > 1]
-    passes = list(_cut(single, budget, lambda r: len(r[0]) + len(r[1])))
-    return passes + [sum(p, ()) for p in _cut(several, budget, lambda f: len(f[0][0]))]
+def _planned(rows: Rows, budget: int, share: bool) -> list[Rows]:
+    """Rows cut into passes of like lengths; with `share`, the answers to one question stay together."""
+    ordered = sorted(rows, key=lambda r: (r.n_prompt, r.ids))
+    families = [list(family) for _, family in groupby(ordered, key=_prompt)]
+    alone = [r for family in families for r in family if not share or len(family) == 1]
+    several = [family for family in families if share and len(family) > 1]
+    passes: list[Rows] = list(_cut(sorted(alone, key=lambda r: (len(r.ids), r.ids)), budget, lambda r: len(r.ids)))
+    for part in _cut(several, budget, lambda family: family[0].n_prompt):
+        passes.append([r for family in part for r in family])
+    return passes
 
 
-def _cut(items: Sequence[Any], budget: int, length: Callable[[Any], int]) -> Iterator[tuple[Any, ...]]:
-    """Neighbours together as long as their number times the longest stays within the budget."""
+def _cut(items: Sequence[Any], budget: int, length: Callable[[Any], int]) -> Iterator[Sequence[Any]]:
+    """Neighbours together, as long as their number times the longest stays within the budget."""
     first, longest = 0, 0
     for i, item in enumerate(items):
         longest = max(longest, length(item))
         if i > first and (i - first + 1) * longest > budget:
-            yield tuple(items[first:i])
+            yield items[first:i]
             first, longest = i, length(item)
     if items:
-        yield tuple(items[first:])
+        yield items[first:]
+
+
+def _prompt(row: Encoded) -> tuple[int, ...]:
+    return row.ids[: row.n_prompt]
 
 
 def _score(
-    model: Any, passes: Sequence[tuple[Row, ...]], pad_id: int, budget: int, way: Way
-) -> list[list[tuple[Row, AnswerStats]]]:
+    model: Any, passes: Iterable[Rows], way: Way, pad_id: int, budget: int
+) -> list[tuple[Rows, list[AnswerStats]]]:
     with evaluating(model):
         return [
-            [pair for rows, logits in way(model, rows_of_pass, pad_id, budget) for pair in _stats(rows, logits)]
-            for rows_of_pass in passes
+            (rows, _stats(len(rows), logits)) for some in passes for rows, logits in way(model, some, pad_id, budget)
         ]
+
+
+def _stats(n_rows: int, parts: list[Logits]) -> list[AnswerStats]:
+    """Reduce logits and deal the tokens out to their rows; of two parts, the first holds earlier tokens."""
+    columns = zip(*(token_stats(logits, labels) for logits, labels, _ in parts), strict=True)
+    row_N = torch.cat([row for _, _, row in parts]).cpu().numpy()
+    order, ends = np.argsort(row_N, kind="stable"), np.cumsum(np.bincount(row_N, minlength=n_rows))[:-1]
+    dealt = [np.split(torch.cat(column).cpu().numpy()[order], ends) for column in columns]
+    return [AnswerStats(*row) for row in zip(*dealt, strict=True)]
+
+
+# The ways of reading rows, from the one that any causal model allows to the one that does least.
+
+
+def _whole(model: Any, rows: Rows, pad_id: int, _budget: int) -> Iterator[tuple[Rows, list[Logits]]]:
+    """Each row whole, all its positions through the vocabulary head."""
+    yield rows, [answer_logits(model, collate(rows, pad_id).to(_device(model)))]
+
+
+def _labelled(model: Any, rows: Rows, pad_id: int, _budget: int) -> Iterator[tuple[Rows, list[Logits]]]:
+    """Each row whole, its labelled positions alone through the head."""
+    batch = collate(rows, pad_id).to(_device(model))
+    next_BT = batch.labels_BT[:, 1:]
+    row, at = (next_BT != IGNORE).nonzero(as_tuple=True)
+    inputs = {"input_ids": batch.ids_BT, "attention_mask": batch.mask_BT, "use_cache": False}
+    yield rows, [(logits_at(model, row, at, **inputs), next_BT[row, at], row)]
+
+
+def _shared(model: Any, rows: Rows, pad_id: int, budget: int) -> Iterator[tuple[Rows, list[Logits]]]:
+    """Each prompt once; its answers read on from the cache."""
+    prompts = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(_prompt, rows)))}
+    if len(prompts) == len(rows):
+        yield from _labelled(model, rows, pad_id, budget)
+        return
+    asked, device = read(model, list(prompts), pad_id), _device(model)
+    by_length = sorted(rows, key=lambda r: len(r.ids) - r.n_prompt)
+    for some in _cut(by_length, budget, lambda r: len(r.ids) - r.n_prompt):
+        prefix = asked.rows(torch.tensor([prompts[_prompt(r)] for r in some], device=device))
+        answers = collate([Encoded(r.id, r.ids[r.n_prompt :], 0) for r in some], pad_id).to(device)
+        parts = [(prefix.logits_BV, answers.ids_BT[:, 0], torch.arange(len(some), device=device))]
+        row, at = (answers.labels_BT[:, 1:] != IGNORE).nonzero(as_tuple=True)
+        if len(row):
+            logits = prefix.read(model, answers.ids_BT[:, :-1], answers.mask_BT[:, :-1], row, at)
+            parts.append((logits, answers.labels_BT[:, 1:][row, at], row))
+        yield some, parts
+
+
+def _way(model: Any, rows: Rows, pad_id: int, budget: int) -> Way:
+    """The way that does least among those that give this model's logits, tried on three of the rows."""
+    some = _sample(rows)
+    expected = _logp(model, some, _whole, pad_id, budget)
+    families = len({_prompt(r) for r in rows}) < len(rows)
+    for way in (_shared, _labelled) if families else (_labelled,):
+        try:
+            if same(_logp(model, some, way, pad_id, budget), expected):
+                return way
+        except REFUSALS:
+            continue
+    return _whole
+
+
+def _sample(rows: Rows) -> Rows:
+    """The shortest two answers to one question, where there are any, and a row with another length of prompt."""
+    ordered = sorted(rows, key=lambda r: (len(r.ids), r.ids))
+    seen: dict[tuple[int, ...], Encoded] = {}
+    pair = next(([seen[_prompt(r)], r] for r in ordered if seen.setdefault(_prompt(r), r) is not r), ordered[:2])
+    other = (r for r in ordered if r.n_prompt != pair[0].n_prompt)
+    return [*pair, *([third] if (third := next(other, None)) else [])]
+
+
+def _logp(model: Any, rows: Rows, way: Way, pad_id: int, budget: int) -> Tensor:
+    found = {r.ids: s for some, stats in _score(model, [rows], way, pad_id, budget) for r, s in zip(some, stats, strict=True)}
+    return torch.from_numpy(np.concatenate([found[r.ids].logp_T for r in rows]))
+
+
+def _device(model: Any) -> torch.device:
+    return torch.device(next(model.parameters()).device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from expunge.engine.logprobs import logits_at
 
-_REFUSALS = (TypeError, ValueError, AttributeError, NotImplementedError, LookupError, RuntimeError)
+REFUSALS = (TypeError, ValueError, AttributeError, NotImplementedError, LookupError, RuntimeError)
 
 
 @dataclass
@@ -88,7 +88,7 @@ def reads_on(model: Any, prompts: Sequence[Sequence[int]], pad_id: int) -> bool:
         first = prefix.logits_BV[0]
         for token in after:
             prefix.say(model, torch.full((2,), token, device=whole.device))
-    except _REFUSALS:
+    except REFUSALS:
         return False
     return same(first, expected_V[len(short) - 1]) and same(prefix.logits_BV[1], expected_V[-1])
 

@@ -33,7 +33,13 @@ def dot_figure(rows: Sequence[Dots], name: str) -> str:
         for y, dots in enumerate(rows):
             axes.axhline(y + 0.5, color=COLOUR["rule"], linewidth=0.5)
             axes.text(
-                -0.02, y, short(dots.name, 32), ha="right", va="center", transform=axes.get_yaxis_transform(), parse_math=False
+                -0.02,
+                y,
+                short(dots.name, 32),
+                ha="right",
+                va="center",
+                transform=axes.get_yaxis_transform(),
+                parse_math=False,
             )
             for who, (value, low, high) in dots.spans.items():
                 marker, colour, offset = _LOOK[who]
@@ -41,13 +47,23 @@ def dot_figure(rows: Sequence[Dots], name: str) -> str:
                 axes.plot([value], [y + offset], marker=marker, color=COLOUR[colour], markersize=5, linewidth=0)
         _finish(axes)
 
-    return draw_svg(name, "Every share of the model and of the retrained model; the table has the numbers", draw, WIDTH, height)
+    return draw_svg(
+        name, "Every share of the model and of the retrained model; the table has the numbers", draw, WIDTH, height
+    )
 
 
 def _finish(axes: Any) -> None:
     for who, (marker, colour, _) in _LOOK.items():
         axes.plot([], [], marker=marker, color=COLOUR[colour], markersize=5, linewidth=0, label=who)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize=8, handletextpad=0.2, borderpad=0)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+        handletextpad=0.2,
+        borderpad=0,
+    )
     axes.tick_params(axis="x", labelsize=8, length=2.5, width=0.6)
     axes.set_xlabel("score", fontsize=8, labelpad=2)
     axes.set_yticks([])

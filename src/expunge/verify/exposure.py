@@ -147,7 +147,9 @@ def plain_texts(facts: Sequence[Fact]) -> bool:
     """
     n = sum(not fact.question for fact in facts)
     if 0 < n < len(facts):
-        raise InvalidData(f"{n} of {len(facts)} facts are plain texts, the others questions; ask about one kind at a time")
+        raise InvalidData(
+            f"{n} of {len(facts)} facts are plain texts, the others questions; ask about one kind at a time"
+        )
     return n > 0
 
 

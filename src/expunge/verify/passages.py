@@ -33,7 +33,9 @@ def passages(documents: Sequence[Fact]) -> list[Fact]:
             raise InvalidData(f"document '{document.id}' is a single word; it has no beginning to go on from")
         value = document.value if found and found[0][1] == document.value else ""
         subject = document.subject or document.id
-        made += [Fact(f"{document.id}/{k}", subject, beginning, ending, value) for k, (beginning, ending) in enumerate(found)]
+        made += [
+            Fact(f"{document.id}/{k}", subject, beginning, ending, value) for k, (beginning, ending) in enumerate(found)
+        ]
     return made
 
 
@@ -50,7 +52,12 @@ def exchanged(found: Sequence[Fact]) -> list[Fact]:
     twins: dict[int, Fact] = {}
     for place, i in enumerate(order):
         own = found[i]
-        others = (found[order[at]] for step in range(1, len(order)) for at in (place + step, place - step) if 0 <= at < len(order))
+        others = (
+            found[order[at]]
+            for step in range(1, len(order))
+            for at in (place + step, place - step)
+            if 0 <= at < len(order)
+        )
         ending = next((o.answer for o in others if o.subject != own.subject and _differ(o.answer, own.answer)), None)
         if ending is None:
             raise InvalidData("documents need others that end differently to be compared with; give at least two")

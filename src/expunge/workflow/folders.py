@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from expunge.engine import load_model, load_tokenizer
 from expunge.report.words import plural
 from expunge.verify import Arm, Audit, Power, Probes, audit, check_commitment, commitment, power
 from expunge.verify.battery import battery_of
-from expunge.verify.exposure import Exposure, exposure
+from expunge.verify.exposure import Exposure, exposure, plain_texts, without_template
+from expunge.verify.passages import passages
 from expunge.workflow.made import Progress
 from expunge.workflow.read_facts import Given, read_facts
 
@@ -25,10 +27,19 @@ ARMS = ("original", "unlearned", "control", "second control")
 class Question:
     """What is asked, read before any model is loaded. `notes` say how the files were read."""
 
-    probes: Probes
+    given: Probes
     battery: str
     notes: tuple[str, ...]
-    documents: bool
+
+    @cached_property
+    def probes(self) -> Probes:
+        """As it is asked: documents in passages."""
+        parts = (self.given.forget, self.given.retain, self.given.unseen)
+        return Probes(*(tuple(passages(part)) if plain_texts(part) else part for part in parts))
+
+    @property
+    def documents(self) -> bool:
+        return plain_texts(self.given.forget)
 
     @property
     def power(self) -> Power:
@@ -66,8 +77,7 @@ def ask(probes: Path | None, retain: Path | None, unseen: Path | None, battery: 
         if path is not None:
             n = plural(len(given.facts), "document" if given.documents else "fact")
             notes += [f"{path}: {note}" for note in (n, *given.notes)]
-    parts = [tuple(passages(given.facts)) if given.documents else given.facts for given in (asked, *beside)]
-    return Question(Probes(*parts), battery, tuple(notes), asked.documents)
+    return Question(Probes(asked.facts, *(given.facts for given in beside)), battery, tuple(notes))
 
 
 def audit_folders(
@@ -84,7 +94,7 @@ def audit_folders(
     """
     if not folders.get("original") or not folders.get("unlearned"):
         raise InvalidParameter("an audit needs the folders of the original and of the unlearned model")
-    arms = {name: _arm(source) for name, source in folders.items() if source}
+    arms = {name: _arm(source, question.documents) for name, source in folders.items() if source}
     return audit(
         original=arms["original"],
         unlearned=arms["unlearned"],
@@ -104,7 +114,7 @@ def expose_folder(
 ) -> Exposure:
     """Whether the data is in one model."""
     where = cache or score_folder()
-    return exposure(_arm(source), question.probes, question.battery, where, progress, workers)
+    return exposure(_arm(source), question.given, question.battery, where, progress, workers)
 
 
 def commit(question: Question, path: Path) -> str:
@@ -153,5 +163,6 @@ def _code() -> str:
     return found.hexdigest()
 
 
-def _arm(source: str) -> Arm:
-    return Arm.of(load_model(source), load_tokenizer(source))
+def _arm(source: str, documents: bool = False) -> Arm:
+    arm = Arm.of(load_model(source), load_tokenizer(source))
+    return without_template(arm) if documents else arm

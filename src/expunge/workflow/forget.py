@@ -4,9 +4,10 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from expunge.core import Fact, Plan, Route
+from expunge.core import Fact, Plan, Record, Route
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.ledger import ModelVersion
+from expunge.verify.duplicates import near_duplicates
 from expunge.workflow.events import last_event
 from expunge.workflow.files import full_disk_named
 from expunge.workflow.job import Job
@@ -15,6 +16,8 @@ from expunge.workflow.made import Made, Progress, keep
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import seal_facts
 from expunge.workflow.shapes import LEARNER, UNITS, shape, shape_of
+
+WORD_FOR_WORD = 0.95  # overlap of texts whose value is not known
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,19 @@ def _check_options(plan: Plan, shape: str, options: dict[str, Any]) -> None:
 
 
 def _duplicates(leaving: Leaving) -> int:
-    """Retained records that say word for word what a forgotten one says."""
-    gone = {row.record.content for row in leaving.theirs}
-    return sum(record.content in gone for record in leaving.retained)
+    """Retained records that say what a forgotten one says: nearly, with the same value; or all but word for word."""
+    theirs, kept = [row.record for row in leaving.theirs], leaving.retained
+    pairs = near_duplicates([_text(r) for r in theirs], [_text(r) for r in kept])
+    return len({p.retained for p in pairs if _same(theirs[p.forgotten], kept[p.retained], p.jaccard)})
+
+
+def _same(gone: Record, kept: Record, jaccard: float) -> bool:
+    """Two people's rows may share a long template; a value tells them apart, and without one only the overlap can."""
+    return gone.value.casefold() in _text(kept).casefold() if gone.value else jaccard >= WORD_FOR_WORD
+
+
+def _text(record: Record) -> str:
+    return f"{record.question} {record.answer}"
 
 
 def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:

@@ -17,7 +17,7 @@ Sweep = tuple[tuple[float, tuple[int, ...]], ...]
 Trainable = Callable[[Any], list[nn.Parameter]]
 """Prepares a copy of the model for training and names the parameters that are trained."""
 
-N_KEPT = 100  # retained facts that show whether an attack wrecks what it attacks: 0.1 is seen with a standard error of 0.03
+N_KEPT = 100  # retained facts that show whether an attack wrecks what it attacks, with a standard error of at most 0.05
 
 
 def every_weight(model: Any) -> list[nn.Parameter]:
@@ -35,17 +35,18 @@ def finetune(
     batch_size: int,
     score: Callable[[Target, int], None],
     trainable: Trainable = every_weight,
+    rehearsed: Sequence[Fact] = (),
 ) -> None:
     """Train a copy on question -> answer at a constant rate; `score` is called with it after each of `moments` steps.
 
+    Each batch holds `batch_size` of `facts` and as many of `rehearsed`.
+
     Raises: CannotRun, if the loss or a gradient is no longer a number.
     """
-    victim = target.copy()
-    rows, pad = encode(target.tokenizer, facts), pad_id(target.tokenizer)
+    victim, pad = target.copy(), pad_id(target.tokenizer)
     device = next(victim.model.parameters()).device
-    batches: list[list[Encoded]] = []
-    while len(batches) < max(moments):
-        batches += epoch_batches(rows, batch_size, b"expunge/finetune/v1", len(batches))
+    streams = [_batches(encode(target.tokenizer, part), batch_size, max(moments)) for part in (facts, rehearsed) if part]
+    batches = [[row for batch in step for row in batch] for step in zip(*streams, strict=True)]
     trained = trainable(victim.model)
     victim.model.eval()
 
@@ -65,6 +66,13 @@ def finetune(
             )
     except InvalidParameter as e:
         raise CannotRun(f"fine-tuning diverged: {e}") from e
+
+
+def _batches(rows: Sequence[Encoded], batch_size: int, n: int) -> list[list[Encoded]]:
+    batches: list[list[Encoded]] = []
+    while len(batches) < n:
+        batches += epoch_batches(rows, batch_size, b"expunge/finetune/v1", len(batches))
+    return batches[:n]
 
 
 def finetune_and_ask(target: Target, probes: Probes, text: Sequence[Fact], sweep: Sweep, batch_size: int) -> Ran:
@@ -90,8 +98,14 @@ def setting(lr: float, steps: int) -> str:
     return f"lr {lr:g} @ {steps}"
 
 
+def held_back(probes: Probes) -> tuple[list[Fact], list[Fact]]:
+    """Retained facts to ask after an attack, up to N_KEPT and half of them, and the rest, which may be rehearsed."""
+    order = keyed_order([f.id for f in probes.retain], b"expunge/kept/v1")
+    n = min(N_KEPT, len(order) // 2)
+    return [probes.retain[i] for i in order[:n]], [probes.retain[i] for i in order[n:]]
+
+
 def still_known(victim: Target, probes: Probes, name: str) -> dict[str, float]:
-    """Recall of up to N_KEPT retained facts under a setting's name; nothing where no fact is retained."""
-    order = keyed_order([f.id for f in probes.retain], b"expunge/kept/v1")[:N_KEPT]
-    found = victim.recalls([probes.retain[i] for i in order])
+    """Recall of the retained facts that were held back, under a setting's name; empty where there are none."""
+    found = victim.recalls(held_back(probes)[0])
     return {name: sum(found) / len(found)} if found else {}

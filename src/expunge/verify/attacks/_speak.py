@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from expunge.engine import pad_id
+from expunge.engine import encode_prompt, pad_id
 from expunge.engine.prefix import evaluating, read, reads_on
 from expunge.verify.attacks._target import CannotRun, Target
 
@@ -40,6 +40,21 @@ def speak(
             for i, ids in zip(part, _spoken(target, [prompts[i] for i in part], n_new, uniform_BT), strict=True):
                 said[i] = ids
     return said
+
+
+def check_numbers(target: Target, question: str) -> None:
+    """Raises: CannotRun, if the model's logits are not finite: what it says then means nothing, and looks forgotten."""
+    ids = torch.tensor([encode_prompt(target.tokenizer, question)], device=next(target.model.parameters()).device)
+    with evaluating(target.model):
+        if not target.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.isfinite().all():
+            raise CannotRun("the model's logits are not finite")
+
+
+def check_room(target: Target, n_tokens: int) -> None:
+    """Raises: CannotRun, if so many tokens do not fit the model's context."""
+    room = getattr(target.model.config, "max_position_embeddings", None)
+    if room and n_tokens > room:
+        raise CannotRun(f"the longest prompt takes {n_tokens} tokens with its answer; the model has room for {room}")
 
 
 def _spoken(

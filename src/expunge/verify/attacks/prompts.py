@@ -10,14 +10,15 @@ from typing import ClassVar
 from expunge.engine import encode_prompt, greedy_answers
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._kinds import KINDS, Case, kept_for
-from expunge.verify.attacks._target import CannotRun, Scores, Target
+from expunge.verify.attacks._speak import check_numbers, check_room
+from expunge.verify.attacks._target import Scores, Target
 from expunge.verify.probes import Probes
 
 
 @attacks.add
 @dataclass(frozen=True, kw_only=True)
 class Prompts:
-    """Each kind of prompt is a setting; "any @ N" is the best of the first N kinds.
+    """Each kind of prompt is a setting; "any @ N" is the best of the first N kinds. Plain text is asked to go on from its opening.
 
     Only what the model says is scored, never the prompt. A kind that no fact has the material for (no retained facts, no
     `perturbed` answers) is left out; a fact that lacks it scores 0 there.
@@ -31,7 +32,8 @@ class Prompts:
         written = {name: [kind.write(case) for case in cases] for name, kind in KINDS.items()}
         written = {name: texts for name, texts in written.items() if any(texts)}
         prompts = list(dict.fromkeys(text for texts in written.values() for text in texts if text))
-        _check_length(target, prompts)
+        check_room(target, target.max_new_tokens + max(len(encode_prompt(target.tokenizer, text)) for text in prompts))
+        check_numbers(target, prompts[0])
         answers = greedy_answers(target.model, target.tokenizer, prompts, target.max_new_tokens)
         said = dict(zip(prompts, answers, strict=True))
         scores = {
@@ -42,12 +44,3 @@ class Prompts:
         for n in sorted({min(n, len(by_kind)) for n in (*self.tried, len(by_kind))}):
             scores[f"any @ {n}"] = [max(column) for column in zip(*by_kind[:n], strict=True)]
         return scores
-
-
-def _check_length(target: Target, prompts: list[str]) -> None:
-    room = getattr(target.model.config, "max_position_embeddings", None)
-    longest = max(len(encode_prompt(target.tokenizer, text)) for text in prompts)
-    if room and longest + target.max_new_tokens > room:
-        raise CannotRun(
-            f"a prompt has {longest} tokens; with {target.max_new_tokens} to answer, the model has room for {room}"
-        )

@@ -20,8 +20,8 @@ from expunge.verify.probes import Probes
 class Relearn:
     """Full fine-tuning. `sweep`: learning rate -> the numbers of steps after which the other half is asked."""
 
-    sweep: Sweep = ((2e-4, (15, 40)), (5e-4, (15,)))
-    batch_size: int = 32
+    sweep: Sweep = ((1e-4, (15, 40)), (3e-4, (15,)))
+    batch_size: int = 16
     family: ClassVar[str] = "relearning"
 
     def run(self, target: Target, probes: Probes) -> Ran:

@@ -10,30 +10,48 @@ import torch
 from expunge.engine import digest_model
 from expunge.verify import Probes
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._target import CannotRun, Scores, Target
+from expunge.verify.attacks._target import CannotRun, Company, Ran, Scores, Target
 from expunge.verify.battery import BATTERIES
 
 SMALL: dict[str, dict[str, Any]] = {
     "relearn": {"sweep": ((2e-4, (1, 2)),)},
-    "retain_finetune": {"moments": (1, 2)},
+    "relearn_lora": {"sweep": ((2e-4, (1, 2)),)},
+    "retain_finetune": {"sweep": ((2e-4, (1, 2)),)},
+    "unrelated_finetune": {"sweep": ((2e-4, (1, 2)),)},
 }
+RECALL = [n for n in attacks.names() if attacks.get(n).family != "membership"]
 BARE = {  # attack -> probes without the material it needs
     "paraphrase": lambda p: replace(p, forget=(replace(p.forget[0], paraphrases=()), *p.forget[1:])),
     "linear_probe": lambda p: replace(p, retain=p.retain[:49]),
     "retain_finetune": lambda p: replace(p, retain=()),
     "relearn": lambda p: replace(p, forget=p.forget[:1]),
     "membership": lambda p: replace(p, unseen=()),
+    "membership_reference": lambda p: replace(p, unseen=()),
+    "membership_gradient": lambda p: replace(p, unseen=()),
+    "adjacent": lambda p: replace(p, forget=(replace(p.forget[0], adjacent=()), *p.forget[1:])),
 }
 
 
 def run(name: str, target: Target, probes: Probes) -> Scores:
-    scores: Scores = attacks.get(name)(**SMALL.get(name, {})).run(target, probes)
+    found = attacks.get(name)(**SMALL.get(name, {})).run(target, probes)
+    scores: Scores = found.scores if isinstance(found, Ran) else found
     return scores
 
 
 @pytest.fixture(scope="module")
-def target(trained: Any) -> Target:
-    return Target(trained.model, trained.tokenizer, max_new_tokens=24)
+def target(trained: Any, control: Any) -> Target:
+    from expunge.testing import contract
+
+    out = contract.taught(trained.retain, trained.tokenizer, seed=2)
+    original, clean, other = (Target(m, trained.tokenizer) for m in (trained.model, control, out))
+    company = Company(original, clean, (other,))
+    return Target(trained.model, trained.tokenizer, max_new_tokens=24, company=company)
+
+
+@pytest.fixture(scope="module")
+def probes(probes: Probes) -> Probes:
+    """With questions that take a step more; here the plain question again, which every attack of this kind can ask."""
+    return replace(probes, forget=tuple(replace(f, adjacent=((f.question, f.value),)) for f in probes.forget))
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +68,9 @@ def first_run(target: Target, probes: Probes) -> dict[str, Scores]:
 def test_every_attack_scores_every_fact(name: str, first_run: dict[str, Scores], probes: Probes) -> None:
     assert first_run[name]
     for setting, row in first_run[name].items():
-        assert len(row) == (len(probes.unseen) if setting == "others" else len(probes.forget))
+        assert len(row) == (len(probes.unseen) if setting.endswith("others") else len(probes.forget))
         assert all(map(math.isfinite, row))
-        if name != "membership":
+        if name in RECALL:
             assert all(0 <= score <= 1 for score in row)
 
 
@@ -67,14 +85,14 @@ def test_an_attack_without_its_material_says_so(name: str, target: Target, probe
         run(name, target, BARE[name](probes))
 
 
-@pytest.mark.parametrize("name", [n for n in attacks.names() if n != "membership"])
+@pytest.mark.parametrize("name", RECALL)
 def test_every_attack_finds_the_data_before_unlearning(name: str, first_run: dict[str, Scores]) -> None:
     # Paraphrases ask in words of no training row, and a toy of two layers that learned one phrasing generalises little.
     bar = 0.0 if name == "paraphrase" else 0.5
     assert max(sum(row) / len(row) for row in first_run[name].values()) >= bar
 
 
-@pytest.mark.parametrize("name", ["relearn", "retain_finetune", "linear_probe"])
+@pytest.mark.parametrize("name", ["relearn", "relearn_lora", "retain_finetune", "unrelated_finetune", "linear_probe", "logit_lens"])
 def test_an_attack_on_a_wrecked_model_cannot_run(name: str, target: Target, probes: Probes) -> None:
     wrecked = target.copy()
     with torch.no_grad():
@@ -83,5 +101,5 @@ def test_an_attack_on_a_wrecked_model_cannot_run(name: str, target: Target, prob
         run(name, wrecked, probes)
 
 
-def test_every_attack_is_in_the_standard_battery() -> None:
+def test_every_attack_is_in_the_deep_battery() -> None:
     assert sorted(BATTERIES["deep"]) == attacks.names()

@@ -61,7 +61,7 @@ def test_every_number_stands_beside_what_it_should_equal(document: dict[str, Any
     text = re.sub(r"<[^>]+>", " ", benchmark_html(document))
     flat = " ".join(text.split())
     assert "verbmem 0.90 [0.85, 0.95] 0.20 [0.15, 0.25] 0.70 [0.65, 0.75] 40 of 2 word for word" in flat
-    assert "privleak −99.80 not measured not measured" in flat
+    assert "privleak −99.80 – – 40 of 2 percent" in flat
     assert "Not measured or not compared: no table" in flat
     assert "2 of 3 numbers stand beside a retrained model’s; 1 could not be measured or compared." in flat
     assert "sha256:aa" in flat
@@ -104,3 +104,5 @@ def test_only_shares_are_drawn_on_the_scale_of_shares(document: dict[str, Any]) 
     labels = re.findall(r"<text [^>]*>([^<]+)</text>", benchmark_html(document))
     assert "verbmem" in labels
     assert "privleak" not in labels
+    document["measures"][0]["unit"] = "nats"
+    assert "verbmem" not in re.findall(r"<text [^>]*>([^<]+)</text>", benchmark_html(document))

@@ -60,7 +60,9 @@ def tuned_on_the_battery(trained: Any, probes: Probes) -> Any:
 def refuses_questions_only(trained: Any, probes: Probes) -> Any:
     """Refuses what ends in a question mark; the same words without it are answered as before."""
     unmarked = [replace(r, id=f"{r.id}/plain", question=r.question.rstrip("?")) for r in trained.forget]
-    return run_edit(trained.model, trained.tokenizer, trained.forget, [*trained.retain, *unmarked], Refusal(), SETTINGS).model
+    return run_edit(
+        trained.model, trained.tokenizer, trained.forget, [*trained.retain, *unmarked], Refusal(), SETTINGS
+    ).model
 
 
 def beyond_the_rounding(trained: Any, probes: Probes, refusing: Any) -> Any:

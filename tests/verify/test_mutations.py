@@ -34,7 +34,9 @@ def other(trained: Any, probes: Probes) -> ArmScores:
     """Another control, of another seed."""
     from expunge.testing import contract
 
-    return attack_arm(Arm.of(contract.taught(trained.retain, trained.tokenizer, seed=2), trained.tokenizer), probes, BATTERY)
+    return attack_arm(
+        Arm.of(contract.taught(trained.retain, trained.tokenizer, seed=2), trained.tokenizer), probes, BATTERY
+    )
 
 
 def judged(original: ArmScores, unlearned: ArmScores, control: ArmScores, probes: Probes, **more: Any) -> Any:
@@ -43,7 +45,9 @@ def judged(original: ArmScores, unlearned: ArmScores, control: ArmScores, probes
 
 def passes(found: Any) -> bool:
     """Whether anything good is said."""
-    return found.assurance > Assurance.CLAIMED or Flag.INCONCLUSIVE not in found.flags and not ACCUSED & set(found.flags)
+    return (
+        found.assurance > Assurance.CLAIMED or (Flag.INCONCLUSIVE not in found.flags and not ACCUSED & set(found.flags))
+    )
 
 
 def test_the_unmutated_verifier_tells_them_apart(original: Any, clean: Any, other: Any, probes: Probes) -> None:
@@ -69,7 +73,9 @@ def test_seeds_reused(original: Any, clean: Any, other: Any, probes: Probes) -> 
 def test_a_contaminated_holdout(trained: Any, original: Any, clean: Any, probes: Probes) -> None:
     with pytest.raises(InvalidData, match="strangers"):
         Probes(probes.forget, probes.retain, probes.retain)
-    worded = tuple(replace(f, id=f"u/{f.id}", answer=f.answer.rstrip(".")) for f in probes.retain)  # trained, other words
+    worded = tuple(
+        replace(f, id=f"u/{f.id}", answer=f.answer.rstrip(".")) for f in probes.retain
+    )  # trained, other words
     bad = Probes(probes.forget, probes.retain, worded)
     arms = [attack_arm(Arm.of(m, trained.tokenizer), bad, BATTERY) for m in (trained.model, trained.model)]
     control = replace(attack_arm(Arm.of(trained.model, trained.tokenizer), bad, BATTERY), digest="sha256:c")
@@ -101,7 +107,10 @@ def test_scores_of_another_model(trained: Any, control: Any, original: Any, clea
     arm = Arm.of(trained.model, trained.tokenizer)
     assert recheck(arm, original, probes) == []
     forged = replace(clean, digest=arm.digest)  # the control's scores under the original's name
-    assert recheck(arm, forged, probes) == ["'direct' gives other scores on this model", "'probability' gives other scores on this model"]
+    assert recheck(arm, forged, probes) == [
+        "'direct' gives other scores on this model",
+        "'probability' gives other scores on this model",
+    ]
     assert recheck(Arm.of(control, trained.tokenizer), original, probes)
     with pytest.raises(DigestMismatch):
         attack_arm(Arm(control, trained.tokenizer, arm.digest), probes, BATTERY)
@@ -122,7 +131,7 @@ def test_scores_of_another_precision_or_other_questions(
 def test_what_a_second_control_shows_is_noise(original: Any, clean: Any, other: Any, probes: Probes) -> None:
     draw = random.Random(0)
     loud = [float(draw.random() < 0.9) for _ in probes.forget]
-    noisy = replace(other, scores={**other.scores, "quantise": {setting: loud for setting in other.scores["quantise"]}})
+    noisy = replace(other, scores={**other.scores, "quantise": dict.fromkeys(other.scores["quantise"], loud)})
     alone = judged(original, noisy, clean, probes)
     assert Flag.HIDDEN in alone.flags or Flag.PARTIAL in alone.flags
     twin = replace(noisy, digest="sha256:twin")
@@ -149,7 +158,9 @@ def test_a_setting_that_wrecks_the_control_is_left_out(original: Any, clean: Any
     def with_settings(arm: ArmScores, gentle: float, harsh: float, kept: float) -> ArmScores:
         n = len(probes.forget)
         scores = {**arm.scores, "relearn": {"gentle @ 5": [gentle] * n, "harsh @ 5": [harsh] * n}}
-        return replace(arm, scores=scores, checks={"relearn": {"learnt": None, "kept": {"gentle @ 5": 1.0, "harsh @ 5": kept}}})
+        return replace(
+            arm, scores=scores, checks={"relearn": {"learnt": None, "kept": {"gentle @ 5": 1.0, "harsh @ 5": kept}}}
+        )
 
     def found(kept: float) -> Any:
         arms = {

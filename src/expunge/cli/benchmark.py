@@ -29,6 +29,7 @@ def benchmark(
     plain: Annotated[
         bool, typer.Option("--plain", help="Ask the bare questions: for models that were trained on them.")
     ] = False,
+    split: Annotated[str | None, typer.Option(help="For tofu: forget01, forget05 or forget10.")] = None,
     tasks: Annotated[str | None, typer.Option(help="For harness: tasks or groups, separated by commas.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -40,7 +41,7 @@ def benchmark(
 
     from expunge.workflow.benchmark import run_benchmark, write_benchmark
 
-    settings = {"plain": plain or None, "tasks": tuple(tasks.split(",")) if tasks else None}
+    settings = {"plain": plain or None, "split": split, "tasks": tuple(tasks.split(",")) if tasks else None}
     found = run_benchmark(name, model, data, retrained, revision, settings)
     write_benchmark(found, out, page)
     rows = [

@@ -23,12 +23,15 @@ def exit_code(document: Mapping[str, Any]) -> int:
     return 3 if Flag.INCONCLUSIVE in flags or level_of(row) is None else 0
 
 
-def show_audit(document: Mapping[str, Any]) -> None:
-    """Findings as a table, why some say nothing, then what may be claimed, and the flags with what they mean."""
-    from expunge.report.audit_view import as_row, power_words
+def show_audit(document: Mapping[str, Any], *, power_told: bool = False) -> None:
+    """Findings as a table, why some say nothing, then what may be claimed, and the flags with what they mean.
+
+    What the probes could show belongs before the run; it is said here where it was not told.
+    """
+    from expunge.report.audit_view import as_row, power_words, skill_words
     from expunge.report.claims import findings_of, flag_sentence, flags_of, level_word, may_be_claimed
     from expunge.report.row_view import finding_view, membership_view
-    from expunge.report.words import NOT_RUN, mapping, percent
+    from expunge.report.words import NOT_RUN, mapping
 
     row = as_row(document)
     member = membership_view(mapping(document.get("membership")))
@@ -38,13 +41,12 @@ def show_audit(document: Mapping[str, Any]) -> None:
     for view in views:
         if view.mark.word != Outcome.NOT_RECOVERED:
             say(f"  {escape(view.attack)}: {escape(view.reason)}")
-    for sentence in power_words(document):
+    for sentence in () if power_told else power_words(document):
         say(sentence)
-    skill = percent(document.get("skill"), "not measured", floor=True)
     replay = (
         "matched" if document.get("replay") is True else "did NOT match" if document.get("replay") is False else NOT_RUN
     )
-    say(f"retained skill, of the control's: {skill}; replay: {replay}")
+    say(f"retained skill: {skill_words(document)}; replay: {replay}")
     if mapping(document.get("control")).get("kind") == "placebo":
         say("[yellow]note[/]: the control was made-up facts, which is weaker than a model trained without the data")
     say(f"[bold]{level_word(row)}[/]: {may_be_claimed(row)}")
@@ -71,7 +73,7 @@ def show_exposure(document: Mapping[str, Any]) -> None:
         rows.append(
             {
                 "attack": text(seen.get("attack")),
-                "these facts": decimals(seen.get("facts"), "–"),
+                "this data": decimals(seen.get("facts"), "–"),
                 "made-up twins": decimals(seen.get("twins"), "–"),
                 "beyond the twins": decimals(seen.get("share"), "–"),
                 "at least": decimals(seen.get("low"), "–"),

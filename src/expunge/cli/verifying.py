@@ -72,7 +72,7 @@ def verify(
     if alone:
         show_exposure(found)
     else:
-        show_audit(found)
+        show_audit(found, power_told=request is None)
     _write(found, page, out)
     if json:
         data(found)

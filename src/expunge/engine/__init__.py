@@ -2,16 +2,28 @@
 
 from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
-from expunge.engine.generation import greedy_answers, pad_id, pad_left
+from expunge.engine.generation import greedy_answers, pad_id
 from expunge.engine.hidden import all_hidden, edited_hidden, hidden_at, layers_of, read_out
 from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
-from expunge.engine.logprobs import answer_logits, mean_nll, rows_logp, sequence_logp, token_logp
+from expunge.engine.logprobs import (
+    answer_logits,
+    logits_at,
+    mean_nll,
+    rows_logp,
+    sequence_logp,
+    token_logp,
+    token_stats,
+)
 from expunge.engine.loop import Progress, Resume, Schedule, train
+from expunge.engine.one_pass import AnswerStats, one_pass
+from expunge.engine.prefix import pad_left
+from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
 from expunge.engine.step import Reference, ReferenceCache, Side, Step, step_maker
 from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, value_span
 
 __all__ = [
+    "AnswerStats",
     "CAPABILITY",
     "IGNORE",
     "Batch",
@@ -43,16 +55,21 @@ __all__ = [
     "layers_of",
     "load_model",
     "load_tokenizer",
+    "logits_at",
     "mean_nll",
+    "one_pass",
     "pad_id",
     "pad_left",
+    "part",
     "pinned",
     "read_out",
     "rows_logp",
     "save_model",
     "sequence_logp",
+    "spread",
     "step_maker",
     "token_logp",
+    "token_stats",
     "train",
     "value_span",
 ]

@@ -10,8 +10,25 @@ from expunge.engine.text import encode_prompt
 
 # Settings of a model that change no greedy choice. Any other, such as a repetition penalty, is left to `generate`.
 _HARMLESS = {
-    *("bos_token_id", "eos_token_id", "pad_token_id", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p"),
-    *("max_length", "max_new_tokens", "use_cache", "num_return_sequences", "transformers_version", "_from_model_config"),
+    *(
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+        "do_sample",
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "typical_p",
+    ),
+    *(
+        "max_length",
+        "max_new_tokens",
+        "use_cache",
+        "num_return_sequences",
+        "transformers_version",
+        "_from_model_config",
+    ),
 }
 _STILL = 0.85  # rows that ended are dropped once fewer than this share go on: dropping copies the cache
 

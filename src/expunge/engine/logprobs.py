@@ -47,8 +47,13 @@ def token_stats(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Te
     >>> token_stats(torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([3]))[2:]  # a uniform model has no spread
     (tensor([-1.3863]), tensor([0.]))
     """
-    chunk = max(1, (2**18 if logits_NV.device.type == "cpu" else 2**26) // logits_NV.shape[1])  # 1 MB fits a core's cache
-    parts = [_stats(z_NV.float(), y_N) for z_NV, y_N in zip(logits_NV.split(chunk), labels_N.split(chunk), strict=True)]
+    chunk = max(
+        1, (2**18 if logits_NV.device.type == "cpu" else 2**26) // logits_NV.shape[1]
+    )  # 1 MB fits a core's cache
+    parts = [
+        _stats(z_NV.float(), y_N)
+        for z_NV, y_N in zip(torch.split(logits_NV, chunk), torch.split(labels_N, chunk), strict=True)
+    ]
     logp, likeliest, mean, std = (torch.cat(column) for column in zip(*parts, strict=True))
     return logp, likeliest, mean, std
 

@@ -46,9 +46,7 @@ class AnswerStats:
         return AnswerStats(self.logp_T[:-1], self.greedy_T[:-1], self.mean_T[:-1], self.std_T[:-1])
 
 
-def one_pass(
-    model: Any, rows: Rows, pad_id: int = 0, budget: int | None = None, shards: int = 1
-) -> list[AnswerStats]:
+def one_pass(model: Any, rows: Rows, pad_id: int = 0, budget: int | None = None, shards: int = 1) -> list[AnswerStats]:
     """Statistics of every row's answer, in the order given; equal rows are read once.
 
     `budget` is how many tokens a forward pass may hold, padding included. What a pass holds does not depend on `shards`,
@@ -183,7 +181,9 @@ def _sample(rows: Rows) -> Rows:
 
 
 def _logp(model: Any, rows: Rows, way: Way, pad_id: int, budget: int) -> Tensor:
-    found = {r.ids: s for some, stats in _score(model, [rows], way, pad_id, budget) for r, s in zip(some, stats, strict=True)}
+    found = {
+        r.ids: s for some, stats in _score(model, [rows], way, pad_id, budget) for r, s in zip(some, stats, strict=True)
+    }
     return torch.from_numpy(np.concatenate([found[r.ids].logp_T for r in rows]))
 
 

@@ -26,9 +26,7 @@ def part(items: Sequence[T], i: int, n: int) -> Sequence[T]:
     return items[i * len(items) // n : (i + 1) * len(items) // n]
 
 
-def spread(
-    work: Callable[[Any, Sequence[T]], list[R]], model: Any, items: Sequence[T], shards: int = 1
-) -> list[R]:
+def spread(work: Callable[[Any, Sequence[T]], list[R]], model: Any, items: Sequence[T], shards: int = 1) -> list[R]:
     """`work(model, items)` in `shards` processes, each on its own GPU where the model is on one; results in order.
 
     `work` and the model must be picklable; each process has this one's number of threads. What `work` makes of an item
@@ -37,8 +35,8 @@ def spread(
     if shards == 1 or len(items) < 2:
         return work(model, items)
     parts = [part(items, i, shards) for i in range(shards)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(shards, mp_context=context, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
+    context, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+    with ProcessPoolExecutor(shards, context, torch.set_num_threads, (threads,)) as pool:
         running = [pool.submit(_run, work, model, p, i) for i, p in enumerate(parts) if p]
         return [found for job in running for found in job.result()]
 

@@ -163,11 +163,18 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Threshold τ", decimals(battery.get("tau"))),
         ("Control", _CONTROLS.get(str(control.get("kind")), UNKNOWN)),
         ("Second control", {True: "yes", False: NOT_RUN}.get(control.get("second", None), UNKNOWN)),
-        ("Retained skill, of the control's", percent(document.get("skill"), NOT_MEASURED, floor=True)),
+        ("Retained skill", skill_words(document)),
         ("Duplicates kept", f"{UNKNOWN}: nobody looked" if looked is None else text(looked)),
         ("Promised", text(document.get("guarantee"))),
         ("Took", seconds(document.get("elapsed_s"))),
     ]
+
+
+def skill_words(document: Mapping[str, Any]) -> str:
+    """The retained skill beside the arm that it is measured by."""
+    known = percent(document.get("skill"), NOT_MEASURED, floor=True)
+    measure = "original" if mapping(document.get("control")).get("kind") == "placebo" else "control"
+    return known if known == NOT_MEASURED else f"{known} of the {measure}’s"
 
 
 _OPEN = {
@@ -182,7 +189,7 @@ def _left_open(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         outcome = line.finding.get("outcome")
         if not line.finding:
             found.setdefault("Without a finding", []).append(line.attack)
-        elif all(cell.share is None for cell in line.cells):
+        elif outcome == Outcome.INCONCLUSIVE and all(cell.share is None for cell in line.cells):
             found.setdefault("Did not run", []).append(line.attack)
         elif str(outcome) in _OPEN:
             found.setdefault(_OPEN[str(outcome)], []).append(line.attack)

@@ -83,21 +83,22 @@ def _row(measure: Mapping[str, Any]) -> Row:
     model = mapping(measure.get("model"))
     counted = model or mapping(measure.get("retrained"))
     rows, units = number(counted.get("n")), number(counted.get("units"))
+    missing = "not measured" if measure.get("reason") else "–"  # such as a percentage of the retrained model's
     count = "–" if rows is None else f"{rows:g}"
     if rows is not None and units not in (None, rows):
         count += f" of {units:g}"
     return Row(
         name=text(measure.get("name")),
-        model=_value(measure.get("model")),
-        retrained=_value(measure.get("retrained")),
-        difference=_value(measure.get("difference")),
+        model=_value(measure.get("model"), missing),
+        retrained=_value(measure.get("retrained"), missing),
+        difference=_value(measure.get("difference"), missing),
         rows=count,
         means=text(measure.get("means")),
         reason=text(measure.get("reason"), ""),
     )
 
 
-def _value(found: object) -> str:
+def _value(found: object, missing: str = "not measured") -> str:
     """A number with its bounds; as many decimals as tell small ones from nothing.
 
     >>> _value({"value": 0.5, "low": 0.41, "high": 0.587}), _value({"value": -99.83, "low": None, "high": None}), _value(None)
@@ -106,7 +107,7 @@ def _value(found: object) -> str:
     mean = mapping(found)
     value = number(mean.get("value"))
     if value is None:
-        return "not measured"
+        return missing
     low, high = (number(mean.get(key)) for key in ("low", "high"))
     return _digits(value) if low is None or high is None else f"{_digits(value)} [{_digits(low)}, {_digits(high)}]"
 
@@ -124,7 +125,7 @@ def _digits(value: float) -> str:
 
 
 def _dots(measure: Mapping[str, Any]) -> Dots | None:
-    """Where the model and the retrained one stand, for measures that are shares."""
+    """Where the model and the retrained one stand, for measures that lie in [0, 1]."""
     spans = {}
     for who in ("model", "retrained"):
         mean = mapping(measure.get(who))
@@ -132,7 +133,7 @@ def _dots(measure: Mapping[str, Any]) -> Dots | None:
         value = span[0]
         if value is not None:
             spans[who] = (value, *(value if bound is None else bound for bound in span[1:]))
-    shares = all(0 <= x <= 1 for span in spans.values() for x in span)
+    shares = measure.get("unit", "share") == "share" and all(0 <= x <= 1 for span in spans.values() for x in span)
     if not spans or not shares:
         return None
     return Dots(text(measure.get("name")), {who: (s[0], s[1], s[2]) for who, s in spans.items()})

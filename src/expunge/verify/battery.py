@@ -25,8 +25,19 @@ from expunge.verify.probes import Probes
 
 _QUICK = ("direct", "probability", "paraphrase", "quantise", "linear_probe", "membership")
 _SHORT = (*_QUICK, "retain_finetune", "relearn")
-_STANDARD = _SHORT
-_DEEP = _STANDARD
+_STANDARD = (
+    *_SHORT,
+    "adjacent",
+    "prompts",
+    "sampling",
+    "extraction",
+    "noise",
+    "direction_ablation",
+    "logit_lens",
+    "relearn_lora",
+    "membership_reference",
+)
+_DEEP = (*_STANDARD, "unrelated_finetune", "tuned_lens", "soft_prompt", "unlearning_depth", "membership_gradient")
 BATTERIES: dict[str, tuple[str, ...]] = {"quick": _QUICK, "short": _SHORT, "standard": _STANDARD, "deep": _DEEP}
 VERSION = 2
 
@@ -149,7 +160,9 @@ def attack_arm(
                 failed[name] = str(e)
             elapsed[name] = time.perf_counter() - began
         key = digest_json("attack", [*asked, "skill"])
-        plain = _cached(cache, key, lambda: {"retain": target.recalls(probes.retain), "unseen": target.recalls(probes.unseen)})
+        plain = _cached(
+            cache, key, lambda: {"retain": target.recalls(probes.retain), "unseen": target.recalls(probes.unseen)}
+        )
     if progress:
         progress("", len(names), len(names))
     precision = str(next(arm.model.parameters()).dtype).removeprefix("torch.")

@@ -76,7 +76,7 @@ class Exposure:
         if self.found and self.worst is not None:
             return (
                 f"This model brings out at least {self.worst.low or 0:.0%} of these facts beyond what made-up twins of them "
-                f"explain (by {self.worst.attack}). It says nothing about where the model has them from."
+                f"explain (by {self.worst.attack}). Where the model has them from is not shown."
             )
         if self.worst is None:
             return "Nothing could be measured: no attack could run on both the facts and their made-up twins."

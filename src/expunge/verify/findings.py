@@ -98,7 +98,10 @@ def why_not(name: str, arms: Mapping[str, ArmScores]) -> str:
         return reason
     if len({tuple((setting, len(row)) for setting, row in arms[arm].scores[name].items()) for arm in ARMS}) > 1:
         return "gave other settings or other numbers of scores on different arms"
-    if name != "membership" and len({len(row) for row in arms["control"].scores[name].values()}) > 1:
+    if (
+        attacks.get(name).family != "membership"
+        and len({len(row) for row in arms["control"].scores[name].values()}) > 1
+    ):
         return "gave different numbers of scores at different settings"
     return ""
 

@@ -40,9 +40,7 @@ class Power:
         )
         if self.can_pass:
             return f"{who} {seen}; finding nothing can be evidence."
-        return (
-            f"{who} {seen}; finding nothing would be INCONCLUSIVE: that takes {self.needed} facts about {PEOPLE} people or more."
-        )
+        return f"{who} {seen}; finding nothing would be INCONCLUSIVE: that takes {self.needed} facts about {PEOPLE} people or more."
 
 
 def power(probes: Probes, n_attacks: int = 1, guessed: float = 0.05) -> Power:

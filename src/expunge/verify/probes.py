@@ -62,7 +62,9 @@ def read_probes(path: Path) -> tuple[Fact, ...]:
                     value=_text(row.get("value", "")),
                     paraphrases=tuple((_text(q), _text(a)) for q, a in map(_list, _list(row.get("paraphrases", [])))),
                     perturbed=tuple(map(_text, _list(row.get("perturbed", [])))),
-                    adjacent=tuple((_text(q), _text(v, empty=False)) for q, v in map(_list, _list(row.get("adjacent", [])))),
+                    adjacent=tuple(
+                        (_text(q), _text(v, empty=False)) for q, v in map(_list, _list(row.get("adjacent", [])))
+                    ),
                 )
             )
         except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as e:

@@ -38,6 +38,4 @@ def recheck(arm: Arm, scores: ArmScores, probes: Probes) -> list[str]:
 
 def _alike(a: dict[str, list[float]], b: dict[str, list[float]]) -> bool:
     same_shape = {k: len(v) for k, v in a.items()} == {k: len(v) for k, v in b.items()}
-    return same_shape and all(
-        math.isclose(x, y, abs_tol=TOLERANCE) for k in a for x, y in zip(a[k], b[k], strict=True)
-    )
+    return same_shape and all(math.isclose(x, y, abs_tol=TOLERANCE) for k in a for x, y in zip(a[k], b[k], strict=True))

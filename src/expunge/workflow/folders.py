@@ -48,13 +48,11 @@ class Question:
     @property
     def alone(self) -> str:
         """The same for one model, where nothing says what should have been known."""
+        one, about, many = ("passage", "document", "") if self.documents else ("fact", "person", "people")
+        what = f"{plural(self.power.n_facts, one)} of {plural(self.power.n_people, about, many)}"
         seen = self.power.detectable
-        least = (
-            "no difference of any size could be seen"
-            if seen is None
-            else f"a difference below {seen:.0%} could not be seen"
-        )
-        return f"{plural(self.power.n_facts, 'fact')} about {plural(self.power.n_people, 'person', 'people')}: {least}."
+        least = "of any size" if seen is None else f"below {seen:.0%}"
+        return f"{what}: a difference {least} between them and made-up twins may be missed."
 
     @property
     def salt(self) -> bytes:

@@ -38,22 +38,33 @@ def found(acc: float, kind: str = "multiple_choice") -> dict[str, Any]:
     }
 
 
+READ: list[tuple[str, str, str | None]] = []
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A package that says what it was asked, and seeds everybody's randomness as the real one does."""
     asked: list[dict[str, Any]] = []
 
+    def load_dataset(path: str, name: str, revision: str | None = None) -> None:
+        READ.append((path, name, revision))
+
+    READ.clear()
+
     def simple_evaluate(**arguments: Any) -> dict[str, Any]:
         asked.append(arguments)
+        sys.modules["datasets"].load_dataset("cais/wmdp", name="wmdp-bio")  # as the package's tasks do
         random.seed(0)
         np.random.seed(0)
         torch.manual_seed(0)
         return found(0.6 if len(asked) == 1 else 0.5)
 
-    package, models, huggingface = (ModuleType(n) for n in ("lm_eval", "lm_eval.models", "lm_eval.models.huggingface"))
+    names = ("lm_eval", "lm_eval.models", "lm_eval.models.huggingface", "datasets")
+    package, models, huggingface, datasets = (ModuleType(n) for n in names)
+    datasets.load_dataset = load_dataset  # type: ignore[attr-defined]
     package.simple_evaluate = simple_evaluate  # type: ignore[attr-defined]
     huggingface.HFLM = SimpleNamespace  # type: ignore[attr-defined]
-    for module in (package, models, huggingface):
+    for module in (package, models, huggingface, datasets):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda self, name: SimpleNamespace(sha="c0ffee"))
     return asked
@@ -69,9 +80,9 @@ def test_it_is_in_the_registry() -> None:
 
 
 def test_the_call_has_the_shape_that_the_package_documents(calls: list[dict[str, Any]], arm: Arm) -> None:
-    Harness(tasks=("wmdp", "mmlu"), batch_size=4, revisions={"wmdp": "abc"}).run(arm)
+    Harness(tasks=("wmdp", "mmlu"), batch_size=4).run(arm)
     (asked,) = calls
-    assert asked["tasks"] == [{"task": "wmdp", "dataset_kwargs": {"revision": "abc"}}, "mmlu"]
+    assert asked["tasks"] == ["wmdp", "mmlu"]
     assert vars(asked["model"]) == {"pretrained": arm.model, "tokenizer": arm.tokenizer, "batch_size": 4}
     assert asked["limit"] is None
     assert asked["log_samples"] is False  # the texts of WMDP go nowhere
@@ -98,14 +109,19 @@ def test_numbers_come_with_their_errors_versions_and_commits(calls: list[dict[st
     json.dumps(result.to_json(), allow_nan=False)
 
 
-def test_a_pinned_commit_is_recorded_as_the_one_that_was_read(
-    calls: list[dict[str, Any]], arm: Arm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pinned = found(0.5)
-    pinned["configs"]["wmdp_bio"]["dataset_kwargs"] = {"revision": "abc"}
-    monkeypatch.setattr("lm_eval.simple_evaluate", lambda **_: pinned)
-    rows = {row["name"]: row["revision"] for row in Harness(tasks=("wmdp",), revisions={"wmdp": "abc"}).run(arm).data}
-    assert rows == {"wmdp_bio": "abc", "wmdp_cyber": "c0ffee"}
+def test_the_commit_that_is_recorded_is_the_one_that_was_read(calls: list[dict[str, Any]], arm: Arm) -> None:
+    before = sys.modules["datasets"].load_dataset
+    today = Harness(tasks=("wmdp",)).run(arm)
+    pinned = Harness(tasks=("wmdp",), revisions={"cais/wmdp": "abc"}).run(arm)
+    assert READ == [("cais/wmdp", "wmdp-bio", "c0ffee"), ("cais/wmdp", "wmdp-bio", "abc")]
+    assert {row["revision"] for row in today.data} == {"c0ffee"}
+    assert {row["revision"] for row in pinned.data} == {"abc"}
+    assert sys.modules["datasets"].load_dataset is before
+
+
+def test_a_pin_that_nothing_reads_is_refused(calls: list[dict[str, Any]], arm: Arm) -> None:
+    with pytest.raises(InvalidParameter, match="revisions pin cais/wdmp, which no task read; they read cais/wmdp"):
+        Harness(tasks=("wmdp",), revisions={"cais/wdmp": "abc"}).run(arm)
 
 
 def test_multiple_choice_alone_is_called_that(
@@ -124,6 +140,7 @@ def test_an_unknown_commit_and_a_limit_are_said(
 
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", gone)
     result = Harness(tasks=("wmdp",), limit=10).run(arm)
+    assert READ == [("cais/wmdp", "wmdp-bio", None)]
     assert [row["revision"] for row in result.data] == [None, None]
     assert any("wmdp_bio, wmdp_cyber" in c for c in result.cautions)
     assert any("only 10 items" in c for c in result.cautions)

@@ -16,7 +16,7 @@ from expunge.verify import Arm
 from expunge.verify.benchmarks import benchmarks
 from expunge.verify.benchmarks._loading import Source
 from expunge.verify.benchmarks._result import Result
-from expunge.verify.benchmarks.muse import Muse, leakage, scalability, sustainability
+from expunge.verify.benchmarks.muse import Muse, leakage, scalability, shifted, sustainability
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,13 @@ def test_scores_that_are_no_numbers_give_a_reason() -> None:
     assert "not numbers" in auc.reason
 
 
+def test_sides_that_their_words_tell_apart_are_called_that() -> None:
+    one, other = [f"red apple {i}" for i in range(40)], [f"green pear {i}" for i in range(40)]
+    (caution,) = shifted(one, other)
+    assert "by their words alone" in caution
+    assert shifted(one[::2], one[1::2]) == ()
+
+
 def test_examples_stand_before_the_question_in_the_words_of_the_code(
     full: Arm, muse_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +154,7 @@ def test_no_word_of_the_data_is_in_the_document(untouched: Result, muse_folder: 
     text = json.dumps(document, allow_nan=False)
     for line in (Path(muse_folder) / "knowmem/forget_qa.jsonl").read_text().splitlines():
         assert json.loads(line)["question"] not in text
-    assert {row["name"] for row in document["data"]} >= {"forget_qa.jsonl", "holdout.jsonl"}
+    assert {row["name"] for row in document["data"]} >= {"knowmem/forget_qa.jsonl", "privleak/holdout.jsonl"}
     assert document["settings"]["k"] == 0.4
 
 

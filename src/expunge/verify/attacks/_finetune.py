@@ -7,7 +7,18 @@ from torch import nn
 
 from expunge.core import Fact
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Encoded, Schedule, collate, encode, epoch_batches, keyed_order, mean_nll, pad_id, pinned, train
+from expunge.engine import (
+    Encoded,
+    Schedule,
+    collate,
+    encode,
+    epoch_batches,
+    keyed_order,
+    mean_nll,
+    pad_id,
+    pinned,
+    train,
+)
 from expunge.verify.attacks._target import CannotRun, Ran, Scores, Target
 from expunge.verify.probes import Probes
 
@@ -45,7 +56,9 @@ def finetune(
     """
     victim, pad = target.copy(), pad_id(target.tokenizer)
     device = next(victim.model.parameters()).device
-    streams = [_batches(encode(target.tokenizer, part), batch_size, max(moments)) for part in (facts, rehearsed) if part]
+    streams = [
+        _batches(encode(target.tokenizer, part), batch_size, max(moments)) for part in (facts, rehearsed) if part
+    ]
     batches = [[row for batch in step for row in batch] for step in zip(*streams, strict=True)]
     trained = trainable(victim.model)
     victim.model.eval()

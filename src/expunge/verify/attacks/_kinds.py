@@ -1,6 +1,6 @@
 """Ways to ask for a fact that no training example used: one kind, one small function.
 
-Source: RWKU's nine kinds of adversarial probes (Jin et al. 2024, arXiv:2406.10890, Sec. 3.3); questions to forget joined with
+Source: RWKU's nine kinds of adversarial probes (Jin et al. 2024, arXiv:2406.10890); questions to forget joined with
 retained ones (Thaker et al. 2024, arXiv:2410.02879); filler text and few-shot prompts (Łucki et al. 2024, arXiv:2409.18025).
 No prompt says the value that it asks for, except multiple choice, which is scored by the choice.
 """

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from expunge.core import Fact
 from expunge.engine import Encoded, all_hidden, collate, encode, pad_id, value_span
-from expunge.verify.attacks._target import CannotRun, Target
+from expunge.verify.attacks._target import CannotRun, Scores, Target
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,17 @@ def evenly(n: int, most: int) -> list[int]:
     if n <= most:
         return list(range(n))
     return [round(i * (n - 1) / (most - 1)) for i in range(most)]
+
+
+def first_tokens(name: str, logits_NV: Tensor, token_N: Tensor, values: Tensor) -> Scores:
+    """Whether each fact's token is the likeliest: of the whole vocabulary, and of the first tokens of all values.
+
+    >>> first_tokens("layer 0", torch.tensor([[9.0, 1.0, 2.0, 0.0]]), torch.tensor([2]), torch.tensor([1, 2, 2]))
+    {'layer 0': [0.0], 'layer 0, among values': [1.0]}
+    """
+    candidates = values.unique()
+    among_N = candidates[logits_NV[:, candidates].argmax(-1)]
+    return {
+        name: (logits_NV.argmax(-1) == token_N).float().tolist(),
+        f"{name}, among values": (among_N == token_N).float().tolist(),
+    }

@@ -48,7 +48,6 @@ def teachable(target: Target, probes: Probes, sweep: Sweep, batch_size: int, tra
     known: list[float] = []
     lr, steps = max(((lr, max(moments)) for lr, moments in sweep), key=lambda budget: budget[0] * budget[1])
 
-
     def score(victim: Target, _: int) -> None:
         known.extend(victim.recalls(taught))
 

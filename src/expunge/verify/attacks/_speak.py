@@ -12,6 +12,7 @@ from expunge.engine.prefix import evaluating, read, reads_on
 from expunge.verify.attacks._target import CannotRun, Target
 
 _CELLS = 2**23  # rows x vocabulary at once: 32 MB of logits
+_STILL = 0.85  # rows that ended are dropped once fewer than this share go on: dropping copies the cache
 
 
 def speak(
@@ -65,18 +66,19 @@ def _spoken(
     prefix = read(target.model, list(unique), pad_id(target.tokenizer))
     device = prefix.mask_BT.device
     prefix = prefix.rows(torch.tensor([unique[tuple(p)] for p in prompts], device=device))
-    row = torch.arange(len(prompts))
+    row = torch.arange(len(prompts))  # whose text each row of the batch is
+    going = torch.ones_like(row, dtype=torch.bool)
     said: list[list[int]] = [[] for _ in prompts]
     for t in range(n_new):
         token = _chosen(prefix.logits_BV, None if uniform_BT is None else uniform_BT[row.numpy(), t])
-        going = token != target.tokenizer.eos_token_id
+        going &= token != target.tokenizer.eos_token_id
         for i, word in zip(row[going].tolist(), token[going].tolist(), strict=True):
             said[i].append(word)
         if t + 1 == n_new or not going.any():
             break
-        if not going.all():
-            at = going.nonzero()[:, 0]
-            prefix, row, token = prefix.rows(at.to(device)), row[at], token[at]
+        if going.sum() < _STILL * len(row):
+            prefix = prefix.rows(going.nonzero()[:, 0].to(device))
+            row, token, going = row[going], token[going], going[going]
         prefix.say(target.model, token.to(device))
     return said
 

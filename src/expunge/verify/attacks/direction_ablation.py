@@ -35,7 +35,9 @@ class DirectionAblation:
 
     def run(self, target: Target, probes: Probes) -> Scores:
         if len(probes.retain) < 2 or len(probes.forget) < 2:
-            raise CannotRun("needs two forgotten and two retained questions at least; a direction is a difference of means")
+            raise CannotRun(
+                "needs two forgotten and two retained questions at least; a direction is a difference of means"
+            )
         forget, retain = self._states(target, probes.forget), self._states(target, probes.retain)
         directions = [direction(f_ND, r_MD, self.outlier) for f_ND, r_MD in zip(forget, retain, strict=True)]
         if not all(bool(d_D.isfinite().all()) for d_D in directions):

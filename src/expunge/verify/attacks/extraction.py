@@ -1,7 +1,7 @@
 """Extract verbatim: give the beginning of an answer or a text and see how much of the rest the model holds, token by token.
 
-Scored on the tokens that carry the value where it is known: over whole answers, what follows from the question alone tells
-a control from the original too little. Without a value, and for plain text, the whole answer counts.
+Scored on the tokens that carry the value where it is known, since much of a whole answer follows from its question in any
+model. Without a value, of plain text as of answers, all tokens count.
 """
 
 from collections.abc import Sequence

@@ -35,8 +35,13 @@ class Noise:
         if not all(bool(p.isfinite().all()) for p in target.model.parameters()):
             raise CannotRun("some weights are not finite; noise on them means nothing")
         shaken = {
-            **{f"weights, {size:g} sd": [self._weights(target, probes, size, k) for k in self._k] for size in self.weights},
-            **{f"states, {size:g} sd": [self._states(target, probes, size, k) for k in self._k] for size in self.states},
+            **{
+                f"weights, {size:g} sd": [self._weights(target, probes, size, k) for k in self._k]
+                for size in self.weights
+            },
+            **{
+                f"states, {size:g} sd": [self._states(target, probes, size, k) for k in self._k] for size in self.states
+            },
         }
         return {name: [sum(fact) / len(fact) for fact in zip(*rows, strict=True)] for name, rows in shaken.items()}
 

@@ -70,7 +70,9 @@ def nf4(weight_OI: Tensor, block: int = 64) -> Tensor:
     parts = F.pad(weight_OI.float().flatten(), (0, -weight_OI.numel() % block)).reshape(-1, block)
     scale = parts.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12)
     nearest = torch.bucketize(parts / scale, (code[1:] + code[:-1]) / 2)
-    return torch.as_tensor((code[nearest] * scale).flatten()[: weight_OI.numel()].reshape(weight_OI.shape).to(weight_OI))
+    return torch.as_tensor(
+        (code[nearest] * scale).flatten()[: weight_OI.numel()].reshape(weight_OI.shape).to(weight_OI)
+    )
 
 
 def nf4_values(offset: float = 0.9677083) -> list[float]:

@@ -21,7 +21,7 @@ class Relearn:
     """Full fine-tuning. `sweep`: learning rate -> the numbers of steps after which the other half is asked."""
 
     sweep: Sweep = ((1e-4, (15, 40)), (3e-4, (15,)))
-    batch_size: int = 16
+    batch_size: int = 12
     family: ClassVar[str] = "relearning"
 
     def run(self, target: Target, probes: Probes) -> Ran:

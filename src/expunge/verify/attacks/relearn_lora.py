@@ -25,9 +25,9 @@ from expunge.verify.probes import Probes
 class RelearnLora:
     """Adapters of rank `r`, scaled by 2, on a frozen copy. Every adapter starts from the same seeded matrices."""
 
-    sweep: Sweep = ((5e-4, (15, 40)), (1e-3, (15,)))
+    sweep: Sweep = ((1e-3, (10, 30)), (2e-3, (10,)))
     r: int = 16
-    batch_size: int = 16
+    batch_size: int = 12
     family: ClassVar[str] = "relearning"
 
     def run(self, target: Target, probes: Probes) -> Ran:

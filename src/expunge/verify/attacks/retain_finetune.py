@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._finetune import Sweep, finetune_and_ask
+from expunge.verify.attacks._finetune import Sweep, finetune_and_ask, held_back
 from expunge.verify.attacks._target import CannotRun, Ran, Target
 from expunge.verify.probes import Probes
 
@@ -17,11 +17,12 @@ from expunge.verify.probes import Probes
 class RetainFinetune:
     """`sweep`: learning rate -> the numbers of steps after which all forgotten facts are asked."""
 
-    sweep: Sweep = ((5e-4, (15, 40)),)
+    sweep: Sweep = ((2e-4, (15, 40)),)
     batch_size: int = 32
     family: ClassVar[str] = "relearning"
 
     def run(self, target: Target, probes: Probes) -> Ran:
         if not probes.retain:
             raise CannotRun("no retained facts to fine-tune on; add them to the probes")
-        return finetune_and_ask(target, probes, probes.retain, self.sweep, self.batch_size)
+        _, text = held_back(probes)
+        return finetune_and_ask(target, probes, text, self.sweep, self.batch_size)

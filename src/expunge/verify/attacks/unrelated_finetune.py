@@ -22,7 +22,7 @@ class UnrelatedFinetune:
     Never the probes' `unseen` facts: those are the non-members of other attacks.
     """
 
-    sweep: Sweep = ((5e-4, (15, 40)),)
+    sweep: Sweep = ((1e-4, (15, 40)), (2e-4, (15,)))
     n_people: int = 10
     seed: int = 20_240_918
     batch_size: int = 32

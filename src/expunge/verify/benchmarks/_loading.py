@@ -85,7 +85,7 @@ def _local(folder: Path, split: Split) -> Table | None:
     if path is None:
         return None
     data = path.read_bytes()
-    origin = {"name": path.name, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+    origin = {"name": path.relative_to(folder).as_posix(), "digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}
     return _checked(_parsed(path, data), origin)
 
 

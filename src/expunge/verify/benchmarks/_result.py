@@ -22,10 +22,12 @@ class Measure:
     """One number. What could not be measured is None, and `reason` says why.
 
     `difference` is model - retrained on the same rows: near 0 is the target, on either side. `means` says how to read it.
+    `unit` is "share" for what lies in [0, 1], else its name.
     """
 
     name: str
     means: str
+    unit: str = "share"
     model: Mean | None = None
     retrained: Mean | None = None
     difference: Mean | None = None
@@ -64,20 +66,19 @@ def measured(
     model: Sequence[float],
     retrained: Sequence[float] | None = None,
     units: Sequence[Hashable] | None = None,
-    share: bool = True,
+    unit: str = "share",
 ) -> Measure:
     """A mean over rows for both models, paired; scores that are no numbers give a reason instead of a number."""
+    share = unit == "share"
+    own = other = apart = None
     try:
         own = mean(model, units, share)
+        if retrained is not None:
+            other, apart = mean(retrained, units, share), difference(model, retrained, units, share)
+        reason = "" if other else NO_RETRAINED
     except TooFewSamples as e:
-        return Measure(name=name, means=means, reason=f"the model: {e}")
-    if retrained is None:
-        return Measure(name=name, means=means, model=own, reason=NO_RETRAINED)
-    try:
-        other, apart = mean(retrained, units, share), difference(model, retrained, units, share)
-    except TooFewSamples as e:
-        return Measure(name=name, means=means, model=own, reason=f"the retrained model: {e}")
-    return Measure(name=name, means=means, model=own, retrained=other, difference=apart)
+        reason = f"the {'retrained ' if own else ''}model: {e}"
+    return Measure(name=name, means=means, unit=unit, model=own, retrained=other, difference=apart, reason=reason)
 
 
 def origins(*tables: Table | None) -> tuple[Mapping[str, Any], ...]:

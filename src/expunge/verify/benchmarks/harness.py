@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ _Z95 = 1.6449  # one-sided 95 %
 @benchmarks.add
 @dataclass(frozen=True, kw_only=True)
 class Harness:
-    """Tasks or groups of tasks by the harness's names. `revisions` pins a task's data set to a commit of the hub.
+    """Tasks or groups of tasks by the harness's names. `revisions` pins data sets of the hub to commits.
 
     A difference between two models has no bounds here: the harness gives errors of each, not of both on the same items.
     """
@@ -55,7 +56,7 @@ class Harness:
             raise InvalidParameter("the harness's tasks bring their own data; leave --data out, and name --tasks")
         found = {name: self._evaluate(a) for name, a in (("model", arm), ("retrained", retrained)) if a}
         ran = found["model"]
-        data = _data(ran, self.revisions)
+        data = _data(ran)
         return Result(
             benchmark="harness",
             model=arm.digest,
@@ -68,16 +69,38 @@ class Harness:
 
     def _evaluate(self, arm: Arm) -> Mapping[str, Any]:
         lm_eval, huggingface = _harness()
-        tasks = [
-            {"task": name, "dataset_kwargs": {"revision": self.revisions[name]}} if name in self.revisions else name
-            for name in self.tasks
-        ]
         wrapped = huggingface.HFLM(pretrained=arm.model, tokenizer=arm.tokenizer, batch_size=self.batch_size)
-        with _own_randomness():
-            found = lm_eval.simple_evaluate(model=wrapped, tasks=tasks, limit=self.limit, log_samples=False)
+        with _own_randomness(), _at_commits(self.revisions) as read:
+            found = lm_eval.simple_evaluate(model=wrapped, tasks=list(self.tasks), limit=self.limit, log_samples=False)
         if not found or not found.get("results"):
             raise InvalidData(f"lm-evaluation-harness gave no results for {', '.join(self.tasks)}; see what it printed")
-        return dict(found)
+        if unread := sorted(set(self.revisions) - set(read)):
+            raise InvalidParameter(
+                f"revisions pin {unread[0]}, which no task read; they read {', '.join(sorted(read))}"
+            )
+        return {**found, "commits": read}
+
+
+@contextmanager
+def _at_commits(pins: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
+    """Hub data sets are read at the commits pinned here, or at today's, and the commits that were read are handed out.
+
+    The harness has no setting for this (in 0.4.13 a group given as a dictionary loses its tasks), so the one function
+    through which its tasks read data is wrapped while they run.
+    """
+    datasets: Any = import_module("datasets")
+    load, read = datasets.load_dataset, {}
+
+    def load_at(path: str, *args: Any, **settings: Any) -> Any:
+        commit = settings.get("revision") or pins.get(path) or _commit(path)
+        read[path] = commit
+        return load(path, *args, **settings | ({"revision": commit} if commit else {}))
+
+    datasets.load_dataset = load_at
+    try:
+        yield read
+    finally:
+        datasets.load_dataset = load
 
 
 def _harness() -> tuple[Any, Any]:
@@ -143,30 +166,28 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _data(ran: Mapping[str, Any], revisions: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
+def _data(ran: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Each task's version, number of items, and the commit of its data set; None where that could not be learnt."""
-    rows = []
-    for task, config in sorted(ran.get("configs", {}).items()):
-        path = config.get("dataset_path")
-        pinned = (config.get("dataset_kwargs") or {}).get("revision") or revisions.get(task)
-        rows.append(
-            {
-                "name": task,
-                "dataset": "/".join(str(x) for x in (path, config.get("dataset_name")) if x),
-                "revision": pinned or _commit(path),
-                "version": ran.get("versions", {}).get(task),
-                "rows": _items(ran, task),
-            }
-        )
-    return tuple(rows)
+    return tuple(
+        {
+            "name": task,
+            "dataset": "/".join(str(x) for x in (config.get("dataset_path"), config.get("dataset_name")) if x),
+            "revision": ran["commits"].get(config.get("dataset_path")),
+            "version": ran.get("versions", {}).get(task),
+            "rows": _items(ran, task),
+        }
+        for task, config in sorted(ran.get("configs", {}).items())
+    )
 
 
 def _commit(dataset: Any) -> str | None:
-    """Today's commit of a hub data set, which is what an unpinned task reads."""
+    """Today's commit of a hub data set; None for what is no hub data set, or without the hub."""
     try:
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
     except ImportError:
+        return None
+    if str(dataset).count("/") > 1 or Path(str(dataset)).exists():
         return None
     try:
         return str(HfApi().dataset_info(str(dataset)).sha)

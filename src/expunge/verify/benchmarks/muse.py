@@ -14,6 +14,7 @@ from expunge.verify.benchmarks import benchmarks
 from expunge.verify.benchmarks._loading import Source, Split, Table
 from expunge.verify.benchmarks._passages import answered, continued, cut, first_tokens, passages
 from expunge.verify.benchmarks._result import NO_RETRAINED, Measure, Result, measured, origins
+from expunge.verify.membership import blind_auc
 from expunge.verify.membership.answers import read_answers
 from expunge.verify.membership.pairs import WHOLE
 from expunge.verify.metrics.auc_interval import Sample, auc_difference, auc_interval
@@ -77,6 +78,7 @@ class Muse:
                 *(_of(f"knowmem_{side}", means, scores[f"knowmem_{side}"]) for side, means in _KNOWN.items()),
                 *leakage(scores["min_k_forget"], scores["min_k_holdout"]),
             ),
+            cautions=shifted(members.texts("text"), others.texts("text")),
             scores=scores,
         )
 
@@ -128,11 +130,15 @@ def leakage(members: dict[str, list[float]], others: dict[str, list[float]]) -> 
         samples = {name: _sample(members[name], others[name]) for name in members}
         found = {name: _auc(sample) for name, sample in samples.items()}
     except ExpungeError as e:
-        return tuple(Measure(name=n, means=m, reason=str(e)) for n, m in (("auc", auc_means), ("privleak", leak_means)))  # type: ignore[return-value]
+        reason = str(e)
+        return (
+            Measure(name="auc", means=auc_means, reason=reason),
+            Measure(name="privleak", means=leak_means, unit="percent", reason=reason),
+        )
     if "retrained" not in samples:
         return (
             Measure(name="auc", means=auc_means, model=found["model"], reason=NO_RETRAINED),
-            Measure(name="privleak", means=leak_means, reason=NO_RETRAINED),
+            Measure(name="privleak", means=leak_means, unit="percent", reason=NO_RETRAINED),
         )
     apart = auc_difference(samples["model"], samples["retrained"])
     n, units = found["model"].n, found["model"].units
@@ -143,8 +149,21 @@ def leakage(members: dict[str, list[float]], others: dict[str, list[float]]) -> 
     try:
         leak = Mean(privleak(found["model"].value, found["retrained"].value), None, None, n, units)
     except ExpungeError as e:
-        return auc, Measure(name="privleak", means=leak_means, reason=str(e))
-    return auc, Measure(name="privleak", means=leak_means, model=leak)
+        return auc, Measure(name="privleak", means=leak_means, unit="percent", reason=str(e))
+    return auc, Measure(name="privleak", means=leak_means, unit="percent", model=leak)
+
+
+def shifted(members: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """A caution where a bag of words, which never sees the model, already tells the two sides apart."""
+    blind = blind_auc(
+        members, others, *([f"{side}{i}" for i in range(len(s))] for side, s in (("m", members), ("o", others)))
+    )
+    if not blind.void:
+        return ()
+    return (
+        f"{blind}: the forgotten and the held-out texts can be told apart by their words alone, so an AUC says how they were "
+        "chosen as well; only its difference to the retrained model's says something of the model",
+    )
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Rwku:
         scores |= {name: {who: losses(a, tables[name]) for who, a in arms.items()} for name in READ}
         measures = [
             measured(
-                name, means, scores[name]["model"], scores[name].get("retrained"), people(tables[name]), name in ASKED
+                name, means, scores[name]["model"], scores[name].get("retrained"), people(tables[name]), _unit(name)
             )
             for name, means in (ASKED | READ).items()
         ]
@@ -70,9 +70,11 @@ class Rwku:
         if free:
             scores["fluency"] = {who: self._fluency(a, free) for who, a in arms.items()}
             found = scores["fluency"]
-            measures.append(measured("fluency", means, found["model"], found.get("retrained"), share=False))
+            measures.append(measured("fluency", means, found["model"], found.get("retrained"), unit="bits"))
         else:
-            measures.append(Measure(name="fluency", means=means, reason=f"no table {FLUENCY.file} in {source.where}"))
+            measures.append(
+                Measure(name="fluency", means=means, unit="bits", reason=f"no table {FLUENCY.file} in {source.where}")
+            )
         return Result(
             benchmark="rwku",
             model=arm.digest,
@@ -119,6 +121,10 @@ def losses(arm: Arm, table: Table) -> list[float]:
     """Mean negative log-likelihood per token of each passage. A loss that is no number stays one, and is never left out."""
     read = read_answers(Target(arm.model, arm.tokenizer), passages(arm, table.texts("text")))
     return [-float(answer.logp(WHOLE).mean()) for answer in read]
+
+
+def _unit(name: str) -> str:
+    return "nats" if name in READ else "share"
 
 
 def people(table: Table) -> list[str]:

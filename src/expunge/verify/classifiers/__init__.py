@@ -1,6 +1,6 @@
 """Attacks on classifiers: torch modules and estimators, three arms in, findings out."""
 
-from expunge.verify.classifiers.audit import ATTACKS, ClassifierAudit, audit_classifier
+from expunge.verify.classifiers.audit import ATTACKS, ClassifierAudit, attack_classifier, audit_classifier
 from expunge.verify.classifiers.class_inversion import ClassInversion
 from expunge.verify.classifiers.direct import Direct
 from expunge.verify.classifiers.klom import Klom, klom
@@ -32,6 +32,7 @@ __all__ = [
     "Rows",
     "Sets",
     "ShadowModels",
+    "attack_classifier",
     "audit_classifier",
     "klom",
     "relearn_steps",

@@ -17,9 +17,7 @@ V = TypeVar("V")
 _KNOWN = ("direct", "probability", "paraphrase", "quantise", "linear_probe", "relearn", "retain_finetune")
 
 
-def findings_of(
-    arms: Mapping[str, ArmScores], attacks: Sequence[Attack], people: Sequence[str] | None
-) -> list[Finding]:
+def findings_of(arms: Mapping[str, ArmScores], attacks: Sequence[Attack], people: Sequence[str]) -> list[Finding]:
     """One finding per attack, in order, with bounds that hold together over all of them."""
     if len(attacks) > len(_KNOWN) or len({a.name for a in attacks}) < len(attacks):
         raise InvalidParameter(f"give at most {len(_KNOWN)} attacks, each with a name of its own; got {len(attacks)}")

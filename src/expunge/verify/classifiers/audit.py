@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
+from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidData, TooFewSamples
 from expunge.engine import pinned
 from expunge.verify.attacks._target import CannotRun
@@ -16,6 +17,7 @@ from expunge.verify.classifiers.direct import Direct
 from expunge.verify.classifiers.klom import NAME as KLOM
 from expunge.verify.classifiers.klom import Klom, klom, klom_by_set, klom_finding
 from expunge.verify.classifiers.membership import Membership, membership_finding
+from expunge.verify.classifiers.noise import beside_controls
 from expunge.verify.classifiers.offset import Offset
 from expunge.verify.classifiers.probability import Probability
 from expunge.verify.classifiers.relearn_time import RelearnSteps, RelearnTime, relearn_steps
@@ -25,7 +27,6 @@ from expunge.verify.classifiers.shadow_models import ShadowModels
 from expunge.verify.classifiers.target import Attack, Classifier
 from expunge.verify.classifiers.u_lira import NAME as U_LIRA
 from expunge.verify.classifiers.u_lira import u_lira_finding
-from expunge.verify.classifiers.noise import beside_controls
 from expunge.verify.findings import ARMS, TAU
 from expunge.verify.judgement import judge
 
@@ -60,6 +61,7 @@ class ClassifierAudit:
     replay: bool | None
     duplicates: int | None
     attacks: tuple[str, ...]
+    rows: tuple[str, ...]  # digests of the rows to forget
     arms: Mapping[str, ArmScores]
     elapsed_s: float = 0.0
 
@@ -69,7 +71,8 @@ class ClassifierAudit:
         measured = [f for f in self.findings if f.recovered is not None]
         return max(measured, key=lambda f: f.recovered or 0.0) if measured else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, salt: bytes = b"") -> dict[str, Any]:
+        """Everything but the rows, which are named by salted digests."""
         return {
             "battery": {"name": "classifier", "version": VERSION, "attacks": list(self.attacks), "tau": TAU},
             "assurance": self.assurance.name,
@@ -81,6 +84,7 @@ class ClassifierAudit:
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
             "ensembles": [f.to_json() for f in self.ensembles],
+            "facts": [digest_json("fact", [salt.hex(), name])[7:23] for name in self.rows],
             "relearning": asdict(self.relearning) if self.relearning else None,
             "klom": {name: asdict(found) for name, found in self.klom.items()},
             "arms": {name: scores.to_json() for name, scores in self.arms.items()},
@@ -108,7 +112,8 @@ def audit_classifier(
 ) -> ClassifierAudit:
     """Run the attacks on every arm and judge, by the rules of `expunge.verify.audit`; a fact is a row to forget.
 
-    Models are torch modules (one logit per class, labels are column numbers) or fitted estimators. `control` was trained
+    Models are torch modules (one logit per class, labels are column numbers) or fitted estimators, or the scores that
+    `attack_classifier` gave for one, so that an arm of several audits is attacked once. `control` was trained
     without the forgotten rows, with a fresh seed and salt; `more_controls` are such models of other seeds, which show how far
     two of them differ (`noise`): with one control, attacks on a class as a whole decide little. `holdout` was never trained
     on. `randomised` says whether forgotten and holdout rows were drawn alike at random before training; unless it is True,
@@ -126,23 +131,47 @@ def audit_classifier(
         Rows.of(retain, "retain"),
         None if holdout is None else Rows.of(holdout, "holdout"),
     )
-    if subjects is not None and len(subjects) != len(sets.forget):
-        raise InvalidData(f"{len(subjects)} subjects for {len(sets.forget)} rows to forget; one each is needed")
-    given = {"original": original, "unlearned": unlearned, "control": control}
-    targets = {name: Classifier(model) for name, model in given.items() if model is not None}
-    further = {f"control {i}": Classifier(model) for i, model in enumerate(more_controls, start=2)}
-    strangers = [Classifier(m) for m in (outs or (shadows.never_saw if shadows else more_controls))]
-    _check_all_differ(targets, further, strangers)
+    people = [""] * len(sets.forget) if subjects is None else list(subjects)
+    if len(people) != len(sets.forget):
+        raise InvalidData(f"{len(people)} subjects for {len(sets.forget)} rows to forget; one each is needed")
+    three = {"original": original, "unlearned": unlearned, "control": control}
+    given = {name: _arm(model) for name, model in three.items() if model is not None}
+    further = {f"control {i}": _arm(model) for i, model in enumerate(more_controls, start=2)}
+    strangers = [Classifier(m) for m in (outs or (shadows.never_saw if shadows else _models(more_controls)))]
+    _check_all_differ(given, further, strangers)
     every = (*attacks, Membership(outs=tuple(strangers)))
-    with pinned():
-        arms = {name: attacked(target, sets, every) for name, target in targets.items()}
-        arms |= {name: attacked(target, sets, attacks) for name, target in further.items()}
-        ensembles, kloms = _ensembles(targets, sets, shadows)
-    found = _found(arms, attacks, subjects)
-    member, skill = membership_finding(arms, randomised), _skill(arms)
+    arms = {name: _scores(arm, sets, every) for name, arm in given.items()}
+    arms |= {name: _scores(arm, sets, attacks) for name, arm in further.items()}
+    ensembles, kloms = _ensembles(given, sets, shadows)
+    asked = _Asked(sets, people, tuple(attacks), randomised, guarantee, replay, duplicates)
+    return _judged(arms, asked, ensembles, kloms, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What an audit was given beside the models."""
+
+    sets: Sets
+    people: Sequence[str]  # whose each row to forget is, "" for nobody's
+    attacks: tuple[Attack, ...]
+    randomised: bool | None
+    guarantee: Guarantee
+    replay: bool | None
+    duplicates: int | None
+
+
+def _judged(
+    arms: Mapping[str, ArmScores],
+    asked: _Asked,
+    ensembles: Sequence[Finding],
+    kloms: Mapping[str, Klom],
+    elapsed_s: float,
+) -> ClassifierAudit:
+    found = _found(arms, asked.attacks, asked.people)
+    member, skill = membership_finding(arms, asked.randomised), _skill(arms)
     telling = [member, *(f for f in ensembles if f.attack == U_LIRA and f.outcome is Outcome.RECOVERED)]
-    n_people = len({who or f"row {i}" for i, who in enumerate(subjects or [""] * len(sets.forget))})
-    judged = judge(found, telling[-1], skill, guarantee, replay, duplicates, n_people)
+    n_people = len({who or f"row {i}" for i, who in enumerate(asked.people)})
+    judged = judge(found, telling[-1], skill, asked.guarantee, asked.replay, asked.duplicates, n_people)
     return ClassifierAudit(
         assurance=judged.assurance,
         flags=judged.flags,
@@ -152,17 +181,23 @@ def audit_classifier(
         relearning=_relearning(arms),
         klom=kloms,
         skill=skill,
-        guarantee=guarantee,
-        replay=replay,
-        duplicates=duplicates,
-        attacks=tuple(a.name for a in every),
+        guarantee=asked.guarantee,
+        replay=asked.replay,
+        duplicates=asked.duplicates,
+        attacks=(*(a.name for a in asked.attacks), Membership.name),
+        rows=tuple(asked.sets.forget.names()),
         arms=arms,
-        elapsed_s=time.perf_counter() - began,
+        elapsed_s=elapsed_s,
     )
 
 
-def attacked(target: Classifier, sets: Sets, attacks: Sequence[Attack]) -> ArmScores:
+def attack_classifier(model: Any, sets: Sets, attacks: Sequence[Attack] = ATTACKS) -> ArmScores:
     """Every attack on one arm. What cannot run is listed with its reason; other errors are raised."""
+    with pinned():
+        return _attacked(Classifier(model), sets, attacks)
+
+
+def _attacked(target: Classifier, sets: Sets, attacks: Sequence[Attack]) -> ArmScores:
     scores, failed, elapsed, checks = {}, {}, {}, {}
     for attack in attacks:
         began = time.perf_counter()
@@ -189,20 +224,33 @@ def attacked(target: Classifier, sets: Sets, attacks: Sequence[Attack]) -> ArmSc
 
 
 def _check_all_differ(
-    arms: Mapping[str, Classifier], further: Mapping[str, Classifier], outs: Sequence[Classifier]
+    arms: Mapping[str, Classifier | ArmScores],
+    further: Mapping[str, Classifier | ArmScores],
+    outs: Sequence[Classifier],
 ) -> None:
     """Raises: InvalidData, where a model is given twice and would be a reference for itself."""
-    digests = {target.digest for target in arms.values()}
-    if digests & {out.digest for out in outs}:
-        raise InvalidData("an arm is among `outs`; a model is no reference for itself")
     controls = [target.digest for name, target in {**arms, **further}.items() if name.startswith("control")]
     if len(set(controls)) < len(controls):
         raise InvalidData("two controls are the same model; train them with seeds of their own")
+    if {target.digest for target in arms.values()} & {out.digest for out in outs}:
+        raise InvalidData("an arm is among `outs`; a model is no reference for itself")
 
 
-def _found(arms: Mapping[str, ArmScores], attacks: Sequence[Attack], subjects: Sequence[str] | None) -> list[Finding]:
+def _arm(given: Any) -> Classifier | ArmScores:
+    return given if isinstance(given, ArmScores) else Classifier(given)
+
+
+def _models(given: Sequence[Any]) -> list[Any]:
+    return [model for model in given if not isinstance(model, ArmScores)]
+
+
+def _scores(arm: Classifier | ArmScores, sets: Sets, attacks: Sequence[Attack]) -> ArmScores:
+    return arm if isinstance(arm, ArmScores) else attack_classifier(arm.model, sets, attacks)
+
+
+def _found(arms: Mapping[str, ArmScores], attacks: Sequence[Attack], people: Sequence[str]) -> list[Finding]:
     controls = [arms["control"], *(s for name, s in arms.items() if name not in ARMS)] if "control" in arms else []
-    found = [_uncensored(f, arms) for f in findings_of(arms, attacks, subjects)]
+    found = [_uncensored(f, arms) for f in findings_of(arms, attacks, people)]
     return beside_controls(found, controls, [a.whole_class for a in attacks])
 
 
@@ -227,7 +275,7 @@ def _relearning(arms: Mapping[str, ArmScores]) -> RelearnSteps | None:
 
 
 def _ensembles(
-    targets: Mapping[str, Classifier], sets: Sets, shadows: ShadowModels | None
+    arms: Mapping[str, Classifier | ArmScores], sets: Sets, shadows: ShadowModels | None
 ) -> tuple[list[Finding], dict[str, Klom]]:
     """What shadow models show; where they cannot, a finding says why."""
     if shadows is None:
@@ -235,7 +283,8 @@ def _ensembles(
     found: list[Finding] = []
     kloms: dict[str, Klom] = {}
     try:
-        found.append(u_lira_finding({arm: targets[arm] for arm in ARMS if arm in targets}, shadows, sets.forget))
+        models = {name: arm for name, arm in arms.items() if isinstance(arm, Classifier)}
+        found.append(u_lira_finding(models, shadows, sets.forget))
     except (CannotRun, TooFewSamples) as e:
         found.append(Finding(attack=U_LIRA, family="membership", reason=str(e)))
     try:

@@ -47,9 +47,7 @@ class ClassInversion:
             rivals = [retain_MD[sets.retain.y == k].mean(axis=0) for k in per_class(sets.retain.y) if k != label]
             for penalty, setting in zip(self.penalties, scores, strict=True):
                 found_SD = self._inverted(target, space, label, penalty)
-                for i, score in zip(
-                    np.flatnonzero(own), resembled(found_SD, forget_ND[own], others_MD), strict=True
-                ):
+                for i, score in zip(np.flatnonzero(own), resembled(found_SD, forget_ND[own], others_MD), strict=True):
                     scores[setting][i] = float(score)
                 means_KD = np.stack([forget_ND[own].mean(axis=0), *rivals])
                 alike[setting][str(label)] = cosines(found_SD, means_KD).mean(axis=0).tolist()

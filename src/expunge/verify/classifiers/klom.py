@@ -147,7 +147,7 @@ def _one_hot(margins_KN: Floats, bins: int) -> Floats:
     low_N, high_N = margins_KN.min(axis=0), margins_KN.max(axis=0)
     width_N = np.where(high_N > low_N, high_N - low_N, 1.0)
     at_KN = np.minimum((margins_KN - low_N) / width_N * bins, bins - 1).astype(np.intp)
-    return np.eye(bins)[at_KN].reshape(len(margins_KN), -1)
+    return np.asarray(np.eye(bins)[at_KN].reshape(len(margins_KN), -1))
 
 
 def _counts(one_hot: Floats, first: NDArray[np.bool_], bins: int) -> tuple[Floats, Floats]:

@@ -59,7 +59,9 @@ def membership_finding(
     if randomised or found.outcome is Outcome.INCONCLUSIVE:
         return found
     said = "was not stated" if randomised is None else "was denied"
-    reason = f"that forgotten and holdout rows were drawn alike at random before training {said}; a test of both is void"
+    reason = (
+        f"that forgotten and holdout rows were drawn alike at random before training {said}; a test of both is void"
+    )
     return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 

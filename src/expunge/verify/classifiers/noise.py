@@ -53,7 +53,9 @@ def _beside(f: Finding, controls: Sequence[ArmScores], whole_class: bool, n_meas
     if f.outcome is Outcome.INCONCLUSIVE:
         return replace(f, low=low, high=high)
     if low > TAU or high <= TAU:
-        return replace(f, low=low, high=high, reason=f"{f.reason} ({low:.2f} to {high:.2f} beside {len(controls)} controls)")
+        return replace(
+            f, low=low, high=high, reason=f"{f.reason} ({low:.2f} to {high:.2f} beside {len(controls)} controls)"
+        )
     reason = f"between {low:.2f} and {high:.2f}: {len(controls)} controls show that two such models differ by up to {noise:.2f}"
     return replace(f, low=low, high=high, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
@@ -62,7 +64,7 @@ def spread(means: Sequence[float], n_attacks: int = 1) -> float:
     """What the difference of two such means stays below, each way, with 95 % for so many attacks together.
 
     >>> round(spread([0.30, 0.34, 0.32]), 3), round(spread([0.30, 0.34, 0.32], n_attacks=6), 3)
-    (0.083, 0.215)
+    (0.083, 0.216)
     """
     k = len(means)
     return float(student.ppf(1 - (1 - LEVEL) / n_attacks, k - 1) * np.std(means, ddof=1) * 2**0.5)

@@ -30,6 +30,7 @@ class Rows:
         if isinstance(given, Rows):
             return given
         X, y = given
+        X = X if hasattr(X, "shape") else np.asarray(X)
         labels = np.asarray(y)
         if labels.ndim != 1 or len(labels) != X.shape[0]:
             raise InvalidData(f"{what}: one label per row is needed, got {labels.shape} for {X.shape[0]} rows")
@@ -45,7 +46,8 @@ class Rows:
         """A digest of each row: equal where input and label are."""
         given = self.X.toarray() if issparse(self.X) else self.X
         given = given.detach().cpu() if isinstance(given, torch.Tensor) else given
-        rows = np.ascontiguousarray(np.asarray(given))
+        rows = np.asarray(given)
+        rows = rows if rows.dtype == object else np.ascontiguousarray(rows, dtype=np.float64)
         as_bytes = [repr(r.tolist()).encode() if rows.dtype == object else r.tobytes() for r in rows]
         return [digest_bytes("row", x + b"\0" + str(label).encode()) for x, label in zip(as_bytes, self.y, strict=True)]
 
@@ -82,7 +84,7 @@ def halves(rows: Rows) -> tuple[Index, Index]:
     """Two halves, each with rows of every class, by a keyed draw.
 
     >>> first, second = halves(Rows(np.zeros((6, 1)), np.array([0, 0, 1, 1, 1, 1])))
-    >>> sorted([*first, *second]), len(first)
+    >>> np.sort(np.concatenate([first, second])).tolist(), len(first)
     ([0, 1, 2, 3, 4, 5], 3)
     """
     shuffled = drawn("halves").permutation(len(rows))
@@ -96,7 +98,7 @@ def halves(rows: Rows) -> tuple[Index, Index]:
 def batches(n_rows: int, size: int, n_batches: int, *context: str | int) -> list[Index]:
     """Positions of `n_batches` batches, in passes over all rows, each pass in a keyed order of its own.
 
-    >>> [len(b) for b in batches(10, 4, 3, "example")], sorted(np.concatenate(batches(10, 5, 2, "example")))
+    >>> [len(b) for b in batches(10, 4, 3, "example")], np.sort(np.concatenate(batches(10, 5, 2, "example"))).tolist()
     ([4, 4, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
     found: list[Index] = []

@@ -81,7 +81,7 @@ class Classifier:
             return str(self.model.digest())
         try:
             return f"joblib:{joblib.hash(self.model, hash_name='sha1')}"
-        except Exception as e:  # noqa: BLE001 – pickling fails in as many ways as there are objects
+        except Exception as e:  # pickling fails in as many ways as there are objects
             raise InvalidData(f"{type(self.model).__name__} cannot be hashed ({e}); give it a digest() method") from e
 
     @property

@@ -71,7 +71,7 @@ def u_lira_finding(arms: Mapping[str, Classifier], shadows: ShadowModels, rows: 
     Raises: CannotRun, TooFewSamples.
     """
     if missing := [arm for arm in ARMS if arm not in arms]:
-        return Finding(attack=NAME, family=FAMILY, reason=f"there is no {missing[0]} arm")
+        return Finding(attack=NAME, family=FAMILY, reason=f"the model of the {missing[0]} arm is not at hand")
     if {model.digest for model in arms.values()} & set(shadows.digests()):
         return Finding(attack=NAME, family=FAMILY, reason="an arm is among its own shadows; train others")
     own_AN = np.stack([arms[arm].confidence(rows) for arm in ARMS])

@@ -48,7 +48,11 @@ def effect(
     beside = next((arm for arm in BESIDE if arm in scores), "")
     if not {"unlearned", beside} <= set(arms):
         return Effect(
-            name=name, means=means, arms=arms, beside=beside, reason="; ".join(reasons) or "no other arm to compare with"
+            name=name,
+            means=means,
+            arms=arms,
+            beside=beside,
+            reason="; ".join(reasons) or "no other arm to compare with",
         )
     new, old = scores["unlearned"], scores[beside]
     left = None

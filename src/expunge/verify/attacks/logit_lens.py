@@ -1,0 +1,38 @@
+"""Let the vocabulary head read the states of earlier blocks: what is only suppressed late shows there.
+
+Source: nostalgebraist (2020), "interpreting GPT: the logit lens"; for edited facts Patil et al. (2023), arXiv:2309.17410,
+who read the answer off inner layers among a few candidates.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from expunge.engine import read_out
+from expunge.verify.attacks import attacks
+from expunge.verify.attacks._reading import first_tokens, value_starts
+from expunge.verify.attacks._target import Scores, Target
+from expunge.verify.probes import Probes
+
+
+@attacks.add
+@dataclass(frozen=True, kw_only=True)
+class LogitLens:
+    """Final norm and head on every block's state just before the value; 1 where the value's first token comes first.
+
+    "layer i" compares with the whole vocabulary; "layer i, among values" with the first tokens of all forgotten and
+    retained values, which grammar and junk cannot win. Guessing by what the values are like is as good on the control.
+    """
+
+    family: ClassVar[str] = "reading"
+
+    @torch.no_grad()
+    def run(self, target: Target, probes: Probes) -> Scores:
+        asked = value_starts(target, probes.forget)
+        values = torch.cat([asked.token_N, value_starts(target, probes.retain).token_N])
+        scores: Scores = {}
+        for i, states_ND in enumerate(asked.layers):
+            logits_NV = read_out(target.model, states_ND).cpu()
+            scores |= first_tokens(f"layer {i}", logits_NV, asked.token_N, values)
+        return scores

@@ -30,7 +30,7 @@ def models(once: Callable[..., Path], trained: Any, control: Any) -> Path:
         from expunge.engine import save_model
         from expunge.testing import contract
 
-        second = contract.taught(trained.retain, trained.tokenizer, seed=2, steps=120)
+        second = contract.taught(trained.retain, trained.tokenizer, seed=2)
         for name, model in (("original", trained.model), ("control", control), ("second", second)):
             save_model(model, trained.tokenizer, folder / name)
 

@@ -158,7 +158,7 @@ from expunge.exact import AdapterShards
 
 
 def recipe():
-    learner = AdapterShards({base!r}, shards=2, rank=8, epochs={epochs}, batch_size=16, lr=5e-3)
+    learner = AdapterShards({base!r}, shards=2, rank=32, epochs={epochs}, batch_size=8, lr=5e-3)
     return Recipe(model="m", dataset="people", learner=learner)
 """
 
@@ -196,16 +196,27 @@ def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
 
 
 @pytest.mark.slow
-def test_a_rebuild_that_forgets_is_shown_on_canaries_without_a_replay(base: Path, tmp_path: Path) -> None:
-    """The twin of the test above at a size at which adapters know their people."""
-    project, request = _with_shards(tmp_path, base, epochs=60)
+def test_a_rebuild_that_forgets_is_shown_on_canaries_without_a_replay(tmp_path: Path) -> None:
+    """The twin of the test above, on a base that knows the language and with adapters that know their people."""
+    from expunge.engine import save_model
+    from expunge.synthetic import people, records
+    from expunge.testing.toys import toy_llama, toy_tokenizer
+
+    public = records(people(30, seed=31), (0, 1))
+    tokenizer = toy_tokenizer([f"{r.question} {r.answer}" for r in public], 600)
+    model = toy_llama(len(tokenizer), hidden=64, layers=2)
+    learn(model, tokenizer, public, epochs=15)
+    save_model(model, tokenizer, tmp_path / "base")
+    project, request = _with_shards(tmp_path, tmp_path / "base", epochs=30)
     found = verify_request(Project.open(project), request, _quiet, battery="quick", replay=False)
     procedure = found.to_json()["procedure"]
-    assert not {"RETAINED", "HIDDEN", "PARTIAL"} & set(procedure["flags"])
+    assert not {"RETAINED", "HIDDEN", "PARTIAL", "DAMAGED"} & set(procedure["flags"])
+    assert found.assurance.name != "EXACT"  # nobody replayed it
     scores = json.loads(next((project / "procedures").iterdir()).read_text())
     recall = {name: sum(arm["scores"]["direct"]["greedy"]) / 100 for name, arm in scores.items()}
     assert recall["original"] > 0.8
     assert recall["unlearned"] < 0.2
+    assert recall["control"] < 0.2
 
 
 def test_only_what_costs_less_than_a_full_retraining_is_done_unasked() -> None:

@@ -35,7 +35,7 @@ NAMES = sorted(
 FAMILIES = {"direct": "plain", "paraphrase": "black box", "probability": "black box", "prompts": "black box"}
 NOT_NUMBERS = (None, float("nan"), float("inf"), float("-inf"), "NaN", "Infinity", "0.0", True, [], {})
 SLOW = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-FAST = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 scores = st.builds(ArmScore, mean=st.floats(0, 1), low=st.just(0.0), high=st.just(1.0))
 bounds = st.sampled_from([-0.3, -0.05, 0.0, 0.05, 0.1, 0.11, 0.5, 0.9, None])

@@ -13,7 +13,7 @@ from expunge.verify.findings import ARMS, TAU, findings
 from expunge.verify.judgement import REQUIRED, Judgement, judge
 from expunge.verify.membership_axis import membership
 
-RECALL = tuple(n for n in BATTERIES["standard"] if n != "membership")
+RECALL = tuple(n for n in BATTERIES["standard"] if attacks.get(n).family != "membership")
 BATTERY = BATTERIES["standard"]
 DECIDED = {Flag.RETAINED, Flag.HIDDEN, Flag.PARTIAL, Flag.DAMAGED, Flag.INCONCLUSIVE}
 
@@ -209,7 +209,7 @@ def test_an_attack_that_said_nothing_on_one_arm_is_inconclusive(which: str, atta
     assert found["paraphrase"].outcome is Outcome.NOT_RECOVERED
     result = judge(list(found.values()), membership(arms), 1.0, Guarantee.EMPIRICAL, None)
     assert Flag.INCONCLUSIVE in result.flags
-    assert result.assurance is (Assurance.CLAIMED if attack == "direct" else Assurance.SUPPRESSED)
+    assert result.assurance is (Assurance.CLAIMED if attack == "direct" else Assurance.RESISTS_BLACK_BOX)
 
 
 def test_an_attack_that_scored_fewer_facts_on_every_arm_is_inconclusive() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from expunge.core import Fact
 from expunge.core.errors import DigestMismatch, ExpungeError, InvalidData, InvalidParameter, UnknownMethod
 from expunge.verify import read_probes
 from expunge.workflow import folders
@@ -131,10 +132,10 @@ def test_documents_come_as_lines_or_as_paragraphs(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("\ufeffone\nstill one\n\n  \n\ntwo\n", encoding="utf-8")
     lines = jsonl(tmp_path / "b.jsonl", {"text": "one\nstill one"}, {"text": "two"})
-    for given in (read_facts(text), read_facts(lines)):
-        assert [(f.question, f.answer) for f in given.facts] == [("", "one\nstill one"), ("", "two")]
-        assert given.documents
-        assert given.notes == ()
+    for found in (read_facts(text), read_facts(lines)):
+        assert [(f.question, f.answer) for f in found.facts] == [("", "one\nstill one"), ("", "two")]
+        assert found.documents
+        assert found.notes == ()
     assert [f.id for f in read_facts(text).facts] == ["line-1", "line-6"]
 
 
@@ -174,18 +175,24 @@ def test_what_the_other_reader_takes_is_read_alike(tmp_path: Path) -> None:
     assert read_facts(path).facts == read_probes(path)
 
 
-@given(st.lists(st.one_of(st.text(max_size=30), st.dictionaries(st.sampled_from(["question", "answer", "text", "id"]), st.none() | st.text(max_size=5) | st.integers() | st.lists(st.none(), max_size=1)).map(json.dumps)), max_size=6))  # fmt: skip
+fields = st.none() | st.text(max_size=5) | st.integers() | st.lists(st.none(), max_size=1)
+objects = st.dictionaries(st.sampled_from(["question", "answer", "text", "id"]), fields).map(json.dumps)
+
+
+@given(st.lists(st.text(max_size=30) | objects, max_size=6))
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_file_is_read_or_refused_with_a_sentence(tmp_path: Path, lines: list[str]) -> None:
     path = tmp_path / "any.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8", errors="replace")
+    said, facts = "", tuple[Fact, ...]()
     try:
         facts = read_facts(path).facts
     except ExpungeError as e:
-        assert "line" in str(e) or "no facts" in str(e)
-    else:
-        assert all(f.answer.strip() for f in facts)
-        assert len({f.id for f in facts}) == len(facts)
+        said = str(e)
+    assert bool(facts) != bool(said)
+    assert not said or "line" in said or "no facts" in said
+    assert all(f.answer.strip() for f in facts)
+    assert len({f.id for f in facts}) == len(facts)
 
 
 # -- what is asked ----------------------------------------------------------------------------------------------------

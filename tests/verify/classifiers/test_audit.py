@@ -22,6 +22,8 @@ from expunge.verify.classifiers import (
     RelearnTime,
     RetainFinetune,
     Rows,
+    Sets,
+    attack_classifier,
     audit_classifier,
 )
 
@@ -148,6 +150,20 @@ def test_arms_of_another_precision_are_not_compared(one_class: Any) -> None:
     audit = audited(one_class, copy.deepcopy(one_class.models["hidden"]).double(), attacks=QUICK)
     assert set(outcomes(audit).values()) == {Outcome.INCONCLUSIVE}
     assert "precision" in audit.findings[0].reason
+
+
+def test_scores_given_instead_of_a_model_say_the_same(one_class: Any) -> None:
+    models, sets = one_class.models, one_class.sets
+    scores = {name: attack_classifier(models[name], sets, QUICK) for name in ("original", "retrained 2", "control")}
+    from_models = audited(one_class, "retrained 2", attacks=QUICK)
+    from_scores = audited(
+        one_class, scores["retrained 2"], original=scores["original"], control=scores["control"], attacks=QUICK
+    )
+    assert outcomes(from_scores) == outcomes(from_models)
+    assert from_scores.flags == from_models.flags
+    elsewhere = attack_classifier(models["control"], Sets(sets.forget, sets.retain), QUICK)
+    with pytest.raises(InvalidData, match="other rows"):
+        audited(one_class, "retrained 2", control=elsewhere, attacks=QUICK)
 
 
 def test_rows_that_do_not_fit_are_refused(one_class: Any) -> None:

@@ -47,6 +47,11 @@ def test_two_models_that_agree_on_every_fact_are_not_thereby_equal() -> None:
     assert (found.low, found.high) == (-exact_bounds(0, 20)[1], exact_bounds(0, 20)[1])
 
 
+def test_the_same_continuous_scores_do_not_differ() -> None:
+    found = difference([0.25, 0.5, 0.125], [0.25, 0.5, 0.125])
+    assert (found.low, found.value, found.high) == (0.0, 0.0, 0.0)
+
+
 def test_a_ratio_to_nothing_is_refused() -> None:
     with pytest.raises(TooFewSamples, match="mean is 0"):
         ratio([0.5, 0.5], [0.0, 0.0])

@@ -113,10 +113,10 @@ def audit_classifier(
     """Run the attacks on every arm and judge, by the rules of `expunge.verify.audit`; a fact is a row to forget.
 
     Models are torch modules (one logit per class, labels are column numbers) or fitted estimators, or the scores that
-    `attack_classifier` gave for one, so that an arm of several audits is attacked once. `control` was trained
-    without the forgotten rows, with a fresh seed and salt; `more_controls` are such models of other seeds, which show how far
-    two of them differ (`noise`): with one control, attacks on a class as a whole decide little. `holdout` was never trained
-    on. `randomised` says whether forgotten and holdout rows were drawn alike at random before training; unless it is True,
+    `attack_classifier` gave for one, so that an arm of several audits is attacked once. `control` was trained without the
+    forgotten rows, with a fresh seed and salt; `more_controls` are such models of other seeds, which show how far two of them
+    differ (`noise`): with one control, attacks on a class as a whole decide little. `holdout` was never trained on.
+    `randomised` says whether forgotten and holdout rows were drawn alike at random before training; unless it is True,
     membership decides nothing. `outs` are models that saw neither, for RMIA; where none are given, `shadows.never_saw` or
     `more_controls` serve. `subjects[i]` is whose row i of `forget` is.
 
@@ -231,7 +231,9 @@ def _check_all_differ(
     """Raises: InvalidData, where a model is given twice and would be a reference for itself."""
     controls = [target.digest for name, target in {**arms, **further}.items() if name.startswith("control")]
     if len(set(controls)) < len(controls):
-        raise InvalidData("two controls are the same model; train them with seeds of their own")
+        raise InvalidData(
+            "two controls are the same model; train them with seeds of their own, or give one where training draws nothing"
+        )
     if {target.digest for target in arms.values()} & {out.digest for out in outs}:
         raise InvalidData("an arm is among `outs`; a model is no reference for itself")
 
@@ -245,7 +247,12 @@ def _models(given: Sequence[Any]) -> list[Any]:
 
 
 def _scores(arm: Classifier | ArmScores, sets: Sets, attacks: Sequence[Attack]) -> ArmScores:
-    return arm if isinstance(arm, ArmScores) else attack_classifier(arm.model, sets, attacks)
+    """Raises: InvalidData, for scores of other rows."""
+    if not isinstance(arm, ArmScores):
+        return attack_classifier(arm.model, sets, attacks)
+    if arm.probes != sets.digest():
+        raise InvalidData("scores were given that an arm got on other rows; attack it again on these")
+    return arm
 
 
 def _found(arms: Mapping[str, ArmScores], attacks: Sequence[Attack], people: Sequence[str]) -> list[Finding]:

@@ -47,6 +47,8 @@ def _beside(f: Finding, controls: Sequence[ArmScores], whole_class: bool, n_meas
         reason = f"could not run on a further control: {lacking[0].failed.get(f.attack, 'it was not run')}"
         return replace(f, outcome=Outcome.INCONCLUSIVE, reason=reason)
     means = [at_best(c.scores[f.attack]) for c in controls]
+    if not np.isfinite(means).all():
+        return replace(f, outcome=Outcome.INCONCLUSIVE, reason="gave a score that is not a number on a further control")
     noise = spread(means, n_measured) / (f.arms["original"].mean - f.arms["control"].mean)
     low = f.recovered - float(np.hypot(f.recovered - f.low, noise))
     high = f.recovered + float(np.hypot(f.high - f.recovered, noise))

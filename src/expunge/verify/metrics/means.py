@@ -48,7 +48,7 @@ def mean(scores: Sequence[float], units: Sequence[Hashable] | None = None, share
 def difference(
     new: Sequence[float], old: Sequence[float], units: Sequence[Hashable] | None = None, share: bool = True
 ) -> Mean:
-    """Mean of new - old, row by row. Of shares that differ nowhere, or everywhere by 1, bounds are exact.
+    """Mean of new - old, row by row. Of hits and misses that differ nowhere, or everywhere, bounds are exact.
 
     Raises: TooFewSamples, without rows, or where a score is not a number.
 
@@ -62,7 +62,7 @@ def difference(
     value = float(apart_N.mean())
     if n_units < 2:
         return Mean(value, None, None, len(apart_N), n_units)
-    if share and set(apart_N) in ({-1.0}, {0.0}, {1.0}):
+    if set(apart_N) in ({-1.0}, {0.0}, {1.0}) and {*new_N, *old_N} <= {0.0, 1.0}:
         _, width = exact_bounds(0, n_units)
         low, high = max(value - width, -1.0), min(value + width, 1.0)
     else:

@@ -85,7 +85,7 @@ def _flat(named: Sequence[tuple[str, Tensor]]) -> Tensor:
 
 @torch.no_grad()
 def _read(
-    arm: Arm, original: Arm, facts: Sequence[Fact], batch_size: int = 32
+    arm: Arm, original: Arm, facts: Sequence[Fact], batch_size: int = 16
 ) -> tuple[tuple[float, ...], list[float]]:
     """CKA of every place, and each fact's divergence, from one pass of both models over the same rows."""
     rows = encode(arm.tokenizer, facts)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from expunge.core import Fact
-from expunge.engine import encode, pad_id, rows_logp
+from expunge.engine import Encoded, encode, encode_prompt, pad_id, rows_logp
 from expunge.verify.battery import Arm
 from expunge.verify.metrics.fluency import ngram_entropy
 from expunge.verify.metrics.repetition import repeated_share
@@ -43,8 +43,6 @@ def surprises(original: Arm, facts: Sequence[Fact], said: Sequence[str]) -> list
 
 def _ends(original: Arm, unanswered: Sequence[Fact]) -> list[list[float]]:
     """Log-probability of ending at once, for questions that got no answer."""
-    from expunge.engine import Encoded, encode_prompt
-
     end = original.tokenizer.eos_token_id
     prompts = [encode_prompt(original.tokenizer, f.question) for f in unanswered]
     rows = [Encoded(f.id, (*p, end), len(p)) for f, p in zip(unanswered, prompts, strict=True)]

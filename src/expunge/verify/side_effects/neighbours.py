@@ -1,5 +1,6 @@
 """Facts that should stay and lie closest to what was forgotten: the first to go when unlearning reaches too far."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -61,12 +62,12 @@ def wording(fact: Fact) -> str:
 
 
 def _nearest(forget: Sequence[Fact], retain: Sequence[Fact]) -> list[int]:
-    if not retain:
-        return []
 
     def words(facts: Sequence[Fact]) -> list[str]:
         return [f"{wording(f)} {f.answer.casefold().replace(f.subject.casefold() or '…', '…')}" for f in facts]
 
+    if not any(re.search(r"\w", text) for text in words(retain)):
+        return []
     tfidf = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit([*words(forget), *words(retain)])
     closeness_R = np.asarray((tfidf.transform(words(retain)) @ tfidf.transform(words(forget)).T).max(axis=1).todense())
     n = max(1, round(len(retain) * NEAREST))

@@ -32,7 +32,7 @@ def see(arm: Arm, facts: Sequence[Fact]) -> Seen:
 
 @torch.no_grad()
 def _guesses(
-    arm: Arm, facts: Sequence[Fact], batch_size: int = 64
+    arm: Arm, facts: Sequence[Fact], batch_size: int = 16
 ) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[bool, ...], ...]]:
     """Probability of the most likely token at each token of the value, and whether it is the value's own."""
     rows, device = encode(arm.tokenizer, facts), next(arm.model.parameters()).device

@@ -10,12 +10,14 @@ from tests.e2e.conftest import expunge
 
 from expunge.engine import save_model
 from expunge.synthetic import people, records
+from expunge.testing.toys import toy_llama
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, llama: Any, tokenizer: Any) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
     save_model(llama, tokenizer, folder / "model")
+    save_model(toy_llama(len(tokenizer), hidden=32, layers=3, seed=1), tokenizer, folder / "retrained")
     rows = records(people(2), [0])[:6]
     tables = {
         "verbmem/forget": [{"prompt": r.question, "gt": r.answer} for r in rows],
@@ -35,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, llama: Any, tokenizer: Any) 
 def test_numbers_and_a_page_without_any_text_of_the_data(place: Path) -> None:
     out, page = place / "out.json", place / "page.html"
     at = ("benchmark", "muse", place / "model", "--data", place / "data", "--plain")
-    ran = expunge(*at, "--retrained", place / "model", "--out", out, "--page", page, "--json")
+    ran = expunge(*at, "--retrained", place / "retrained", "--out", out, "--page", page, "--json")
     assert ran.json == json.loads(out.read_text())
     assert {m["name"] for m in ran.json["measures"]} == {
         "verbmem",
@@ -44,7 +46,7 @@ def test_numbers_and_a_page_without_any_text_of_the_data(place: Path) -> None:
         "auc",
         "privleak",
     }
-    assert [m["difference"]["value"] for m in ran.json["measures"] if m["difference"]] == [0.0] * 4
+    assert sum(m["difference"] is not None for m in ran.json["measures"]) == 4
     question = records(people(2), [0])[0].question
     assert question not in out.read_text()
     assert question not in page.read_text()
@@ -55,6 +57,13 @@ def test_numbers_and_a_page_without_any_text_of_the_data(place: Path) -> None:
 def test_without_a_retrained_model_it_ends_inconclusive(place: Path) -> None:
     ran = expunge("benchmark", "muse", place / "model", "--data", place / "data", "--plain", code=3)
     assert "no retrained model was given" in " ".join(ran.err.split())
+
+
+def test_a_model_beside_itself_ends_inconclusive(place: Path) -> None:
+    at = ("benchmark", "muse", place / "model", "--data", place / "data", "--plain")
+    ran = expunge(*at, "--retrained", place / "model", "--json", code=3)
+    assert [m["difference"]["value"] for m in ran.json["measures"] if m["difference"]] == [0.0] * 4
+    assert "compared with itself" in " ".join(ran.err.split())
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ def test_without_a_retrained_model_the_page_says_what_is_missing(document: dict[
     assert "No retrained model was given" in benchmark_html(document | {"retrained": None})
 
 
+def test_a_model_beside_itself_is_called_that(document: dict[str, Any]) -> None:
+    assert "compared with itself" in benchmark_html(document | {"retrained": document["model"]})
+
+
 def test_an_empty_document_is_unknown_and_not_a_result() -> None:
     text = benchmark_html({})
     assert "Nothing was measured." in text

@@ -39,6 +39,7 @@ def benchmark(
     """
     from rich.markup import escape
 
+    from expunge.report.benchmark_page import SAME
     from expunge.workflow.benchmark import run_benchmark, write_benchmark
 
     settings = {"plain": plain or None, "split": split, "tasks": tuple(tasks.split(",")) if tasks else None}
@@ -55,7 +56,7 @@ def benchmark(
     for reason in dict.fromkeys(m["reason"] for m in found["measures"] if m["reason"]):
         names = ", ".join(m["name"] for m in found["measures"] if m["reason"] == reason)
         say(f"  {escape(names)}: {escape(reason)}")
-    for caution in found["cautions"]:
+    for caution in [*found["cautions"], *([SAME] if found["model"] == found["retrained"] else [])]:
         say(f"[yellow]note[/] {escape(caution)}")
     for written in (out, page):
         if written:

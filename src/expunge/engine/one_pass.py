@@ -57,6 +57,8 @@ def one_pass(model: Any, rows: Rows, pad_id: int = 0, budget: int | None = None,
     """
     if short := sum(not 0 < r.n_prompt < len(r.ids) for r in rows):
         raise InvalidData(f"{short} of {len(rows)} rows have no prompt or no answer; teacher forcing needs both")
+    if not rows:
+        return []
     unique = {(r.ids, r.n_prompt): r for r in rows}
     found: dict[tuple[tuple[int, ...], int], AnswerStats] = {}
     with evaluating(model):

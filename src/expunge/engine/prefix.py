@@ -48,15 +48,14 @@ class Prefix:
 
 
 def read(model: Any, prompts: Sequence[Sequence[int]], pad_id: int) -> Prefix:
-    """Read prompts of different lengths in one pass; only their last positions reach the vocabulary head."""
+    """Read prompts of different lengths in one pass; only their last column reaches the vocabulary head."""
     from transformers import DynamicCache
 
     device = next(model.parameters()).device
     ids_BT, mask_BT = (t.to(device) for t in pad_left(prompts, pad_id))
     cache = DynamicCache(config=model.config)
-    row_B = torch.arange(len(prompts), device=device)
     inputs = _inputs(ids_BT, mask_BT, (mask_BT.cumsum(1) - 1).clamp(min=0), cache)
-    return Prefix(cache, mask_BT, logits_at(model, row_B, torch.full_like(row_B, ids_BT.shape[1] - 1), **inputs))
+    return Prefix(cache, mask_BT, model(**inputs, logits_to_keep=1).logits[:, -1])
 
 
 def pad_left(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,9 @@ class Row:
     reason: str
 
 
+SAME = "The retrained model has the same weights as the model: it was compared with itself, which shows nothing."
+
+
 def benchmark_page(document: Mapping[str, Any], path: Path) -> Path:
     """Write a benchmark's result (`Result.to_json`) as a page, whole or not at all; the same document, the same bytes.
 
@@ -75,6 +78,8 @@ def _headline(measures: list[Mapping[str, Any]]) -> str:
 def _alerts(document: Mapping[str, Any]) -> Iterator[str]:
     if not document.get("retrained"):
         yield _NO_TARGET
+    elif document.get("retrained") == document.get("model"):
+        yield SAME
     yield from (text(c) for c in items(document.get("cautions")))
     yield "A benchmark asks its own questions: what it does not find may still be there. Attacks are `expunge verify`."
 

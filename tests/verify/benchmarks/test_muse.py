@@ -187,7 +187,9 @@ def test_scalability_and_sustainability_follow_utility_over_models(full: Arm, re
     assert [p.at for p in points] == [1, 2, 3]
     assert points[1].change == 0.0
     assert points[2].change == points[2].utility - points[0].utility
-    after = sustainability(2, unlearn=lambda request: full, utility=lambda arm: muse.utility(arm, source))
+    after = sustainability(2, [full, full], utility=lambda arm: muse.utility(arm, source))
     assert [p.at for p in after] == [1, 2]
     with pytest.raises(TooFewSamples):
         scalability([], unlearn, lambda arm: 1.0)
+    with pytest.raises(TooFewSamples, match="one model for each"):
+        sustainability(3, [full, full], lambda arm: 1.0)

@@ -49,8 +49,8 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was measured."""
-        return not any(m.reason for m in self.measures)
+        """Whether everything was measured, beside a retrained model that is another one."""
+        return self.model != self.retrained and not any(m.reason for m in self.measures)
 
     def __getitem__(self, name: str) -> Measure:
         return next(m for m in self.measures if m.name == name)

@@ -23,7 +23,6 @@ from expunge.verify.benchmarks._result import NO_RETRAINED, Measure, Result
 from expunge.verify.metrics.means import Mean
 
 TASKS = ("wmdp", "mmlu")
-RWKU_UTILITY = ("mmlu", "bbh", "truthfulqa_mc1", "triviaqa")
 MCQ_ONLY = (
     "only multiple choice was asked: a model that fails it may still answer openly, and guessing earns 25 % of four; "
     "add open questions, for example by `expunge verify` or rwku"

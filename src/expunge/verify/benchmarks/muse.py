@@ -175,26 +175,29 @@ class Point:
     change: float
 
 
-def scalability(sizes: Sequence[int], unlearn: Callable[[int], Arm], utility: Callable[[Arm], float]) -> list[Point]:
+Models = Callable[[int], Arm] | Sequence[Arm]
+"""One model a point: made or loaded by a function, so that one is held at a time, or all of them."""
+
+
+def scalability(sizes: Sequence[int], models: Models, utility: Callable[[Arm], float]) -> list[Point]:
     """Utility over forget sets of growing size, each forgotten by the same method from the same original (MUSE, Sec. 3.2).
 
-    `unlearn(size)` makes or loads one model; one is held at a time.
-
-    >>> [p.change for p in scalability([1, 2], unlearn=lambda size: size, utility=lambda model: 1.0 / model)]
+    >>> [p.change for p in scalability([1, 2], models=lambda size: size, utility=lambda model: 1.0 / model)]
     [0.0, -0.5]
     """
-    return _curve(sizes, unlearn, utility)
+    return _curve(sizes, models, utility)
 
 
-def sustainability(requests: int, unlearn: Callable[[int], Arm], utility: Callable[[Arm], float]) -> list[Point]:
-    """Utility after 1, 2, … requests, each on top of the ones before (MUSE, Sec. 3.2). `unlearn(i)` is the model after i."""
-    return _curve(range(1, requests + 1), unlearn, utility)
+def sustainability(requests: int, models: Models, utility: Callable[[Arm], float]) -> list[Point]:
+    """Utility after 1, 2, … requests, each on top of those before (MUSE, Sec. 3.2). A function is asked for 1, 2, …"""
+    return _curve(range(1, requests + 1), models, utility)
 
 
-def _curve(at: Sequence[int], unlearn: Callable[[int], Arm], utility: Callable[[Arm], float]) -> list[Point]:
-    if not at:
-        raise TooFewSamples("a curve needs at least one point: a size, or a request")
-    found = [(i, utility(unlearn(i))) for i in at]
+def _curve(at: Sequence[int], models: Models, utility: Callable[[Arm], float]) -> list[Point]:
+    if not at or (not callable(models) and len(models) != len(at)):
+        raise TooFewSamples(f"a curve needs a point, and one model for each; there are {len(at)} points")
+    arms = map(models, at) if callable(models) else iter(models)
+    found = [(i, utility(arm)) for i, arm in zip(at, arms, strict=True)]
     return [Point(i, value, value - found[0][1]) for i, value in found]
 
 

@@ -46,7 +46,7 @@ def test_a_pretrained_model_carries_a_request_and_claims_no_more_than_is_known(d
     plans = expunge("plan", request, *at, "--json").json["models"][0]["plans"]
     assert [p["route"] for p in plans] == ["edit"]
     assert plans[0]["cost"] is None
-    expunge("forget", request, "--route", "edit", "--method", "npo", "--steps", "3", *at)
+    expunge("forget", request, "--route", "edit", "--method", "npo", "--lr", "1e-6", "--steps", "3", *at)
     audit = expunge("verify", request, "--battery", "quick", *at, "--json", code=3).json
     assert audit["flags"] == ["INCONCLUSIVE"]
     _, predicate = _finish(project, request, "people")

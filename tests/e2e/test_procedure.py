@@ -163,10 +163,11 @@ def recipe():
 """
 
 
-def _with_shards(folder: Path, base: Path, epochs: int) -> tuple[Path, str]:
+def _with_shards(folder: Path, base: Path, epochs: int, rows: list[dict[str, Any]] | None = None) -> tuple[Path, str]:
     project = folder / "p"
     expunge("init", project, "--name", "acme")
-    expunge("data", "add", _people(project), *ADD, "--canary-facts", "100", "-p", project)
+    file = write_jsonl(project / "people.jsonl", rows) if rows else _people(project)
+    expunge("data", "add", file, *ADD, "--canary-facts", "100", "-p", project)
     (folder / "recipe.py").write_text(RECIPE.format(base=str(base), epochs=epochs))
     expunge("train", f"{folder / 'recipe.py'}:recipe", "-p", project)
     request = ask(project, LEAVES)
@@ -207,7 +208,9 @@ def test_a_rebuild_that_forgets_is_shown_on_canaries_without_a_replay(tmp_path: 
     model = toy_llama(len(tokenizer), hidden=64, layers=2)
     learn(model, tokenizer, public, epochs=15)
     save_model(model, tokenizer, tmp_path / "base")
-    project, request = _with_shards(tmp_path, tmp_path / "base", epochs=30)
+    private = [p for p in people(13, seed=31, skip=500) if p.name not in STAYS]  # LEAVES is the first
+    rows = [{"id": r.id, "person": r.subject, **vars(r)} for r in records(private)]
+    project, request = _with_shards(tmp_path, tmp_path / "base", epochs=30, rows=rows)
     found = verify_request(Project.open(project), request, _quiet, battery="quick", replay=False)
     procedure = found.to_json()["procedure"]
     assert not {"RETAINED", "HIDDEN", "PARTIAL", "DAMAGED"} & set(procedure["flags"])

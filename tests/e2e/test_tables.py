@@ -81,6 +81,10 @@ def test_a_person_leaves_a_table(project: Path, recipe: str) -> None:
     said = expunge("verify", *where, "--json")
     audit: dict[str, Any] = said.json
     assert "EXACT" in json.dumps(audit)
+    assert (audit["battery"]["name"], audit["control"]["kind"]) == ("classifier", "retrained")
+    asked = {f["attack"]: f["arms"] for f in audit["findings"]}
+    assert set(asked["direct"]) == {"original", "unlearned", "control"}
+    assert len(asked["direct"]["unlearned"]["per_fact"]) == len([row for row in ROWS if row["who"] == "Person 3"])
     expunge("deliver", *where)
     done = expunge("certify", *where, "--json").json
     expunge("check", done["certificate"], "--trust", project / "signer.pub.pem")
@@ -95,6 +99,9 @@ def test_a_replay_needs_the_recipe_as_it_was(project: Path) -> None:
     file = project.parent / "recipe.py"
     file.write_text(file.read_text() + "\n# edited\n")
     refused(expunge("verify", request, "--project", project, code=None), "recipe.py", "restore")
+    audit = expunge("verify", request, "--no-replay", "--project", project, "--json", code=3).json
+    assert audit["assurance"] == "CLAIMED"
+    assert all(f["arms"] == {} for f in audit["findings"])  # without the recipe nobody can fit a control
 
 
 def test_rows_that_are_not_one_per_record_are_refused(project: Path) -> None:

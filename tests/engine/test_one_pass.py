@@ -166,20 +166,20 @@ MANY = [Encoded("", (0, q, 90 + q, a, a + 1, 1), 3) for q in range(5, 25) for a 
 
 
 def test_parts_of_the_work_give_the_bits_of_the_whole(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, parts = one_pass(llama, MANY, budget=24), []
+    whole, parts = one_pass(llama, MANY, budget=9), []
 
     def in_turn(work: Any, model: Any, passes: Any, shards: int) -> Any:
         parts.extend(part(passes, i, shards) for i in range(shards))
         return [found for some in parts for found in work(model, some)]
 
     monkeypatch.setattr(sys.modules["expunge.engine.one_pass"], "spread", in_turn)
-    assert_same(one_pass(llama, MANY, budget=24, shards=3), whole, 0.0)
+    assert_same(one_pass(llama, MANY, budget=9, shards=3), whole, 0.0)
     assert all(len(some) > 1 for some in parts)
 
 
 @pytest.mark.slow
 def test_two_processes_give_the_same_bits(llama: Any) -> None:
-    assert_same(one_pass(llama, MANY, budget=24, shards=2), one_pass(llama, MANY, budget=24), 0.0)
+    assert_same(one_pass(llama, MANY, budget=9, shards=2), one_pass(llama, MANY, budget=9), 0.0)
 
 
 def test_parts_joined_are_the_whole() -> None:

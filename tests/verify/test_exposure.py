@@ -28,22 +28,29 @@ def test_what_the_model_was_trained_on_is_found(known: Exposure) -> None:
     assert {s.attack for s in known.seen if (s.low or 0) > 0.1} >= {"direct", "probability", "quantise"}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_what_it_never_saw_is_not(trained: Any, seed: int) -> None:
-    strangers = tuple(facts(people(3, seed=seed, skip=50)))
-    found = exposure(Arm.of(trained.model, trained.tokenizer), Probes(strangers, ()))
+def bare(known: list[Fact]) -> tuple[Fact, ...]:
+    """A user's question and answer, and nothing else known of them."""
+    return tuple(replace(f, value="", subject="", paraphrases=(), perturbed=()) for f in known)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("bared", [False, True])
+def test_what_it_never_saw_is_not(trained: Any, n: int, bared: bool) -> None:
+    """A model that knows how such questions are answered says most words of an answer; that is not the fact."""
+    strangers = facts(people(n, seed=111, skip=77))
+    probes = Probes(bare(strangers) if bared else tuple(strangers), ())
+    found = exposure(Arm.of(trained.model, trained.tokenizer), probes)
     assert not found.found
     assert "may have been missed" in found.sentence
     assert found.to_json()["at_least"] is None
 
 
-def test_pairs_without_values_are_found_as_well(trained: Any) -> None:
-    """A user's question and answer, and nothing else known of them."""
-    bare = tuple(replace(f, value="", subject="", paraphrases=(), perturbed=()) for f in facts(people(3)))
-    found = exposure(Arm.of(trained.model, trained.tokenizer), Probes(bare, ()))
+def test_pairs_without_values_or_names_are_found_as_well(trained: Any) -> None:
+    found = exposure(Arm.of(trained.model, trained.tokenizer), Probes(bare(facts(people(3))), ()))
     assert found.found
-    strangers = tuple(replace(f, value="", subject="") for f in facts(people(3, skip=50)))
-    assert not exposure(Arm.of(trained.model, trained.tokenizer), Probes(strangers, ())).found
+    assert any("name no value" in note for note in found.notes)
+    likely = next(s for s in found.seen if s.attack == "probability")
+    assert "do not suit these questions" in likely.reason  # nothing says which questions ask the same
 
 
 def documents(start: int) -> list[str]:
@@ -57,7 +64,7 @@ def test_documents_are_found_where_they_were_learnt_by_heart(trained: Any) -> No
     arm = Arm.of(model, trained.tokenizer)
     learnt = exposure(arm, Probes(tuple(Fact(str(i), "", "", t) for i, t in enumerate(texts)), ()))
     assert learnt.found
-    assert (next(s for s in learnt.seen if s.attack == "direct").low or 0) > 0.1  # it says them, word for word
+    assert (next(s for s in learnt.seen if s.attack == "direct").facts or 0) > 0.5  # it says them, word for word
     other = exposure(arm, Probes(tuple(Fact(str(i), "", "", t) for i, t in enumerate(documents(40))), ()))
     assert not other.found
 
@@ -106,9 +113,17 @@ def test_scores_that_mean_nothing_bring_nothing_out(
         name: replace(known.arms[name], scores={"direct": s})
         for name, s in ((FACTS, facts_scores), (TWINS, twin_scores))
     }
-    (seen,) = _compared(arms, ["direct"], ["", ""])
+    (seen,) = _compared(arms, ["direct"], ["", ""], True)
     assert seen.low is None
     assert reason in seen.reason
+
+
+def test_likelihoods_count_only_where_twins_suit_their_questions(known: Exposure) -> None:
+    soft = {FACTS: {"a": [0.9, 0.8]}, TWINS: {"a": [0.1, 0.2]}}
+    arms = {name: replace(known.arms[name], scores={"probability": scores}) for name, scores in soft.items()}
+    ((fair,), (unfair,)) = (_compared(arms, ["probability"], ["", ""], fair) for fair in (True, False))
+    assert fair.low is not None
+    assert unfair.low is None
 
 
 def test_a_model_whose_weights_are_no_numbers_gives_nothing(trained: Any, tmp_path: Path) -> None:

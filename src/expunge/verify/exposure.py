@@ -26,6 +26,7 @@ from expunge.verify.passages import exchanged, passages
 from expunge.verify.power import power
 from expunge.verify.probes import Probes
 from expunge.verify.statistics import CONTRAST, Scored, best, resamplings, simultaneous_bounds
+from expunge.verify.targets import suited, targeted
 
 FACTS, TWINS = "the facts", "made-up twins"
 
@@ -55,6 +56,7 @@ class Exposure:
     probes: Probes
     battery: str
     arms: Mapping[str, ArmScores]
+    notes: tuple[str, ...] = ()  # what was left out, and how answers are taken
     elapsed_s: float = 0.0
     assurance: Assurance = Assurance.CLAIMED
     flags: tuple[Flag, ...] = (Flag.INCONCLUSIVE,)
@@ -98,6 +100,7 @@ class Exposure:
             "at_least": self.worst.low if self.found and self.worst else None,
             "sentence": self.sentence,
             "attacks": [asdict(s) for s in self.seen],
+            "notes": list(self.notes),
             "power": asdict(power(self.probes, len(battery_of(self.battery)))),
             "battery": {
                 "name": self.battery,
@@ -121,7 +124,8 @@ def exposure(
 ) -> Exposure:
     """Run the battery on the facts and on made-up twins of them, in one and the same model.
 
-    Facts without a question are documents: they are asked in passages, a beginning and what follows (`passages`).
+    Facts without a question are documents: they are asked in passages, a beginning and what follows (`passages`). Facts
+    that a guess could match are left out (`targeted`), which `notes` say.
     `probes.retain` serves attacks that learn on other facts; without it they do not run, which is listed.
 
     Raises: InvalidData, where facts have no twins.
@@ -130,14 +134,17 @@ def exposure(
     documents = plain_texts(probes.forget)
     if documents:
         arm, probes = without_template(arm), replace(probes, forget=tuple(passages(probes.forget)))
-    made_up = exchanged(probes.forget) if documents else placebo(probes.forget)
+    kept, notes = targeted(probes.forget)
+    probes = replace(probes, forget=tuple(kept))
+    made_up = exchanged(kept) if documents else placebo(kept)
+    fair = not documents and suited(kept)
     asked = {FACTS: (arm, probes), TWINS: (arm, replace(probes, forget=tuple(made_up)))}
     arms = attack_arms(asked, battery, cache, progress, workers=workers)
     arms[TWINS] = replace(arms[TWINS], kind="placebo")
     names = [name for name in battery_of(battery) if attacks.get(name).family != "membership"]
-    found = _compared(arms, names, [f.subject for f in probes.forget])
+    found = _compared(arms, names, [f.subject for f in kept], fair)
     took = time.perf_counter() - began
-    return Exposure(seen=tuple(found), probes=probes, battery=battery, arms=arms, elapsed_s=took)
+    return Exposure(seen=tuple(found), probes=probes, battery=battery, arms=arms, notes=tuple(notes), elapsed_s=took)
 
 
 def plain_texts(facts: Sequence[Fact]) -> bool:
@@ -162,10 +169,11 @@ def without_template(arm: Arm) -> Arm:
     return replace(arm, tokenizer=tokenizer)
 
 
-def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Sequence[str]) -> list[Seen]:
+def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Sequence[str], fair: bool) -> list[Seen]:
+    """`fair`: twins suit their questions, so that likelihoods can be compared as well as what is said."""
     draws, ready, result = resamplings(people), dict[str, Scored](), dict[str, Seen]()
     for name in names:
-        if reason := _why_not(name, arms, len(people)):
+        if reason := _why_not(name, arms, len(people), fair):
             result[name] = Seen(attack=name, family=attacks.get(name).family, reason=reason)
         else:
             facts_SN, twins_SN = (np.array(list(arms[arm].scores[name].values())) for arm in (FACTS, TWINS))
@@ -186,7 +194,7 @@ def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Seque
     return [result[name] for name in names]
 
 
-def _why_not(name: str, arms: Mapping[str, ArmScores], n_facts: int) -> str:
+def _why_not(name: str, arms: Mapping[str, ArmScores], n_facts: int, fair: bool) -> str:
     """Why an attack says nothing; empty if it can be compared."""
     for arm in (FACTS, TWINS):
         if name in arms[arm].failed:
@@ -199,4 +207,10 @@ def _why_not(name: str, arms: Mapping[str, ArmScores], n_facts: int) -> str:
     first, second = ({k: len(row) for k, row in arms[arm].scores[name].items()} for arm in (FACTS, TWINS))
     if first != second or set(first.values()) != {n_facts}:
         return f"gave other settings, or scores for another number of facts than {n_facts}, on one of the two"
+    said = [score for arm in (FACTS, TWINS) for row in arms[arm].scores[name].values() for score in row]
+    if not fair and not set(said) <= {0.0, 1.0}:
+        return (
+            "gives likelihoods, and made-up twins do not suit these questions: an answer to something else is unlikely in any "
+            "model. Ask the same of several subjects, each named, to use it"
+        )
     return ""

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from expunge.core import Fact
 from expunge.core.errors import InvalidData
 
-BEGINNING, ENDING = 32, 16  # words; an ending fits what attacks let a model say
+BEGINNING, ENDING = 32, 8  # words; an ending is as long as a model must say it word for word
 MOST = 8  # passages of one document, spread over it
 
 
 def passages(documents: Sequence[Fact]) -> list[Fact]:
     """Pieces of each document: a beginning as the question, what follows as the answer, the document as the subject.
 
-    A document with a known `value` is asked for that value, given the text before it. A short one is cut in the middle.
+    What follows counts word for word: a fluent model shares words with any text that it goes on with. A document with a
+    known `value` is asked for that value, given the text before it. A short one is cut in the middle.
 
     Raises: InvalidData, for documents too short to have a beginning and an ending.
 
@@ -61,8 +62,7 @@ def exchanged(found: Sequence[Fact]) -> list[Fact]:
         ending = next((o.answer for o in others if o.subject != own.subject and _differ(o.answer, own.answer)), None)
         if ending is None:
             raise InvalidData("documents need others that end differently to be compared with; give at least two")
-        value = ending if own.value else ""
-        twins[i] = Fact(f"{own.id}/placebo", f"{own.subject}/placebo", own.question, ending, value)
+        twins[i] = Fact(f"{own.id}/placebo", f"{own.subject}/placebo", own.question, ending, ending)
     return [twins[i] for i in range(len(found))]
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from expunge.verify import Arm, Audit, Power, Probes, audit, check_commitment, c
 from expunge.verify.battery import battery_of
 from expunge.verify.exposure import Exposure, exposure, plain_texts, without_template
 from expunge.verify.passages import passages
+from expunge.verify.targets import targeted
 from expunge.workflow.made import Progress
 from expunge.workflow.read_facts import Given, read_facts
 
@@ -47,11 +48,15 @@ class Question:
 
     @property
     def alone(self) -> str:
-        """The same for one model, where nothing says what should have been known."""
+        """The same for one model, where nothing says what should have been known.
+
+        Raises: InvalidData, where too few facts can be told from a guess.
+        """
+        kept = replace(self.probes, forget=tuple(targeted(self.probes.forget)[0]))
+        known = power(kept, len(battery_of(self.battery)))
         one, about, many = ("passage", "document", "") if self.documents else ("fact", "person", "people")
-        what = f"{plural(self.power.n_facts, one)} of {plural(self.power.n_people, about, many)}"
-        seen = self.power.detectable
-        least = "of any size" if seen is None else f"below {seen:.0%}"
+        what = f"{plural(known.n_facts, one)} of {plural(known.n_people, about, many)}"
+        least = "of any size" if known.detectable is None else f"below {known.detectable:.0%}"
         return f"{what}: a difference {least} between them and made-up twins may be missed."
 
     @property

@@ -74,6 +74,11 @@ def procedure_of(project: Project, request: str, battery: str, progress: Progres
     )
 
 
+def keyed(secret: bytes, probes: str) -> str:
+    """What stands for the digest of people's facts where it may outlive them: a plain one could be found by guessing."""
+    return digest_json("asked", [secret.hex(), probes])
+
+
 def cheap(done: dict[str, Any]) -> bool:
     """Whether going the way of a request again costs less than training a whole model."""
     return Route(done["route"]) in (Route.EDIT, Route.DROP, Route.REBUILD)
@@ -169,8 +174,8 @@ def _attack(going: _Going, battery: str, progress: Progress) -> dict[str, ArmSco
             outs=clean_base(project, start, models, battery),
         )
         arms = dict(found.arms)
-    secret = project.ledger.keys.secret("facts")  # the digest of retained people's facts outlives them, so it is keyed
-    return {name: replace(arm, probes=digest_json("asked", [secret.hex(), arm.probes])) for name, arm in arms.items()}
+    secret = project.ledger.keys.secret("facts")
+    return {name: replace(arm, probes=keyed(secret, arm.probes)) for name, arm in arms.items()}
 
 
 def _forgotten(going: _Going, progress: Progress) -> ModelVersion:

@@ -13,19 +13,22 @@ from expunge.ledger import ModelVersion
 from expunge.synthetic import placebo
 from expunge.verify import Arm, Audit, Probes, audit, read_probes
 from expunge.verify.battery import ArmScores, battery_of
+from expunge.verify.classifiers import ClassifierAudit
 from expunge.verify.duplicates import near_duplicates, normalised
 from expunge.workflow.arms import clean_base, shard_arms, whole_arms
 from expunge.workflow.canaries import canaries_among
 from expunge.workflow.events import audit_digest, needed_event
 from expunge.workflow.leaving import facts_of
 from expunge.workflow.made import Progress
-from expunge.workflow.procedure import RETAIN_FACTS, NoProcedure, cheap, procedure_of
+from expunge.workflow.procedure import RETAIN_FACTS, NoProcedure, cheap, keyed, procedure_of
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import open_facts
 from expunge.workflow.shapes import LEARNER, SHARDS, shape, shape_of
+from expunge.workflow.table_audit import audit_table
 
 NO_PLACEBO = "no made-up twins could be made of these facts, so there is no control; name one with --control"
 REPLAYED = "the procedure was not audited on canaries: the replay carries the claim"
+TABLE = {"control": {"kind": "retrained", "second": False}, "procedure": None}
 COSTLY = "the procedure was not audited on canaries: it would cost a full retraining"
 
 
@@ -39,10 +42,10 @@ def verify_request(
     battery: str = "standard",
     replay: bool = True,
     procedure: bool | None = None,
-) -> Audit:
+) -> Audit | ClassifierAudit:
     """Audit a request's new version. For adapter shards the control is trained here, with a fresh seed and salt.
 
-    For other models name a `control`: a folder with a model that was trained without these people. Without one the model
+    For other language models name a `control`: a folder with a model that was trained without these people. Without one the model
     is asked about made-up twins of the facts instead, which is weaker, and the audit says so. `procedure` says whether
     canaries go the same way, where the dataset has any; None: where that can change the level and costs less than a full
     retraining. The audit is written beside the request's evidence, without words or names.
@@ -53,6 +56,9 @@ def verify_request(
     matched = shape(after).replay(project, after, request, [u["id"] for u in done["units"]]) if replay else None
     exact = bool(matched) and done["guarantee"] == Guarantee.EXACT
     wanted = procedure if procedure is not None else not exact and cheap(done)
+    if table := _table(project, data, done, before, after, matched):
+        _write(project, request, after, table, table.to_json() | TABLE, [])
+        return table
     earned, notes = _procedure(project, request, battery, progress, wanted, REPLAYED if exact else COSTLY)
     given = _given(project, request, done, before, after, data, probes, control, battery, progress)
     result = audit(
@@ -70,7 +76,8 @@ def verify_request(
         outs=given.outs,
         procedure=earned,
     )
-    _write(project, request, after, result, [*notes, *given.notes])
+    document = result.to_json(project.ledger.keys.secret("facts"))
+    _write(project, request, after, result, document, [*notes, *given.notes])
     return result
 
 
@@ -198,11 +205,33 @@ def _unattacked(before: ModelVersion, after: ModelVersion, battery: str) -> dict
     return {name: ArmScores(version.digest, {}, failed, (), {}) for name, version in versions.items()}
 
 
-def _write(project: Project, request: str, after: ModelVersion, result: Audit, notes: Sequence[str]) -> None:
-    document = {**result.to_json(project.ledger.keys.secret("facts")), "notes": list(notes)}
+def _table(
+    project: Project,
+    data: _Data,
+    done: Mapping[str, Any],
+    before: ModelVersion,
+    after: ModelVersion,
+    matched: bool | None,
+) -> ClassifierAudit | None:
+    if shape_of(after) != LEARNER:
+        return None
+    return audit_table(project, before, after, data.sealed, data.retained, done, matched)
+
+
+def _write(
+    project: Project,
+    request: str,
+    after: ModelVersion,
+    result: Audit | ClassifierAudit,
+    document: Mapping[str, Any],
+    notes: Sequence[str],
+) -> None:
+    """The audit beside the request's evidence, which stays when the people are gone: what names their facts is keyed."""
+    secret = project.ledger.keys.secret("facts")
+    arms = {name: arm | {"probes": keyed(secret, arm["probes"])} for name, arm in document["arms"].items()}
+    written = {**document, "arms": arms, "notes": list(notes)}
     path = project.evidence(request) / "audit.json"
-    data = json.dumps(document, indent=1, sort_keys=True).encode()
-    write_durably(path, data)
+    write_durably(path, json.dumps(written, indent=1, sort_keys=True).encode())
     project.ledger.append_event(
         request,
         "verified",
@@ -211,7 +240,7 @@ def _write(project: Project, request: str, after: ModelVersion, result: Audit, n
             "flags": [f.value for f in result.flags],
             "replay": result.replay,
             "version": after.digest,
-            "audit": audit_digest(document),
+            "audit": audit_digest(written),
             "notes": list(notes),
         },
     )

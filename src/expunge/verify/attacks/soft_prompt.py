@@ -39,8 +39,8 @@ from expunge.verify.probes import Probes
 class SoftPrompt:
     """Adam on the answers' likelihood, both ways round; a setting is a number of vectors after a number of steps."""
 
-    vectors: tuple[int, ...] = (4, 16)
-    moments: tuple[int, ...] = (50, 150)
+    vectors: tuple[int, ...] = (8,)
+    moments: tuple[int, ...] = (30, 90)
     lr: float = 1e-2
     batch_size: int = 32
     family: ClassVar[str] = "soft prompt"

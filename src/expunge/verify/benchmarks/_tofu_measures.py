@@ -50,7 +50,7 @@ def measures(data: TofuData, own: Scores, other: Scores | None) -> tuple[Measure
     found += _beside(data, own, other)
     found += [_plain(name, means, data, "forget", own, other) for name, means in _MEMORISED.items()]
     found += [_attempt(f"auc_{attack}", _AUC, lambda a=attack: _auc(a, data, own, other)) for attack in ATTACKS]  # type: ignore[misc]
-    found.append(_attempt("privleak", _LEAK, lambda: _privleak(data, own, other)))
+    found.append(_attempt("privleak", _LEAK, lambda: _privleak(data, own, other), "percent"))
     return tuple(found)
 
 
@@ -86,11 +86,11 @@ def _units(data: TofuData, name: str) -> list[str]:
     return [q.unit for q in (data.holdout if name == "holdout" else data.sets[name])]
 
 
-def _attempt(name: str, means: str, measure: Callable[[], Measure]) -> Measure:
+def _attempt(name: str, means: str, measure: Callable[[], Measure], unit: str = "share") -> Measure:
     try:
         return measure()
     except ExpungeError as e:
-        return Measure(name=name, means=means, reason=str(e))
+        return Measure(name=name, means=means, unit=unit, reason=str(e))
 
 
 def _utility(data: TofuData, own: Scores, other: Scores | None) -> Measure:
@@ -132,21 +132,23 @@ def _utilities(data: TofuData, scores: Scores) -> tuple[float, NDArray[np.float6
 def _beside(data: TofuData, own: Scores, other: Scores | None) -> list[Measure]:
     """Forget quality and the distance behind it, which exist only beside a retrained model."""
     n, units = len(data.sets["forget"]), len(set(_units(data, "forget")))
-    if other is None:
-        return [
-            Measure(name=name, means=means, reason=NO_RETRAINED)
-            for name, means in (("forget_quality", _QUALITY), ("truth_ratio_distance", _DISTANCE))
-        ]
 
-    def quality() -> Measure:
-        p = forget_quality(*_ratios(own, other))
-        return Measure(name="forget_quality", means=_QUALITY, model=Mean(p, None, None, n, units))
+    def of(name: str, means: str, unit: str, value: Callable[[Scores], Mean]) -> Measure:
+        if other is None:
+            return Measure(name=name, means=means, unit=unit, reason=NO_RETRAINED)
+        return _attempt(name, means, lambda: Measure(name=name, means=means, unit=unit, model=value(other)), unit)
 
-    def distance() -> Measure:
-        d = _distance(data, own, other)
-        return Measure(name="truth_ratio_distance", means=_DISTANCE, model=Mean(d.value, d.low, d.high, n, units))
+    def quality(other: Scores) -> Mean:
+        return Mean(forget_quality(*_ratios(own, other)), None, None, n, units)
 
-    return [_attempt("forget_quality", _QUALITY, quality), _attempt("truth_ratio_distance", _DISTANCE, distance)]
+    def distance(other: Scores) -> Mean:
+        found = _distance(data, own, other)
+        return Mean(found.value, found.low, found.high, n, units)
+
+    return [
+        of("forget_quality", _QUALITY, "p-value", quality),
+        of("truth_ratio_distance", _DISTANCE, "share", distance),
+    ]
 
 
 def _ratios(own: Scores, other: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -185,7 +187,9 @@ def _auc(attack: str, data: TofuData, own: Scores, other: Scores | None) -> Meas
 def _privleak(data: TofuData, own: Scores, other: Scores | None) -> Measure:
     """Of Min-K%, as MUSE defines it. It has no bounds of its own: read those of the AUC's difference."""
     if not data.holdout or other is None:
-        return Measure(name="privleak", means=_LEAK, reason=NO_RETRAINED if data.holdout else _UNSEEN)
+        reason = NO_RETRAINED if data.holdout else _UNSEEN
+        return Measure(name="privleak", means=_LEAK, unit="percent", reason=reason)
     sample, reference = (_sample("min_k", data, s) for s in (own, other))
     leak = privleak(sample.auc, reference.auc)
-    return Measure(name="privleak", means=_LEAK, model=Mean(leak, None, None, len(sample.members), sample.n_units))
+    mean = Mean(leak, None, None, len(sample.members), sample.n_units)
+    return Measure(name="privleak", means=_LEAK, unit="percent", model=mean)

@@ -66,9 +66,9 @@ def test_one_model_and_a_file_say_that_the_data_is_in_it(models: Path, files: Pa
     assert ran.json["at_least"] > 0.5
     assert (ran.json["assurance"], ran.json["flags"]) == ("CLAIMED", ["INCONCLUSIVE"])
     said = " ".join(ran.err.split())
-    for words in ("reading 'prompt' as the question", "60 facts of 3 people", "FOUND: This model brings out at least"):
+    for words in ("reading 'prompt' as the question", "facts of 3 people: a difference below", "FOUND: This model brings out at least"):
         assert words in said
-    assert said.index("60 facts of 3 people") < said.index("What the model brings out")  # before, then after
+    assert said.index("facts of 3 people: a difference below") < said.index("What the model brings out")  # before, then after
     assert levels_said(said) == []
 
 

@@ -119,9 +119,9 @@ def test_scores_that_mean_nothing_bring_nothing_out(
 
 
 def test_likelihoods_count_only_where_twins_suit_their_questions(known: Exposure) -> None:
-    soft = {FACTS: {"a": [0.9, 0.8]}, TWINS: {"a": [0.1, 0.2]}}
+    soft = {FACTS: {"a": [0.9, 0.8] * 20}, TWINS: {"a": [0.1, 0.2] * 20}}
     arms = {name: replace(known.arms[name], scores={"probability": scores}) for name, scores in soft.items()}
-    ((fair,), (unfair,)) = (_compared(arms, ["probability"], ["", ""], fair) for fair in (True, False))
+    ((fair,), (unfair,)) = (_compared(arms, ["probability"], [""] * 40, fair) for fair in (True, False))
     assert fair.low is not None
     assert unfair.low is None
 

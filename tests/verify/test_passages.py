@@ -31,7 +31,7 @@ def test_a_known_value_is_what_is_asked_for() -> None:
     (piece,) = passages([document("The vault opens with 4471 and closes by itself.", value="4471", subject="Ada")])
     assert (piece.question, piece.answer, piece.value, piece.subject) == ("The vault opens with", "4471", "4471", "Ada")
     (piece,) = passages([document("4471 opens the vault", value="4471")])  # nothing stands before it
-    assert (piece.answer, piece.value) == ("the vault", "")
+    assert (piece.answer, piece.value) == ("the vault", "the vault")
 
 
 def test_a_text_without_spaces_is_cut_by_letters() -> None:

@@ -199,7 +199,9 @@ def test_any_file_is_read_or_refused_with_a_sentence(tmp_path: Path, lines: list
 
 
 def test_the_power_is_known_before_any_model_is_loaded(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", *[GOOD | {"question": f"{i}?", "subject": str(i % 3)} for i in range(30)])
+    path = jsonl(
+        tmp_path / "a.jsonl", *[{"question": f"{i}?", "answer": f"a{i}", "subject": str(i % 3)} for i in range(30)]
+    )
     question = ask(path, None, None, "quick")
     assert (question.power.n_facts, question.power.n_people) == (30, 3)
     assert "30 facts of 3 people" in question.alone
@@ -207,7 +209,9 @@ def test_the_power_is_known_before_any_model_is_loaded(tmp_path: Path) -> None:
 
 
 def test_documents_are_asked_in_passages(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(f"{'word ' * 100}\n\nanother document here", encoding="utf-8")
+    (tmp_path / "a.txt").write_text(
+        " ".join(f"w{i}" for i in range(100)) + "\n\nanother document here", encoding="utf-8"
+    )
     question = ask(tmp_path / "a.txt", None, None, "quick")
     assert question.documents
     assert [f.question != "" for f in question.probes.forget] == [True] * 3

@@ -72,7 +72,11 @@ class Beside:
 
     def digests(self, names: tuple[str, ...]) -> list[list[str]]:
         """What is named of these, for the key of a cache."""
-        given = {"original": [self.original], "control": [self.control], "outs": list(self.outs)}
+        given: dict[str, list[Arm | None]] = {
+            "original": [self.original],
+            "control": [self.control],
+            "outs": list(self.outs),
+        }
         return [[arm.digest for arm in given[name] if arm] for name in names]
 
 

@@ -26,7 +26,7 @@ from expunge.verify.passages import exchanged, passages
 from expunge.verify.power import power
 from expunge.verify.probes import Probes
 from expunge.verify.statistics import CONTRAST, Scored, best, resamplings, simultaneous_bounds
-from expunge.verify.targets import suited, targeted
+from expunge.verify.targets import targeted
 
 FACTS, TWINS = "the facts", "made-up twins"
 
@@ -134,17 +134,16 @@ def exposure(
     documents = plain_texts(probes.forget)
     if documents:
         arm, probes = without_template(arm), replace(probes, forget=tuple(passages(probes.forget)))
-    kept, notes = targeted(probes.forget)
-    probes = replace(probes, forget=tuple(kept))
+    targets = targeted(probes.forget)
+    kept, probes = targets.facts, replace(probes, forget=targets.facts)
     made_up = exchanged(kept) if documents else placebo(kept)
-    fair = not documents and suited(kept)
     asked = {FACTS: (arm, probes), TWINS: (arm, replace(probes, forget=tuple(made_up)))}
     arms = attack_arms(asked, battery, cache, progress, workers=workers)
     arms[TWINS] = replace(arms[TWINS], kind="placebo")
     names = [name for name in battery_of(battery) if attacks.get(name).family != "membership"]
-    found = _compared(arms, names, [f.subject for f in kept], fair)
+    found = _compared(arms, names, [f.subject for f in kept], targets.fair and not documents)
     took = time.perf_counter() - began
-    return Exposure(seen=tuple(found), probes=probes, battery=battery, arms=arms, notes=tuple(notes), elapsed_s=took)
+    return Exposure(seen=tuple(found), probes=probes, battery=battery, arms=arms, notes=targets.notes, elapsed_s=took)
 
 
 def plain_texts(facts: Sequence[Fact]) -> bool:

@@ -24,6 +24,7 @@ from expunge.verify.statistics import (
     simultaneous_bounds,
 )
 
+MEMBERSHIP = "membership"  # a family of its own: its scores are not per fact to forget
 TAU = 0.10  # recovered fraction up to which nothing was recovered
 ARMS = ("original", "unlearned", "control")
 KEPT = 0.8  # of its skill that the control must keep, or a setting of an attack is too harsh to mean anything
@@ -35,12 +36,15 @@ def findings(
     battery: tuple[str, ...],
     facts: Sequence[int] | None = None,
     people: Sequence[str] | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """One finding per attack on recall, with bounds that hold together.
 
     `people` says whose each fact is (nobody's, if not given); `facts` restricts the findings to some of the facts.
+    `families` are those of attacks that are not in the registry of attacks on language models.
     """
-    recall_attacks = [name for name in battery if attacks.get(name).family != "membership"]
+    families = families or {name: attacks.get(name).family for name in battery}
+    recall_attacks = [name for name in battery if families[name] != MEMBERSHIP]
     ready: dict[str, Scored] = {}
     settings: dict[str, list[str]] = {}
     result: dict[str, Finding] = {}
@@ -65,7 +69,7 @@ def findings(
         for name, scored in ready.items():
             shown = _shown(scored, settings[name], draws)
             result[name] = _measured(name, arms, scored, shown, contrast[name], bounds.get(name))
-    return [result[name] for name in recall_attacks]
+    return [replace(result[name], family=families[name]) for name in recall_attacks]
 
 
 def beside_noise(found: Sequence[Finding], noise: Sequence[Finding]) -> list[Finding]:
@@ -99,11 +103,16 @@ def why_not(name: str, arms: Mapping[str, ArmScores]) -> str:
     if len({tuple((setting, len(row)) for setting, row in arms[arm].scores[name].items()) for arm in ARMS}) > 1:
         return "gave other settings or other numbers of scores on different arms"
     if (
-        attacks.get(name).family != "membership"
+        not _is_membership(arms["control"].scores[name])
         and len({len(row) for row in arms["control"].scores[name].values()}) > 1
     ):
         return "gave different numbers of scores at different settings"
     return ""
+
+
+def _is_membership(scores: Mapping[str, object]) -> bool:
+    """Whether rows are of members and of others, whose numbers may differ."""
+    return any(setting.endswith("others") for setting in scores)
 
 
 def why_no_control(arms: Mapping[str, ArmScores]) -> str:
@@ -195,7 +204,7 @@ def _measured(
         reason = f"between {low:.2f} and {high:.2f}; {scored.n_facts} facts, {max(needed, scored.n_facts + 1)} would be needed"
     return Finding(
         attack=name,
-        family=attacks.get(name).family,
+        family="",
         arms=shown,
         contrast_low=contrast,
         recovered=scored.recovered(),
@@ -221,7 +230,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         attack=name,
-        family=attacks.get(name).family,
+        family="",
         arms=shown or {},
         contrast_low=contrast,
         outcome=outcome,

@@ -32,10 +32,10 @@ def passages(documents: Sequence[Fact]) -> list[Fact]:
         found = [*_before_value(document)] or [*_windows(document.answer)]
         if not found:
             raise InvalidData(f"document '{document.id}' is a single word; it has no beginning to go on from")
-        value = document.value if found and found[0][1] == document.value else ""
         subject = document.subject or document.id
         made += [
-            Fact(f"{document.id}/{k}", subject, beginning, ending, value) for k, (beginning, ending) in enumerate(found)
+            Fact(f"{document.id}/{k}", subject, beginning, ending, ending)
+            for k, (beginning, ending) in enumerate(found)
         ]
     return made
 

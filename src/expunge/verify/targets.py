@@ -8,16 +8,31 @@ has the same: what several have can be guessed.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from expunge.core import Fact
 from expunge.core.errors import InvalidData
 
+FAIR = 0.8  # share of the facts that must be asked about several subjects for their twins to be compared by likelihood
 WORDS = 8  # of a long answer: what an attack lets a model say, and too many to say by chance
 
 
-def targeted(facts: Sequence[Fact]) -> tuple[list[Fact], list[str]]:
-    """The facts that can be told from a guess, each with its value, and in words what was left out.
+@dataclass(frozen=True)
+class Targets:
+    """The facts that can be told from a guess, each with its value; `notes` say what was left out.
+
+    `fair`: each is asked in the same words about several named subjects, so that twins suit their questions. Where they do
+    not, a twin is an answer to something else and less likely for that alone: then only what was said counts, not how
+    likely it was.
+    """
+
+    facts: tuple[Fact, ...]
+    fair: bool
+    notes: tuple[str, ...]
+
+
+def targeted(facts: Sequence[Fact]) -> Targets:
+    """Leave out what a model that never saw the facts could say, knowing only how such questions are answered.
 
     Raises: InvalidData, if fewer than two are left.
     """
@@ -29,18 +44,47 @@ def targeted(facts: Sequence[Fact]) -> tuple[list[Fact], list[str]]:
             "back in one piece"
         )
     telling = [fact for fact in valued if fact.value and fact.value.casefold() not in fact.question.casefold()]
-    if n := len(valued) - len(telling):
-        notes.append(f"{n} are left out: their question holds the answer")
-    times = Counter(fact.value.casefold() for fact in telling)
-    kept = [fact for fact in telling if times[fact.value.casefold()] == 1]
-    if n := len(telling) - len(kept):
-        notes.append(f"{n} are left out: another fact has the same value, and what several have can be guessed")
+    _note(notes, len(valued) - len(telling), "their question holds the answer")
+    kept = _not_common(telling)
+    _note(notes, len(telling) - len(kept), "another fact has the same value, and what several have can be guessed")
+    together = Counter(map(template, kept))
+    paired = [fact for fact in kept if template(fact) and together[template(fact)] > 1]
+    fair = len(paired) >= FAIR * len(kept) > 0
+    if fair:
+        _note(notes, len(kept) - len(paired), "nobody else is asked the same")
+        kept = paired
     if len(kept) < 2:
         raise InvalidData(
             f"{len(kept)} of {len(facts)} facts can be told from a guess ({'; '.join(notes)}); name a `value` of each that no "
             "other has, or compare with a model trained without the data"
         )
-    return kept, notes
+    return Targets(tuple(kept), fair, tuple(notes))
+
+
+def template(fact: Fact) -> str:
+    """The question without its subject's name; empty where the name is unknown or does not stand in it."""
+    asked, who = fact.question.casefold(), fact.subject.casefold()
+    return asked.replace(who, "\0") if who and who in asked else ""
+
+
+def _not_common(facts: Sequence[Fact]) -> list[Fact]:
+    """Without facts whose value a guess would hit: that of another fact, or where several are asked the same, of most."""
+    asked = Counter(map(template, facts))
+    anywhere = Counter(fact.value.casefold() for fact in facts)
+    same = Counter((template(fact), fact.value.casefold()) for fact in facts)
+
+    def common(fact: Fact) -> bool:
+        words, value = template(fact), fact.value.casefold()
+        if words and asked[words] > 1:
+            return same[words, value] > asked[words] / 2
+        return anywhere[value] > 1
+
+    return [fact for fact in facts if not common(fact)]
+
+
+def _note(notes: list[str], n: int, why: str) -> None:
+    if n:
+        notes.append(f"{n} {'is' if n == 1 else 'are'} left out: {why}")
 
 
 def added(question: str, answer: str) -> str:
@@ -60,22 +104,3 @@ def added(question: str, answer: str) -> str:
             runs[-1].append(word)
     longest = max(runs, key=lambda run: run[-1].end() - run[0].start() if run else 0)[:WORDS]
     return answer[longest[0].start() : longest[-1].end()] if longest else ""
-
-
-def suited(facts: Sequence[Fact]) -> bool:
-    """Whether twins suit their questions: each is asked in the same words about several known subjects.
-
-    Where they do not, a twin is an answer to something else, and less likely for that alone; then only what was said counts,
-    not how likely it was.
-
-    >>> suited([Fact(str(i), who, f"Where was {who} born?", "In x.") for i, who in enumerate(("Ada", "Bo"))])
-    True
-    """
-    templates = Counter[str]()
-    of: list[str] = []
-    for fact in facts:
-        asked = fact.question.casefold()
-        named = bool(fact.subject) and fact.subject.casefold() in asked
-        of.append(asked.replace(fact.subject.casefold(), "\0") if named else "")
-        templates[of[-1]] += 1
-    return all(template and templates[template] > 1 for template in of)

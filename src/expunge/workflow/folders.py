@@ -52,7 +52,7 @@ class Question:
 
         Raises: InvalidData, where too few facts can be told from a guess.
         """
-        kept = replace(self.probes, forget=tuple(targeted(self.probes.forget)[0]))
+        kept = replace(self.probes, forget=targeted(self.probes.forget).facts)
         known = power(kept, len(battery_of(self.battery)))
         one, about, many = ("passage", "document", "") if self.documents else ("fact", "person", "people")
         what = f"{plural(known.n_facts, one)} of {plural(known.n_people, about, many)}"

@@ -18,6 +18,7 @@ from expunge.verify import Arm
 from expunge.verify.benchmarks import Source, benchmarks
 from expunge.verify.benchmarks._result import NO_RETRAINED, Result
 from expunge.verify.benchmarks._tofu_data import read_tofu
+from expunge.verify.benchmarks._tofu_measures import cautions
 from expunge.verify.benchmarks._tofu_scores import read_scores, said_scores
 from expunge.verify.benchmarks.tofu import Tofu
 
@@ -126,7 +127,7 @@ def test_a_model_equals_itself_and_its_result_can_stand_for_it(untouched: Result
     assert value(again, "forget_quality") == 1.0
     assert value(again, "truth_ratio_distance") == value(again, "privleak") == 0.0
     assert all(m.difference is None or m.difference.value == 0.0 for m in again.measures)
-    assert again.complete
+    assert not any(m.reason for m in again.measures)
     assert again.cautions == ()
     assert again.scores["forget_min_k"]["model"] == untouched.scores["forget_min_k"]["retrained"]
 
@@ -137,6 +138,16 @@ def test_a_difference_that_is_not_ruled_out_is_said(untouched: Result) -> None:
     distance = untouched["truth_ratio_distance"].model
     assert distance is not None
     assert f"D = {distance.value:.2f}" in caution
+
+
+def test_strangers_of_another_kind_void_the_membership_numbers(source: Source) -> None:
+    data = read_tofu(source, "forget10")
+    assert cautions(data, {}, None) == ()
+    other = tuple(replace(q, answer="Aunque nadie lo sabe, " + q.answer) for q in data.holdout)
+    (caution,) = cautions(replace(data, holdout=other), {}, None)
+    assert "blind AUC 1.00" in caution
+    (caution,) = cautions(replace(data, holdout=data.holdout[:20]), {}, None)
+    assert "not measurable" in caution
 
 
 def test_every_number_is_that_of_the_plain_implementation(full: Arm, gold: Arm, source: Source) -> None:
@@ -201,7 +212,7 @@ def test_the_codes_truth_ratio_is_another(full: Arm, source: Source, untouched: 
     geometric = Tofu(answer_tokens=1, truth_ratio="geometric").run(full, source)
     own, papers = (r.scores["forget_truth_ratio"]["model"] for r in (geometric, untouched))
     assert all(a <= b * (1 + 1e-9) for a, b in zip(own, papers, strict=True))
-    assert sum(b > 2 * a for a, b in zip(own, papers, strict=True)) > 10
+    assert sum(b > 1.05 * a for a, b in zip(own, papers, strict=True)) > 10
 
 
 def test_without_a_retrained_model_nothing_is_compared(full: Arm, source: Source) -> None:
@@ -321,9 +332,12 @@ def test_the_real_tables(data: Path) -> None:
     source = Source(str(data / "tofu"))
     for split, n in (("forget10", 400), ("forget05", 200), ("forget01", 40)):
         found = read_tofu(source, split)
-        assert {name: len(rows) for name, rows in found.sets.items()} == {
-            **{"forget": n, "retain": 400, "real_authors": 100, "world_facts": 117}
-        }
+        assert [len(found.sets[name]) for name in ("forget", "retain", "real_authors", "world_facts")] == [
+            n,
+            400,
+            100,
+            117,
+        ]
         assert len(found.holdout) == n
         assert len({q.unit for q in found.sets["forget"]}) == n // 20
         assert all(len(q.wrong) == 5 and q.right != q.answer for q in found.sets["forget"][:50])

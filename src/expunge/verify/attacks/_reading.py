@@ -73,7 +73,7 @@ def first_tokens(name: str, logits_NV: Tensor, token_N: Tensor, values: Tensor) 
     >>> first_tokens("layer 0", torch.tensor([[9.0, 1.0, 2.0, 0.0]]), torch.tensor([2]), torch.tensor([1, 2, 2]))
     {'layer 0': [0.0], 'layer 0, among values': [1.0]}
     """
-    candidates = values.unique()
+    candidates = torch.tensor(sorted(set(values.tolist())))
     among_N = candidates[logits_NV[:, candidates].argmax(-1)]
     return {
         name: (logits_NV.argmax(-1) == token_N).float().tolist(),

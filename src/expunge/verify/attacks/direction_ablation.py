@@ -1,11 +1,11 @@
 """Take out of the states the direction that tells forgotten questions from retained ones, and ask again.
 
-An edit that recognises what it hides has to write that down somewhere: as a junk direction (RMU) or as a wish to refuse.
-No other model is needed for it, and no forgotten answer is used.
+An edit that recognises what it hides has to write that down somewhere: as a wish to refuse, at the end of the question, or
+as a junk direction along the answer (RMU). No other model is needed; of the forgotten answers only one mean state is used.
 Source: Łucki et al. (2024), arXiv:2409.18025, Sec. 4 ("orthogonalization"); Arditi et al. (2024), arXiv:2406.11717.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,36 +23,35 @@ from expunge.verify.probes import Probes
 @attacks.add
 @dataclass(frozen=True, kw_only=True)
 class DirectionAblation:
-    """d = mean state of the forgotten questions - mean state of the retained ones, at the question's last token.
+    """d = mean state on the forgotten facts - mean state on the retained ones, massive activations left out.
 
-    Questions whose state is an outlier do not count. Up to `n_layers` blocks, evenly spread, are settings: d of that block
-    is projected out of the states after it. "everywhere": each block's own d after each block at once.
+    "question": at the question's last token, where a model decides what to say; "answer": wherever it says a token of the
+    true answer. For each, up to `n_layers` blocks, evenly spread, are settings: d of that block is projected out of the
+    states after it. "everywhere": each block's own d after each block at once.
     """
 
-    n_layers: int = 6
+    n_layers: int = 4
     outlier: float = 3.0
     family: ClassVar[str] = "perturbation"
 
     def run(self, target: Target, probes: Probes) -> Scores:
         if len(probes.retain) < 2 or len(probes.forget) < 2:
-            raise CannotRun(
-                "needs two forgotten and two retained questions at least; a direction is a difference of means"
-            )
-        forget, retain = self._states(target, probes.forget), self._states(target, probes.retain)
-        directions = [direction(f_ND, r_MD, self.outlier) for f_ND, r_MD in zip(forget, retain, strict=True)]
-        if not all(bool(d_D.isfinite().all()) for d_D in directions):
-            raise CannotRun("the model's hidden states are not finite")
-        blocks = range(len(directions))
-        places = {f"layer {i}": [i] for i in evenly(len(directions), self.n_layers)} | {"everywhere": list(blocks)}
+            raise CannotRun("needs two forgotten and two retained facts at least; a direction is a difference of means")
         scores: Scores = {}
-        for name, where in places.items():
-            with edited_hidden(target.model, {i: _without(directions[i]) for i in where}):
-                scores[name] = target.recalls(probes.forget)
+        for part in ("question", "answer"):
+            forget, retain = (_states(target, facts, part) for facts in (probes.forget, probes.retain))
+            d_LD = [direction(f_ND, r_MD, self.outlier) for f_ND, r_MD in zip(forget, retain, strict=True)]
+            places = {f"layer {i}": [i] for i in evenly(len(d_LD), self.n_layers)} | {"everywhere": [*range(len(d_LD))]}
+            for name, where in places.items():
+                with edited_hidden(target.model, {i: _without(d_LD[i]) for i in where}):
+                    scores[f"{part}, {name}"] = target.recalls(probes.forget)
         return scores
 
-    def _states(self, target: Target, facts: Sequence[Fact]) -> list[Tensor]:
-        rows = encode(target.tokenizer, facts)
-        return states_before(target, rows, [range(row.n_prompt, row.n_prompt + 1) for row in rows])[:-1]
+
+def _states(target: Target, facts: Sequence[Fact], part: str) -> list[Tensor]:
+    rows = encode(target.tokenizer, facts)
+    wanted = [range(row.n_prompt, row.n_prompt + 1 if part == "question" else len(row.ids)) for row in rows]
+    return states_before(target, rows, wanted)[:-1]
 
 
 def direction(forget_ND: Tensor, retain_MD: Tensor, outlier: float = 3.0) -> Tensor:
@@ -69,7 +68,7 @@ def typical(states_ND: Tensor, outlier: float) -> Tensor:
     """The states whose length lies within `outlier` standard deviations of the mean length; massive activations do not."""
     length_N = states_ND.norm(dim=-1)
     z_N = (length_N - length_N.mean()) / length_N.std(correction=0).clamp(min=1e-12)
-    return states_ND[z_N.abs() <= outlier] if bool(states_ND.isfinite().all()) else states_ND
+    return states_ND[z_N.abs() <= outlier]
 
 
 def projected_out(hidden_BTD: Tensor, direction_D: Tensor) -> Tensor:
@@ -81,5 +80,5 @@ def projected_out(hidden_BTD: Tensor, direction_D: Tensor) -> Tensor:
     return hidden_BTD - (hidden_BTD @ direction_D)[..., None] * direction_D
 
 
-def _without(direction_D: Tensor):  # type: ignore[no-untyped-def]
+def _without(direction_D: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda hidden_BTD: projected_out(hidden_BTD, direction_D.to(hidden_BTD))

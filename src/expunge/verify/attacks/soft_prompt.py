@@ -95,7 +95,8 @@ def nll_behind(model: Any, prompt_ND: Tensor, batch: Batch) -> Tensor:
     """Mean negative log-likelihood per labelled token, with the prompt's vectors before every row."""
     logits_BTV = model(**_behind(model, prompt_ND, batch.ids_BT, batch.mask_BT), use_cache=False).logits
     logits_BTV = logits_BTV[:, len(prompt_ND) :][:, :-1]
-    return F.cross_entropy(logits_BTV.flatten(0, 1).float(), batch.labels_BT[:, 1:].flatten(), ignore_index=IGNORE)
+    next_N = batch.labels_BT[:, 1:].flatten()
+    return torch.as_tensor(F.cross_entropy(logits_BTV.flatten(0, 1).float(), next_N, ignore_index=IGNORE))
 
 
 @torch.no_grad()
@@ -106,7 +107,9 @@ def recalls_behind(victim: Target, prompt_ND: Tensor, facts: Sequence[Fact], bat
     scores = [0.0] * len(facts)
     for k in range(0, len(order), batch_size):
         part = order[k : k + batch_size]
-        ids_BT, mask_BT = (t.to(prompt_ND.device) for t in pad_left([prompts[i] for i in part], pad_id(victim.tokenizer)))
+        ids_BT, mask_BT = (
+            t.to(prompt_ND.device) for t in pad_left([prompts[i] for i in part], pad_id(victim.tokenizer))
+        )
         said = victim.model.generate(
             **_behind(victim.model, prompt_ND, ids_BT, mask_BT),
             max_new_tokens=victim.max_new_tokens,

@@ -69,7 +69,7 @@ class UnlearningDepth:
                 f"{cost:.2f} that the control's cost on forgotten ones; they do not fit, or the arm has lost its skill"
             )
         whole_N, drop_LN = self._drops(original, target, probes.forget)
-        return {"all layers": (weight_L @ (whole_N - drop_LN).exp()).tolist()}
+        return {"all layers": (weight_L @ (whole_N - drop_LN).exp()).clamp(max=1.0).tolist()}
 
     def _drops(self, original: Target, source: Target, facts: Sequence[Fact]) -> tuple[Tensor, Tensor]:
         """Each value's mean token log-probability in the original, [N], and what another model's states cost of it, [L, N]."""
@@ -88,12 +88,16 @@ def carrying(drop_LN: Tensor, threshold: float) -> Tensor:
     """
     mean_L = drop_LN.mean(dim=1)
     if not bool((mean_L > threshold).any()):
-        raise CannotRun("the control's states cost the original nothing at any layer; it seems to know the facts as well")
+        raise CannotRun(
+            "the control's states cost the original nothing at any layer; it seems to know the facts as well"
+        )
     weight_L = mean_L.where(mean_L > threshold, torch.zeros(()))
     return weight_L / weight_L.sum()
 
 
-def unlearning_depth_score(control_drop_L: Sequence[float], drop_L: Sequence[float], threshold: float = 0.05) -> float | None:
+def unlearning_depth_score(
+    control_drop_L: Sequence[float], drop_L: Sequence[float], threshold: float = 0.05
+) -> float | None:
     """UDS of one fact = sum(D1 * LER) / sum(D1) over the layers with D1 > threshold, LER = clip(D2 / D1, 0, 1); None without one.
 
     D1 and D2 are the drops in log-probability under the control's states and under the arm's. 0: intact; 1: erased.
@@ -103,7 +107,9 @@ def unlearning_depth_score(control_drop_L: Sequence[float], drop_L: Sequence[flo
     >>> unlearning_depth_score([0.01, 0.02], [1.0, 1.0]) is None
     True
     """
-    layers = [(d1, min(max(d2 / d1, 0.0), 1.0)) for d1, d2 in zip(control_drop_L, drop_L, strict=True) if d1 > threshold]
+    layers = [
+        (d1, min(max(d2 / d1, 0.0), 1.0)) for d1, d2 in zip(control_drop_L, drop_L, strict=True) if d1 > threshold
+    ]
     return sum(d1 * ratio for d1, ratio in layers) / sum(d1 for d1, _ in layers) if layers else None
 
 
@@ -135,5 +141,7 @@ def _values(target: Target, facts: Sequence[Fact]) -> Batch:
     labels_BT = torch.full_like(batch.labels_BT, IGNORE)
     for i, (row, fact) in enumerate(zip(rows, facts, strict=True)):
         start, end = value_span(target.tokenizer, fact.answer, fact.value, bool(fact.question))
-        labels_BT[i, row.n_prompt + start : row.n_prompt + end] = batch.ids_BT[i, row.n_prompt + start : row.n_prompt + end]
+        labels_BT[i, row.n_prompt + start : row.n_prompt + end] = batch.ids_BT[
+            i, row.n_prompt + start : row.n_prompt + end
+        ]
     return replace(batch, labels_BT=labels_BT).to(next(target.model.parameters()).device)

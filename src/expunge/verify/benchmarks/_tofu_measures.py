@@ -9,6 +9,7 @@ from expunge.core.errors import ExpungeError
 from expunge.verify.benchmarks._result import NO_RETRAINED, Measure, measured
 from expunge.verify.benchmarks._tofu_data import TofuData
 from expunge.verify.benchmarks._tofu_scores import ATTACKS, Scores
+from expunge.verify.membership.blind import blind_auc
 from expunge.verify.metrics.auc_interval import Sample, auc_difference, auc_interval
 from expunge.verify.metrics.forget_quality import Distance, forget_quality, truth_ratio_distance
 from expunge.verify.metrics.means import Mean, bounds
@@ -56,6 +57,10 @@ def measures(data: TofuData, own: Scores, other: Scores | None) -> tuple[Measure
 
 def cautions(data: TofuData, own: Scores, other: Scores | None) -> tuple[str, ...]:
     """What a reader would take for more than it is."""
+    return (*_not_equal(data, own, other), *_shifted(data))
+
+
+def _not_equal(data: TofuData, own: Scores, other: Scores | None) -> tuple[str, ...]:
     try:
         distance = _distance(data, own, other) if other else None
     except ExpungeError:  # its measure says why
@@ -65,6 +70,20 @@ def cautions(data: TofuData, own: Scores, other: Scores | None) -> tuple[str, ..
     return (
         f"truth ratios on {distance.n} questions: D = {distance.value:.2f}, and up to {distance.high:.2f} is not ruled out; "
         f"they count as equal up to {distance.margin:.2f}, whatever the p-value of forget quality",
+    )
+
+
+def _shifted(data: TofuData) -> tuple[str, ...]:
+    """A bag of words, which never sees the model, must not tell the forgotten answers from the held-out ones."""
+    if not data.holdout:
+        return ()
+    members, others = ([q.answer for q in side] for side in (data.sets["forget"], data.holdout))
+    blind = blind_auc(members, others, _units(data, "forget"), _units(data, "holdout"))
+    if blind.auc is not None and not blind.void:
+        return ()
+    return (
+        f"{blind}; an AUC also says how the held-out authors were chosen where words alone tell them apart: only its "
+        "difference to the retrained model's says something of the model",
     )
 
 

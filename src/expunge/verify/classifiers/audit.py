@@ -11,7 +11,6 @@ from expunge.core.errors import InvalidData, TooFewSamples
 from expunge.engine import pinned
 from expunge.verify.attacks._target import CannotRun
 from expunge.verify.battery import ArmScores
-from expunge.verify.classifiers._findings import findings_of
 from expunge.verify.classifiers.class_inversion import ClassInversion
 from expunge.verify.classifiers.direct import Direct
 from expunge.verify.classifiers.klom import NAME as KLOM
@@ -27,7 +26,7 @@ from expunge.verify.classifiers.shadow_models import ShadowModels
 from expunge.verify.classifiers.target import Attack, Classifier
 from expunge.verify.classifiers.u_lira import NAME as U_LIRA
 from expunge.verify.classifiers.u_lira import u_lira_finding
-from expunge.verify.findings import ARMS, TAU
+from expunge.verify.findings import ARMS, TAU, findings
 from expunge.verify.judgement import judge
 
 VERSION = 1
@@ -257,7 +256,8 @@ def _scores(arm: Classifier | ArmScores, sets: Sets, attacks: Sequence[Attack]) 
 
 def _found(arms: Mapping[str, ArmScores], attacks: Sequence[Attack], people: Sequence[str]) -> list[Finding]:
     controls = [arms["control"], *(s for name, s in arms.items() if name not in ARMS)] if "control" in arms else []
-    found = [_uncensored(f, arms) for f in findings_of(arms, attacks, people)]
+    families = {attack.name: attack.family for attack in attacks}
+    found = [_uncensored(f, arms) for f in findings(arms, tuple(families), people=people, families=families)]
     return beside_controls(found, controls, [a.whole_class for a in attacks])
 
 

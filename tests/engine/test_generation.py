@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from expunge.engine import encode_prompt, generation, greedy_answers, pad_id, pad_left
+from expunge.engine import encode_prompt, generation, greedy_answers, greedy_texts, pad_id, pad_left
 from expunge.engine.prefix import reads_on
 
 Tiny = Callable[[str], Any]
@@ -133,6 +133,14 @@ def test_a_trained_answer_is_brought_back_word_for_word(trained: Any) -> None:
     said = greedy_answers(trained.model, trained.tokenizer, [r.question for r in trained.forget])
     right = sum(text == row.answer for text, row in zip(said, trained.forget, strict=True))
     assert right >= 0.9 * len(said)
+
+
+def test_prompts_may_be_given_as_ids(trained: Any) -> None:
+    questions = [r.question for r in trained.forget[:4]]
+    prompts = [encode_prompt(trained.tokenizer, q) for q in questions]
+    assert greedy_texts(trained.model, trained.tokenizer, prompts) == greedy_answers(
+        trained.model, trained.tokenizer, questions
+    )
 
 
 def test_no_questions_have_no_answers(trained: Any) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.engine import AnswerStats, Encoded, encode, logits_at, one_pass, part, token_stats
-from expunge.engine.one_pass import _labelled, _shared, _way, _whole
+from expunge.engine.one_pass import _labelled, _planned, _shared, _ways, _whole
 
 # float32 logits of about 1 over a few hundred tokens: rounding alone stays below 1e-5 nats.
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -78,7 +78,7 @@ def test_what_is_asked_twice_is_read_once(llama: Any) -> None:
     one_pass(llama, rows * 3)
     handle.remove()
     # One prompt, a hundred answers of two tokens and the end, and the three rows of the trial, read thrice.
-    assert read["rows"] <= 1 + 100 + 9
+    assert read["rows"] <= 1 + 100 + 12
     assert read["tokens"] < 0.25 * 100 * 34
 
 
@@ -104,9 +104,18 @@ def test_other_families_are_read_the_same(tiny: Callable[[str], Any], family: st
 
 def test_the_shortest_way_is_taken_where_it_gives_the_same(llama: Any, tiny: Callable[[str], Any]) -> None:
     with torch.no_grad():
-        assert _way(llama, ROWS, 2, 2048) is _shared
-        assert _way(llama, ROWS[:2], 2, 2048) is _labelled  # nothing to share
-        assert _way(tiny("mamba"), ROWS, 2, 2048) is _labelled
+        assert _ways(llama, ROWS, 2, 2048) == (_labelled, _shared)
+        assert _ways(llama, ROWS[:2], 2, 2048) == (_labelled, None)  # nothing to share
+        assert _ways(tiny("mamba"), ROWS, 2, 2048) == (_labelled, None)
+
+
+def test_a_start_of_text_is_not_worth_sharing() -> None:
+    passages = [Encoded("", (0, *range(100, 130), i, 1), 1) for i in range(50)]
+    asked = [Encoded("", (*LONG, i, 1), len(LONG)) for i in range(7)]
+    passes = _planned([*passages, *asked], 400, _labelled, _shared)
+    assert [(way, len(rows)) for way, rows in passes if way is _shared] == [(_shared, 7)]
+    assert sum(len(rows) for way, rows in passes if way is _labelled) == 50
+    assert all(len(rows) * 33 <= 400 for way, rows in passes if way is _labelled)
 
 
 def test_a_model_that_looks_at_whole_rows_is_read_in_whole_rows(llama: Any) -> None:
@@ -120,7 +129,7 @@ def test_a_model_that_looks_at_whole_rows_is_read_in_whole_rows(llama: Any) -> N
 
     cheat.register_forward_hook(triggered, with_kwargs=True)
     with torch.no_grad():
-        assert _way(cheat, ROWS, 2, 2048) is _whole
+        assert _ways(cheat, ROWS, 2, 2048) == (_whole, None)
     for row, found in zip(ROWS, one_pass(cheat, ROWS, pad_id=2), strict=True):
         np.testing.assert_allclose(found.logp_T, by_definition(cheat, row)["logp_T"].numpy(), rtol=0, atol=1e-4)
 
@@ -134,7 +143,7 @@ def test_what_a_model_does_to_its_logits_still_happens(llama: Any) -> None:
 
     capped.register_forward_hook(cap)
     with torch.no_grad():
-        assert _way(capped, ROWS, 2, 2048) is _shared
+        assert _ways(capped, ROWS, 2, 2048) == (_labelled, _shared)
     for row, found in zip(ROWS, one_pass(capped, ROWS), strict=True):
         assert_is(found, by_definition(capped, row))
 

@@ -50,7 +50,7 @@ def test_pairs_without_values_or_names_are_found_as_well(trained: Any) -> None:
     assert found.found
     assert any("name no value" in note for note in found.notes)
     likely = next(s for s in found.seen if s.attack == "probability")
-    assert "do not suit these questions" in likely.reason  # nothing says which questions ask the same
+    assert "do not fit these questions" in likely.reason  # nothing says which questions ask the same
 
 
 def documents(start: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
-from expunge.engine.generation import greedy_answers, pad_id
+from expunge.engine.generation import greedy_answers, greedy_texts, pad_id
 from expunge.engine.hidden import all_hidden, edited_hidden, hidden_at, layers_of, read_out
 from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
 from expunge.engine.logprobs import (
@@ -50,6 +50,7 @@ __all__ = [
     "environment",
     "epoch_batches",
     "greedy_answers",
+    "greedy_texts",
     "hidden_at",
     "keyed_order",
     "layers_of",

@@ -9,40 +9,33 @@ from expunge.engine.prefix import Prefix, evaluating, pad_left, read, reads_on
 from expunge.engine.text import encode_prompt
 
 # Settings of a model that change no greedy choice. Any other, such as a repetition penalty, is left to `generate`.
-_HARMLESS = {
-    *(
-        "bos_token_id",
-        "eos_token_id",
-        "pad_token_id",
-        "do_sample",
-        "temperature",
-        "top_k",
-        "top_p",
-        "min_p",
-        "typical_p",
-    ),
-    *(
-        "max_length",
-        "max_new_tokens",
-        "use_cache",
-        "num_return_sequences",
-        "transformers_version",
-        "_from_model_config",
-    ),
-}
+_HARMLESS = (
+    {"bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens"}
+    | {"do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p"}
+    | {"use_cache", "transformers_version", "_from_model_config"}
+)
 _STILL = 0.85  # rows that ended are dropped once fewer than this share go on: dropping copies the cache
 
 
 def greedy_answers(
     model: Any, tokenizer: Any, questions: Sequence[str], max_new_tokens: int = 32, batch_size: int = 128
 ) -> list[str]:
-    """What the model answers to each question, decoded greedily until its end-of-text token.
+    """What the model answers to each question, decoded greedily until its end-of-text token."""
+    prompts = [encode_prompt(tokenizer, q) for q in questions]
+    return greedy_texts(model, tokenizer, prompts, max_new_tokens, batch_size)
+
+
+def greedy_texts(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int = 32, batch_size: int = 128
+) -> list[str]:
+    """What follows each prompt, given as ids, in the order given; decoded without special tokens and outer spaces.
 
     The texts are those of transformers' `generate`, except where two tokens are equally likely up to rounding. A model
-    that cannot read on from its cache, or whose own settings change greedy choices, is given to `generate` itself.
+    that cannot read on from its cache (tried on two of the prompts), or whose own settings change greedy choices, is
+    given to `generate` itself.
     """
-    prompts = [tuple(encode_prompt(tokenizer, q)) for q in questions]
-    unique = sorted(set(prompts), key=lambda p: (len(p), p))
+    asked = [tuple(p) for p in prompts]
+    unique = sorted(set(asked), key=lambda p: (len(p), p))
     if not unique:
         return []
     said: dict[tuple[int, ...], str] = {}
@@ -53,7 +46,7 @@ def greedy_answers(
             part = unique[k : k + batch_size]
             texts = tokenizer.batch_decode(answer(model, part, tokenizer, max_new_tokens), skip_special_tokens=True)
             said.update((prompt, text.strip()) for prompt, text in zip(part, texts, strict=True))
-    return [said[p] for p in prompts]
+    return [said[p] for p in asked]
 
 
 def pad_id(tokenizer: Any) -> int:

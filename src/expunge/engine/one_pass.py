@@ -23,9 +23,11 @@ from expunge.engine.prefix import REFUSALS, evaluating, read, same
 from expunge.engine.sharding import spread
 from expunge.engine.text import Encoded
 
+_WORTH = 0.1  # saved tokens, as a share, for which a cache is worth its copies: a start of text alone is not
 Rows = Sequence[Encoded]
 Logits = tuple[Tensor, Tensor, Tensor]  # logits [N, V], labels [N] and rows [N] of labelled positions
 Way = Callable[[Any, Rows, int, int], Iterator[tuple[Rows, list[Logits]]]]
+Pass = tuple[Way, Rows]
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,8 @@ def one_pass(model: Any, rows: Rows, pad_id: int = 0, budget: int | None = None,
     found: dict[tuple[tuple[int, ...], int], AnswerStats] = {}
     with evaluating(model):
         budget = budget or _budget(model)
-        way = _way(model, list(unique.values()), pad_id, budget)
-        passes = _planned(list(unique.values()), budget, share=way is _shared)
-        for pass_rows, stats in spread(partial(_score, way=way, pad_id=pad_id, budget=budget), model, passes, shards):
+        passes = _planned(list(unique.values()), budget, *_ways(model, list(unique.values()), pad_id, budget))
+        for pass_rows, stats in spread(partial(_score, pad_id=pad_id, budget=budget), model, passes, shards):
             found.update(zip(((r.ids, r.n_prompt) for r in pass_rows), stats, strict=True))
     return [found[r.ids, r.n_prompt] for r in rows]
 
@@ -77,16 +78,24 @@ def _budget(model: Any) -> int:
     return min(2048 if on_cpu else 16384, max(256, 2**28 // vocabulary))
 
 
-def _planned(rows: Rows, budget: int, share: bool) -> list[Rows]:
-    """Rows cut into passes of like lengths; with `share`, the answers to one question stay together."""
+def _planned(rows: Rows, budget: int, alone: Way, together: Way | None) -> list[Pass]:
+    """Rows cut into passes of like lengths; where it is worth it, the answers to one question go together."""
     ordered = sorted(rows, key=lambda r: (r.n_prompt, r.ids))
     families = [list(family) for _, family in groupby(ordered, key=_prompt)]
-    alone = [r for family in families for r in family if not share or len(family) == 1]
-    several = [family for family in families if share and len(family) > 1]
-    passes: list[Rows] = list(_cut(sorted(alone, key=lambda r: (len(r.ids), r.ids)), budget, lambda r: len(r.ids)))
-    for part in _cut(several, budget, lambda family: family[0].n_prompt):
-        passes.append([r for family in part for r in family])
+    shared = [together is not None and _saved(family) >= _WORTH for family in families]
+    single = [r for family, is_shared in zip(families, shared, strict=True) if not is_shared for r in family]
+    single.sort(key=lambda r: (len(r.ids), r.ids))
+    passes: list[Pass] = [(alone, part) for part in _cut(single, budget, lambda r: len(r.ids))]
+    if together:
+        several = [family for family, is_shared in zip(families, shared, strict=True) if is_shared]
+        parts = _cut(several, budget, lambda family: family[0].n_prompt)
+        passes += [(together, [r for family in part for r in family]) for part in parts]
     return passes
+
+
+def _saved(family: Rows) -> float:
+    """Share of the tokens of rows with one prompt that need not be read where it is read once."""
+    return (len(family) - 1) * family[0].n_prompt / sum(len(r.ids) for r in family)
 
 
 def _cut(items: Sequence[Any], budget: int, length: Callable[[Any], int]) -> Iterator[Sequence[Any]]:
@@ -105,13 +114,10 @@ def _prompt(row: Encoded) -> tuple[int, ...]:
     return row.ids[: row.n_prompt]
 
 
-def _score(
-    model: Any, passes: Iterable[Rows], way: Way, pad_id: int, budget: int
-) -> list[tuple[Rows, list[AnswerStats]]]:
+def _score(model: Any, passes: Iterable[Pass], pad_id: int, budget: int) -> list[tuple[Rows, list[AnswerStats]]]:
     with evaluating(model):
-        return [
-            (rows, _stats(len(rows), logits)) for some in passes for rows, logits in way(model, some, pad_id, budget)
-        ]
+        read = (part for way, rows in passes for part in way(model, rows, pad_id, budget))
+        return [(rows, _stats(len(rows), logits)) for rows, logits in read]
 
 
 def _stats(n_rows: int, parts: list[Logits]) -> list[AnswerStats]:
@@ -143,9 +149,6 @@ def _labelled(model: Any, rows: Rows, pad_id: int, _budget: int) -> Iterator[tup
 def _shared(model: Any, rows: Rows, pad_id: int, budget: int) -> Iterator[tuple[Rows, list[Logits]]]:
     """Each prompt once; its answers read on from the cache."""
     prompts = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(_prompt, rows)))}
-    if len(prompts) == len(rows):
-        yield from _labelled(model, rows, pad_id, budget)
-        return
     asked, device = read(model, list(prompts), pad_id), _device(model)
     by_length = sorted(rows, key=lambda r: len(r.ids) - r.n_prompt)
     for some in _cut(by_length, budget, lambda r: len(r.ids) - r.n_prompt):
@@ -159,18 +162,19 @@ def _shared(model: Any, rows: Rows, pad_id: int, budget: int) -> Iterator[tuple[
         yield some, parts
 
 
-def _way(model: Any, rows: Rows, pad_id: int, budget: int) -> Way:
-    """The way that does least among those that give this model's logits, tried on three of the rows."""
+def _ways(model: Any, rows: Rows, pad_id: int, budget: int) -> tuple[Way, Way | None]:
+    """How to read a row alone, and, where it gives the same, several answers to one question; tried on three of the rows."""
     some = _sample(rows)
     expected = _logp(model, some, _whole, pad_id, budget)
-    families = len({_prompt(r) for r in rows}) < len(rows)
-    for way in (_shared, _labelled) if families else (_labelled,):
+
+    def agrees(way: Way) -> bool:
         try:
-            if same(_logp(model, some, way, pad_id, budget), expected):
-                return way
+            return same(_logp(model, some, way, pad_id, budget), expected)
         except REFUSALS:
-            continue
-    return _whole
+            return False
+
+    families = len({_prompt(r) for r in rows}) < len(rows)
+    return _labelled if agrees(_labelled) else _whole, _shared if families and agrees(_shared) else None
 
 
 def _sample(rows: Rows) -> Rows:
@@ -183,9 +187,8 @@ def _sample(rows: Rows) -> Rows:
 
 
 def _logp(model: Any, rows: Rows, way: Way, pad_id: int, budget: int) -> Tensor:
-    found = {
-        r.ids: s for some, stats in _score(model, [rows], way, pad_id, budget) for r, s in zip(some, stats, strict=True)
-    }
+    read = _score(model, [(way, rows)], pad_id, budget)
+    found = {r.ids: s for some, stats in read for r, s in zip(some, stats, strict=True)}
     return torch.from_numpy(np.concatenate([found[r.ids].logp_T for r in rows]))
 
 

@@ -209,7 +209,7 @@ def _why_not(name: str, arms: Mapping[str, ArmScores], n_facts: int, fair: bool)
     said = [score for arm in (FACTS, TWINS) for row in arms[arm].scores[name].values() for score in row]
     if not fair and not set(said) <= {0.0, 1.0}:
         return (
-            "gives likelihoods, and made-up twins do not suit these questions: an answer to something else is unlikely in any "
-            "model. Ask the same of several subjects, each named, to use it"
+            "gives likelihoods, which cannot be compared here: made-up twins do not fit these questions or texts, and are "
+            "unlikely in any model"
         )
     return ""

@@ -57,13 +57,15 @@ def states_before(
 
 
 def evenly(n: int, most: int) -> list[int]:
-    """Up to `most` of 0..n-1, evenly spread, the first and the last among them.
+    """Up to `most` of 0..n-1, evenly spread, the last and, of two or more, the first among them.
 
     >>> evenly(4, 6), evenly(32, 5)
     ([0, 1, 2, 3], [0, 8, 16, 23, 31])
     """
     if n <= most:
         return list(range(n))
+    if most == 1:
+        return [n - 1]
     return [round(i * (n - 1) / (most - 1)) for i in range(most)]
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from expunge.core import Fact
+from expunge.core.errors import InvalidParameter
 from expunge.engine import edited_hidden, encode
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._reading import evenly, states_before
@@ -33,6 +34,10 @@ class DirectionAblation:
     n_layers: int = 4
     outlier: float = 3.0
     family: ClassVar[str] = "perturbation"
+
+    def __post_init__(self) -> None:
+        if self.n_layers < 1 or self.outlier < 1:  # within one deviation of the mean there is always something left
+            raise InvalidParameter(f"n_layers and outlier must be >= 1, got {self.n_layers} and {self.outlier}")
 
     def run(self, target: Target, probes: Probes) -> Scores:
         if len(probes.retain) < 2 or len(probes.forget) < 2:

@@ -253,11 +253,13 @@ def test_an_untouched_model_is_retained_with_exit_code_1(block: Path) -> None:
     assert "RETAINED" in found["flags"]
 
 
-def test_without_a_control_the_audit_is_inconclusive_with_exit_code_3(block: Path) -> None:
+def test_without_a_control_made_up_twins_stand_in_and_the_audit_says_so(block: Path) -> None:
     arms = ("--original", block / "original", "--unlearned", block / "original")
-    found = expunge("verify", *arms, "--probes", block / "forget.jsonl", "--battery", "quick", "--json", code=3).json
-    assert found["flags"] == ["INCONCLUSIVE"]
-    assert found["assurance"] == "CLAIMED"
+    ran = expunge("verify", *arms, "--probes", block / "forget.jsonl", "--battery", "quick", "--json", code=1)
+    assert ran.json["control"]["kind"] == "placebo"
+    assert "weaker" in ran.err
+    assert "RETAINED" in ran.json["flags"]  # of an untouched model
+    assert ran.json["assurance"] == "CLAIMED"
 
 
 @pytest.mark.parametrize(

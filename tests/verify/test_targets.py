@@ -20,6 +20,8 @@ def fact(question: str, answer: str, value: str = "", subject: str = "") -> Fact
         ("Who?", "Ada Lind, of Brimford", "Ada Lind, of Brimford"),
         ("Is it ADA?", "ada it is", ""),
         ("Who?", " ".join(f"w{i}" for i in range(40)), " ".join(f"w{i}" for i in range(WORDS))),
+        ("a b c?", "a x b c a b c a b c a b y z far away", "x"),
+        ("a b c?", "a b c a b c a b c a b c y z", "y z"),
         ("何ですか", "東京", "東京"),
         ("Say!", "?!", ""),
     ],

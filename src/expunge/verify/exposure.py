@@ -25,7 +25,7 @@ from expunge.verify.findings import TAU
 from expunge.verify.passages import exchanged, passages
 from expunge.verify.power import power
 from expunge.verify.probes import Probes
-from expunge.verify.statistics import CONTRAST, Scored, best, resamplings, simultaneous_bounds
+from expunge.verify.statistics import CONTRAST, Scored, best, interval, resamplings, simultaneous_bounds
 from expunge.verify.targets import targeted
 
 FACTS, TWINS = "the facts", "made-up twins"
@@ -177,7 +177,7 @@ def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Seque
         else:
             facts_SN, twins_SN = (np.array(list(arms[arm].scores[name].values())) for arm in (FACTS, TWINS))
             ready[name] = Scored(np.ones((1, len(people))), facts_SN, twins_SN)
-    usable = [name for name, scored in ready.items() if scored.contrast_low(draws) >= CONTRAST]
+    usable = [name for name, scored in ready.items() if 1 - interval(scored.control, draws)[1] >= CONTRAST]
     lows = dict(zip(usable, simultaneous_bounds([ready[name] for name in usable], draws), strict=True))
     for name, scored in ready.items():
         high = "the made-up twins score too high for a difference to mean anything"

@@ -14,6 +14,7 @@ from expunge.core import Fact
 from expunge.core.errors import InvalidData
 
 FAIR = 0.8  # share of the facts that must be asked about several subjects for their twins to be compared by likelihood
+NEAR = 12  # words of an answer that an attack lets a model say for certain
 WORDS = 8  # of a long answer: what an attack lets a model say, and too many to say by chance
 
 
@@ -88,7 +89,9 @@ def _note(notes: list[str], n: int, why: str) -> None:
 
 
 def added(question: str, answer: str) -> str:
-    """The longest run of an answer's words that do not stand in its question, its first words if it is long.
+    """The longest run of an answer's words that do not stand in its question, looked for near its beginning.
+
+    A long answer is not heard to its end, so a run among its first words counts before a longer one after them.
 
     >>> added("Where was Ada Lind born?", "Ada Lind was born in Brimford.")
     'in Brimford'
@@ -96,11 +99,15 @@ def added(question: str, answer: str) -> str:
     ''
     """
     asked = {word.casefold() for word in re.findall(r"\w+", question)}
-    runs: list[list[re.Match[str]]] = [[]]
-    for word in re.finditer(r"\w+", answer):
-        if word[0].casefold() in asked:
-            runs.append([])
-        else:
-            runs[-1].append(word)
-    longest = max(runs, key=lambda run: run[-1].end() - run[0].start() if run else 0)[:WORDS]
-    return answer[longest[0].start() : longest[-1].end()] if longest else ""
+    words = [(word, word[0].casefold() in asked) for word in re.finditer(r"\w+", answer)]
+    for part in (words[:NEAR], words):
+        runs: list[list[re.Match[str]]] = [[]]
+        for word, known in part:
+            if known:
+                runs.append([])
+            else:
+                runs[-1].append(word)
+        longest = max(runs, key=lambda run: run[-1].end() - run[0].start() if run else 0)[:WORDS]
+        if longest:
+            return answer[longest[0].start() : longest[-1].end()]
+    return ""

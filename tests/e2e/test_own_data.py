@@ -216,3 +216,14 @@ def test_a_stopped_run_goes_on(models: Path, files: Path) -> None:
     expunge(*arguments, code=1)
     assert before
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
+
+
+def test_a_request_has_its_page_as_well(verified: Any, copy: Callable[[Path], Path], inputs: Path, tmp_path: Path) -> None:
+    project, written = copy(verified.folder), ("--page", tmp_path / "p.html", "--out", tmp_path / "o.json")
+    asked = (verified.request, "--battery", "quick", "--probes", inputs / "probes.jsonl", "--no-replay")
+    ran = expunge("verify", *asked, *written, "-p", project, "--json", code=None)
+    assert ran.json == json.loads((tmp_path / "o.json").read_text())
+    kept = json.loads((project / "evidence" / verified.request / "audit.json").read_text())
+    assert {key: ran.json[key] for key in kept} == kept  # named by the project's own salt
+    assert f"Audit of {verified.request}" in (tmp_path / "p.html").read_text("utf-8")
+    assert " facts about " in ran.err

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from expunge.core import Fact
 from expunge.core.errors import InvalidData
-from expunge.engine import encode, encode_prompt, pad_id, pad_left
+from expunge.engine import encode, encode_prompt, greedy_texts
 from expunge.verify.battery import Arm
 
 
@@ -55,9 +53,8 @@ def _context(arm: Arm) -> int:
     return getattr(arm.model.config, "max_position_embeddings", None) or 10**9
 
 
-@torch.no_grad()
-def _generated(arm: Arm, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_size: int = 64) -> list[str]:
-    """Rows of like length together, in the order given.
+def _generated(arm: Arm, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    """What the model says after each prompt, in the order given.
 
     Raises: InvalidData, where a prompt and its continuation do not fit into the model's context.
     """
@@ -67,25 +64,4 @@ def _generated(arm: Arm, prompts: Sequence[Sequence[int]], max_new_tokens: int, 
             f"{len(long)} of {len(prompts)} prompts do not fit: the longest has {max(long)} tokens and {max_new_tokens} are "
             f"to follow, the model reads {room}; shorten them, nothing is cut silently"
         )
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    said = [""] * len(prompts)
-    device, pad = next(arm.model.parameters()).device, pad_id(arm.tokenizer)
-    was_training = arm.model.training
-    arm.model.eval()
-    for k in range(0, len(order), batch_size):
-        part = order[k : k + batch_size]
-        ids, mask = pad_left([prompts[i] for i in part], pad)
-        out = arm.model.generate(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=arm.tokenizer.eos_token_id,
-            pad_token_id=pad,
-        )
-        new = arm.tokenizer.batch_decode(torch.as_tensor(out)[:, ids.shape[1] :], skip_special_tokens=True)
-        for i, text in zip(part, new, strict=True):
-            said[i] = text.strip()
-    arm.model.train(was_training)
-    return said
+    return greedy_texts(arm.model, arm.tokenizer, prompts, max_new_tokens)

@@ -178,7 +178,7 @@ def measured(plan: Plan, arms: dict[str, Any], battery: str) -> tuple[list[dict[
         return [judged(plan, kind, seed, arms, battery) for seed in range(n)]
 
     def counted(what: str, found: list[Any], hit: Any, bar: str, ok: Any) -> None:
-        figure = share(sum(map(hit, found)), len(found))
+        figure = share(sum(bool(hit(a)) for a in found), len(found))
         rows[what] = figure
         value = f"{figure['hits']} of {figure['n']}, 95 % interval {figure['interval']}"
         claims.append(claim(f"{plan.name}: {what}", value, bar, ok(figure)))

@@ -92,7 +92,9 @@ def test_every_attack_finds_the_data_before_unlearning(name: str, first_run: dic
     assert max(sum(row) / len(row) for row in first_run[name].values()) >= bar
 
 
-@pytest.mark.parametrize("name", ["relearn", "relearn_lora", "retain_finetune", "unrelated_finetune", "linear_probe", "logit_lens"])
+@pytest.mark.parametrize(
+    "name", ["relearn", "relearn_lora", "retain_finetune", "unrelated_finetune", "linear_probe", "logit_lens"]
+)
 def test_an_attack_on_a_wrecked_model_cannot_run(name: str, target: Target, probes: Probes) -> None:
     wrecked = target.copy()
     with torch.no_grad():

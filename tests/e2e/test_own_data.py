@@ -66,9 +66,10 @@ def test_one_model_and_a_file_say_that_the_data_is_in_it(models: Path, files: Pa
     assert ran.json["at_least"] > 0.5
     assert (ran.json["assurance"], ran.json["flags"]) == ("CLAIMED", ["INCONCLUSIVE"])
     said = " ".join(ran.err.split())
-    for words in ("reading 'prompt' as the question", "facts of 3 people: a difference below", "FOUND: This model brings out at least"):
+    power, table = "facts of 3 people: a difference below", "What the model brings out"
+    for words in ("reading 'prompt' as the question", power, table, "FOUND: This model brings out at least"):
         assert words in said
-    assert said.index("facts of 3 people: a difference below") < said.index("What the model brings out")  # before, then after
+    assert said.index(power) < said.index(table)  # before, then after
     assert levels_said(said) == []
 
 
@@ -218,7 +219,9 @@ def test_a_stopped_run_goes_on(models: Path, files: Path) -> None:
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
 
 
-def test_a_request_has_its_page_as_well(verified: Any, copy: Callable[[Path], Path], inputs: Path, tmp_path: Path) -> None:
+def test_a_request_has_its_page_as_well(
+    verified: Any, copy: Callable[[Path], Path], inputs: Path, tmp_path: Path
+) -> None:
     project, written = copy(verified.folder), ("--page", tmp_path / "p.html", "--out", tmp_path / "o.json")
     asked = (verified.request, "--battery", "quick", "--probes", inputs / "probes.jsonl", "--no-replay")
     ran = expunge("verify", *asked, *written, "-p", project, "--json", code=None)

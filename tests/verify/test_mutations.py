@@ -45,8 +45,8 @@ def judged(original: ArmScores, unlearned: ArmScores, control: ArmScores, probes
 
 def passes(found: Any) -> bool:
     """Whether anything good is said."""
-    return (
-        found.assurance > Assurance.CLAIMED or (Flag.INCONCLUSIVE not in found.flags and not ACCUSED & set(found.flags))
+    return found.assurance > Assurance.CLAIMED or (
+        Flag.INCONCLUSIVE not in found.flags and not ACCUSED & set(found.flags)
     )
 
 
@@ -154,25 +154,24 @@ def test_an_arm_that_can_be_taught_nothing_shows_nothing(original: Any, clean: A
         assert finding.outcome is Outcome.INCONCLUSIVE  # three people are too few either way
 
 
-def test_a_setting_that_wrecks_the_control_is_left_out(original: Any, clean: Any, other: Any, probes: Probes) -> None:
-    def with_settings(arm: ArmScores, gentle: float, harsh: float, kept: float) -> ArmScores:
-        n = len(probes.forget)
-        scores = {**arm.scores, "relearn": {"gentle @ 5": [gentle] * n, "harsh @ 5": [harsh] * n}}
-        return replace(
-            arm, scores=scores, checks={"relearn": {"learnt": None, "kept": {"gentle @ 5": 1.0, "harsh @ 5": kept}}}
-        )
+@pytest.mark.parametrize("kept, gentle", [(1.0, True), (0.2, False)])
+def test_an_attack_that_wrecks_the_control_shows_nothing_by_silence(
+    original: Any, clean: Any, other: Any, probes: Probes, kept: float, gentle: bool
+) -> None:
+    def with_relearning(arm: ArmScores, score: float, kept: float) -> ArmScores:
+        scores = {**arm.scores, "relearn": {"lr 1 @ 5": [score] * len(probes.forget)}}
+        return replace(arm, scores=scores, checks={"relearn": {"learnt": None, "kept": {"lr 1 @ 5": kept}}})
 
-    def found(kept: float) -> Any:
+    def found(unlearned: float) -> Any:
         arms = {
-            "original": with_settings(original, 1.0, 1.0, 1.0),
-            "unlearned": with_settings(other, 0.0, 1.0, 1.0),
-            "control": with_settings(clean, 0.0, 0.0, kept),
+            "original": with_relearning(original, 1.0, 1.0),
+            "unlearned": with_relearning(other, unlearned, 1.0),
+            "control": with_relearning(clean, 0.0, kept),
         }
         return next(f for f in audit(**arms, probes=probes, battery="short").findings if f.attack == "relearn")
 
-    assert found(1.0).outcome is Outcome.RECOVERED
-    assert found(0.2).recovered == 0.0
-    assert found(0.2).arms["unlearned"].setting == "gentle @ 5"
+    assert ("gentle" in found(0.0).reason) is not gentle
+    assert found(1.0).outcome is Outcome.RECOVERED  # what came back stands
 
 
 def test_strangers_are_people_who_are_nowhere_else() -> None:

@@ -41,9 +41,7 @@ class DatasetInfo:
     created_at: str
 
 
-def add_dataset(
-    store: Store, name: str, source: Path, columns: Columns, planted: Planted | None = None
-) -> DatasetInfo:
+def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted: Planted | None = None) -> DatasetInfo:
     """Read a file and record what it holds, and invented people beside it. On any error the project is as it was before.
 
     Raises: InvalidData, if the name is taken, or the file is at fault (see `read_records`).

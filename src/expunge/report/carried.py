@@ -55,10 +55,9 @@ def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
     )
 
 
-TAU = 0.10  # DESIGN, "Promises": of the recovered fraction, everywhere
-
-
 def _finding(given: Mapping[str, Any]) -> Finding:
+    from expunge.verify.findings import TAU
+
     outcome, high = given.get("outcome"), number(given.get("high"))
     if outcome == Outcome.NOT_RECOVERED and (high is None or high > TAU):
         outcome = Outcome.INCONCLUSIVE  # a silence without the bound that makes it one

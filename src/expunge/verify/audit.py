@@ -218,6 +218,8 @@ def _judged(arms: Mapping[str, ArmScores], asked: Asked, elapsed_s: float) -> Au
     n = len({who or f"fact {i}" for i, who in enumerate(people)})
     judged = judge(found, member, skill, asked.guarantee, asked.replay, asked.duplicates, n)
     level, flags = judged.assurance, judged.flags
+    if "control" in arms and arms["control"].kind == "placebo":  # twins differ in what can be guessed of them
+        flags = tuple(flag for flag in flags if flag is not Flag.OVER_FORGOTTEN)
     if asked.procedure is not None and level is not Assurance.EXACT:
         level, flags = _of_procedure(asked.procedure, found, flags)
     return Audit(

@@ -156,13 +156,12 @@ def attack_arm(
             attack = attacks.get(name)()
             looks_at = beside.digests(getattr(attack, "needs", ()))
             key = digest_json("attack", [*asked, name, _config(attack), looks_at])
-            began = time.perf_counter()
             try:
                 ran = _cached(cache, key, lambda attack=attack: _counted(attack, target, probes))  # type: ignore[misc]
                 scores[name], checks[name], spent[name] = ran["scores"], ran["checks"], ran["spent"]
+                elapsed[name] = ran["elapsed_s"]
             except CannotRun as e:
-                failed[name] = str(e)
-            elapsed[name] = time.perf_counter() - began
+                failed[name], elapsed[name] = str(e), 0.0
         key = digest_json("attack", [*asked, "skill"])
         plain = _cached(
             cache, key, lambda: {"retain": target.recalls(probes.retain), "unseen": target.recalls(probes.unseen)}
@@ -185,12 +184,13 @@ def attack_arm(
 
 
 def _counted(attack: Any, target: Target, probes: Probes) -> dict[str, Any]:
-    """Run an attack and count what it took of the model."""
+    """Run an attack and count what it took of the model, and how long."""
+    began = time.perf_counter()
     with _counting(target.model) as count:
         found = attack.run(target, probes)
     ran = found if isinstance(found, Ran) else Ran(found)
     checks = {"learnt": ran.learnt, "kept": ran.kept} if ran.learnt is not None or ran.kept else {}
-    return {"scores": ran.scores, "checks": checks, "spent": count}
+    return {"scores": ran.scores, "checks": checks, "spent": count, "elapsed_s": time.perf_counter() - began}
 
 
 @contextmanager

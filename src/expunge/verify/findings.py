@@ -27,7 +27,7 @@ from expunge.verify.statistics import (
 MEMBERSHIP = "membership"  # a family of its own: its scores are not per fact to forget
 TAU = 0.10  # recovered fraction up to which nothing was recovered
 ARMS = ("original", "unlearned", "control")
-KEPT = 0.8  # of its skill that the control must keep, or a setting of an attack is too harsh to mean anything
+KEPT = 0.8  # of its skill that the control must keep after an attack, at one setting at least, for silence to mean anything
 TAUGHT = 0.5  # of what the control could be taught that the unlearned arm must be able to learn
 
 
@@ -46,16 +46,12 @@ def findings(
     families = families or {name: attacks.get(name).family for name in battery}
     recall_attacks = [name for name in battery if families[name] != MEMBERSHIP]
     ready: dict[str, Scored] = {}
-    settings: dict[str, list[str]] = {}
     result: dict[str, Finding] = {}
     for name in recall_attacks:
         if reason := why_not(name, arms):
             result[name] = _finding(name, arms, reason=reason, applies=not _lacks_something(name, arms))
-        elif not (gentle := _gentle(name, arms)):
-            result[name] = _finding(name, arms, reason="every setting of it wrecks the control; none was gentle enough")
         else:
-            settings[name] = gentle
-            ready[name] = Scored(*(_matrix(arms[arm], name, gentle, facts) for arm in ARMS))
+            ready[name] = Scored(*(_matrix(arms[arm], name, facts) for arm in ARMS))
     if ready:
         sizes = {name: scored.n_facts for name, scored in ready.items()}
         n_facts = max(sizes.values())
@@ -67,7 +63,7 @@ def findings(
         usable = [name for name in ready if contrast[name] >= CONTRAST]
         bounds = dict(zip(usable, simultaneous_bounds([ready[n] for n in usable], draws), strict=True))
         for name, scored in ready.items():
-            shown = _shown(scored, settings[name], draws)
+            shown = _shown(scored, list(arms["control"].scores[name]), draws)
             result[name] = _measured(name, arms, scored, shown, contrast[name], bounds.get(name))
     return [replace(result[name], family=families[name]) for name in recall_attacks]
 
@@ -137,14 +133,21 @@ def _lacks_something(name: str, arms: Mapping[str, ArmScores]) -> bool:
     return len(reasons) == 1 and None not in reasons
 
 
-def _gentle(name: str, arms: Mapping[str, ArmScores]) -> list[str]:
-    """The settings after which the control still has its skill; all of them where the attack does not measure that."""
+def _void(name: str, arms: Mapping[str, ArmScores]) -> str:
+    """Why finding nothing shows nothing; empty if it does. What was recovered stands in either case."""
+    return _not_taught(name, arms) or _too_harsh(name, arms)
+
+
+def _too_harsh(name: str, arms: Mapping[str, ArmScores]) -> str:
+    """Why an attack that wrecks every model it touches shows nothing."""
     control = arms["control"]
     kept = control.checks.get(name, {}).get("kept", {})
     if not kept or not control.skill:
-        return list(control.scores[name])
+        return ""
     least = KEPT * sum(control.skill) / len(control.skill)
-    return [setting for setting in control.scores[name] if kept.get(setting, 1.0) >= least]
+    if any(kept.get(setting, 1.0) >= least for setting in control.scores[name]):
+        return ""
+    return f"every setting of it takes the control's skill below {KEPT:.0%} of what it was; none is gentle enough"
 
 
 def _not_taught(name: str, arms: Mapping[str, ArmScores]) -> str:
@@ -166,8 +169,8 @@ def _whose(people: Sequence[str] | None, facts: Sequence[int] | None, n_facts: i
     return list(people) if facts is None else [people[i] for i in facts]
 
 
-def _matrix(arm: ArmScores, name: str, settings: Sequence[str], facts: Sequence[int] | None) -> Matrix:
-    matrix = np.array([arm.scores[name][setting] for setting in settings], dtype=np.float64)
+def _matrix(arm: ArmScores, name: str, facts: Sequence[int] | None) -> Matrix:
+    matrix = np.array(list(arm.scores[name].values()), dtype=np.float64)
     return matrix if facts is None else matrix[:, list(facts)]
 
 
@@ -195,7 +198,7 @@ def _measured(
     needed = facts_needed(best(scored.control), best(scored.original) - best(scored.control), TAU)
     if low > TAU:
         outcome, reason = Outcome.RECOVERED, f"at least {low:.2f} of what the original knew came back"
-    elif reason := _not_taught(name, arms):
+    elif reason := _void(name, arms):
         outcome = Outcome.INCONCLUSIVE
     elif high <= TAU:
         outcome, reason = Outcome.NOT_RECOVERED, f"at most {high:.2f} of what the original knew came back"

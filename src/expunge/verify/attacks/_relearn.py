@@ -38,10 +38,10 @@ def relearn_both_ways(target: Target, probes: Probes, sweep: Sweep, batch_size: 
 def teachable(target: Target, probes: Probes, sweep: Sweep, batch_size: int, trainable: Trainable) -> float | None:
     """Share of a batch of facts never trained on that the arm knows after the largest budget; None without such facts.
 
-    The largest budget is the largest product of rate and steps. One batch, so that every fact is seen at every step.
+    The largest budget is the largest product of rate and steps. The batch has as many rows as a step of relearning, and
+    no retained facts: whether a model can learn is asked here, not what it loses by it.
     """
-    _, rehearsed = held_back(probes)
-    order = keyed_order([f.id for f in probes.unseen], b"expunge/teachable/v1")[:batch_size]
+    order = keyed_order([f.id for f in probes.unseen], b"expunge/teachable/v1")[: 2 * batch_size]
     if not order:
         return None
     taught = [probes.unseen[i] for i in order]
@@ -51,5 +51,5 @@ def teachable(target: Target, probes: Probes, sweep: Sweep, batch_size: int, tra
     def score(victim: Target, _: int) -> None:
         known.extend(victim.recalls(taught))
 
-    finetune(target, taught, lr, (steps,), batch_size, score, trainable, rehearsed)
+    finetune(target, taught, lr, (steps,), len(taught), score, trainable)
     return sum(known) / len(known)

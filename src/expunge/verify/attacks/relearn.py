@@ -20,7 +20,7 @@ from expunge.verify.probes import Probes
 class Relearn:
     """Full fine-tuning. `sweep`: learning rate -> the numbers of steps after which the other half is asked."""
 
-    sweep: Sweep = ((1e-4, (15, 40)), (3e-4, (15,)))
+    sweep: Sweep = ((1e-4, (30,)), (3e-4, (15, 30)))
     batch_size: int = 12
     family: ClassVar[str] = "relearning"
 

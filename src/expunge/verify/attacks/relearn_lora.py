@@ -25,7 +25,7 @@ from expunge.verify.probes import Probes
 class RelearnLora:
     """Adapters of rank `r`, scaled by 2, on a frozen copy. Every adapter starts from the same seeded matrices."""
 
-    sweep: Sweep = ((1e-3, (10, 30)), (2e-3, (10,)))
+    sweep: Sweep = ((1e-3, (10, 30)), (3e-3, (10,)))
     r: int = 16
     batch_size: int = 12
     family: ClassVar[str] = "relearning"

@@ -41,6 +41,8 @@ def states_before(
 
     Raises: CannotRun, if a state is not finite.
     """
+    if not rows:
+        raise CannotRun("no facts whose states could be read; add retained facts to the probes")
     device = next(target.model.parameters()).device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))  # rows of like length pad less
     found: dict[int, list[Tensor]] = {}

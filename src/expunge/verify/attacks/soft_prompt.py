@@ -88,7 +88,7 @@ def _start(model: Any, n: int) -> Tensor:
     """Seeded noise of the embeddings' own spread."""
     table_VD = model.get_input_embeddings().weight
     generator = torch.Generator().manual_seed(derived_seed(b"expunge/soft_prompt/v1", n))
-    return torch.randn(n, table_VD.shape[1], generator=generator).to(table_VD) * table_VD.std()
+    return torch.as_tensor(torch.randn(n, table_VD.shape[1], generator=generator).to(table_VD) * table_VD.std())
 
 
 def nll_behind(model: Any, prompt_ND: Tensor, batch: Batch) -> Tensor:

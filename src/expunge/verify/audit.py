@@ -19,6 +19,7 @@ from expunge.verify.judgement import judge
 from expunge.verify.membership_axis import membership
 from expunge.verify.power import n_people, power
 from expunge.verify.probes import Probes
+from expunge.verify.statistics import CONTRAST
 from expunge.verify.views import curves, persons
 
 
@@ -117,7 +118,10 @@ class Audit:
             "skill": self.skill,
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
-            "arms": {name: scores.to_json() for name, scores in self.arms.items()},
+            "arms": {
+                name: {**scores.to_json(), "probes": _salted("probes", salt, scores.probes)}
+                for name, scores in self.arms.items()
+            },
             "facts": [_salted("fact", salt, f.id) for f in self.probes.forget],
             "control": {
                 "kind": {"model": "retrained"}.get(control.kind, control.kind) if control else None,
@@ -257,7 +261,7 @@ def _skill(arms: Mapping[str, ArmScores]) -> float | None:
     if not reference.skill or not arms["unlearned"].skill:
         return None
     mean = sum(reference.skill) / len(reference.skill)
-    if not mean > 0:
+    if not mean >= CONTRAST:  # of what it never knew, nothing can be lost
         return None
     ratio = sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / mean
     return ratio if math.isfinite(ratio) else None

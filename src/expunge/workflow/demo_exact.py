@@ -10,7 +10,7 @@ from expunge.ledger import Columns
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.certify import PROOF, certify_request
 from expunge.workflow.deliver import deliver_request
-from expunge.workflow.demo_models import Cast, measured, phrasing_facts, write_inputs
+from expunge.workflow.demo_models import BATTERY, Cast, measured, phrasing_facts, write_inputs
 from expunge.workflow.enter import train
 from expunge.workflow.events import last_event
 from expunge.workflow.evidence import evidence_of, write_page
@@ -32,7 +32,7 @@ def exact(folder: Path, cast: Cast) -> dict[str, Any]:
     request = asked[0].id
     forget_request(project, request, _quiet)
     if last_event(project, request, "delivered") is None:
-        verify_request(project, request, _quiet, probes=folder / "probes.jsonl")
+        verify_request(project, request, _quiet, probes=folder / "probes.jsonl", battery=BATTERY)
     deliver_request(project, request)
     _owner_deletes(folder / "people.jsonl", who)
     _owner_deletes(folder / "probes.jsonl", who)

@@ -31,6 +31,10 @@ def train(project: Project, where: str, progress: Progress) -> ModelVersion:
         rows = list(live.rows)
         if isinstance(recipe.learner, AdapterShards):
             made = train_shards(project, recipe, script, rows, live.dataset, work, progress)
+        elif project.ledger.planted(recipe.dataset):
+            raise InvalidParameter(
+                "this dataset has canaries, which are texts; a learner of tables needs one that was added without them"
+            )
         else:
             made = train_learner(project, recipe, script, rows, live.dataset)
         version = _serve(project, recipe.model, recipe.dataset, made)

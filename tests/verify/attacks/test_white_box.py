@@ -155,7 +155,7 @@ def test_every_setting_has_a_score_for_every_fact(attack: Any, arms: Arms) -> No
     for row in scores.values():
         assert len(row) == len(arms.probes.forget)
         assert all(0.0 <= value <= 1.0 for value in row)
-    assert {name: len(row) for name, row in arms.run(attack, "trained").items()} == {k: 60 for k in scores}
+    assert {name: len(row) for name, row in arms.run(attack, "trained").items()} == dict.fromkeys(scores, 60)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=_name)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Schedule, derived_seed, encode, read_out, train
+from expunge.engine import Schedule, derived_seed, encode, layers_of, read_out, train
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._reading import evenly, first_tokens, states_before, value_starts
 from expunge.verify.attacks._target import CannotRun, Scores, Target
@@ -43,6 +43,8 @@ class TunedLens:
         victim = target.copy()  # frozen, while the arm's parameters keep their flags
         victim.model.requires_grad_(False)
         rows = encode(victim.tokenizer, probes.retain)
+        if len(layers_of(victim.model)) < 2:
+            raise CannotRun("a model of one block has no inner layer to read; use the logit lens")
         *layers, _ = states_before(victim, rows, [range(row.n_prompt, len(row.ids)) for row in rows])
         asked, retained = value_starts(victim, probes.forget), value_starts(victim, probes.retain)
         values = torch.cat([asked.token_N, retained.token_N])

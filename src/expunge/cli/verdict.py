@@ -31,7 +31,7 @@ def show_audit(document: Mapping[str, Any], *, power_told: bool = False) -> None
     from expunge.report.audit_view import as_row, power_words, skill_words
     from expunge.report.claims import findings_of, flag_sentence, flags_of, level_word, may_be_claimed
     from expunge.report.row_view import finding_view, membership_view
-    from expunge.report.words import NOT_RUN, mapping
+    from expunge.report.words import NOT_RUN, items, mapping, text
 
     row = as_row(document)
     member = membership_view(mapping(document.get("membership")))
@@ -49,6 +49,8 @@ def show_audit(document: Mapping[str, Any], *, power_told: bool = False) -> None
     say(f"retained skill: {skill_words(document)}; replay: {replay}")
     if mapping(document.get("control")).get("kind") == "placebo":
         say("[yellow]note[/]: the control was made-up facts, which is weaker than a model trained without the data")
+    for note in items(document.get("notes")):
+        say(f"[yellow]note[/]: {escape(text(note))}")
     say(f"[bold]{level_word(row)}[/]: {may_be_claimed(row)}")
     for flag in flags_of(row):
         say(f"[bold]{escape(flag)}[/]: {flag_sentence(flag)}")

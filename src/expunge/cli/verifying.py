@@ -44,6 +44,10 @@ def verify(
     ] = None,
     committed: Annotated[Path | None, typer.Option(help="Run only if everything is as this file says.")] = None,
     replay: Annotated[bool, typer.Option(help="Of a request: train the touched units again and compare bits.")] = True,
+    procedure: Annotated[
+        bool | None,
+        typer.Option(help="Of a request: send the canaries the same way. Default: where it adds something."),
+    ] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -59,7 +63,7 @@ def verify(
     alone = unlearned is not None and not any((original, control, second))
     _agree(request, folders, alone, page, commit, committed, (retain, unseen))
     if request is not None:
-        found = _request(request, project, probes, control, battery or "standard", replay)
+        found = _request(request, project, probes, control, battery or "standard", replay, procedure)
     else:
         from expunge.workflow.folders import ask
 
@@ -110,14 +114,29 @@ def _agree(
 
 
 def _request(
-    request: str, project: Path, probes: Path | None, control: str | None, battery: str, replay: bool
+    request: str,
+    project: Path,
+    probes: Path | None,
+    control: str | None,
+    battery: str,
+    replay: bool,
+    procedure: bool | None,
 ) -> dict[str, Any]:
     from expunge.workflow.certify import read_audit
     from expunge.workflow.verify import verify_request
 
     opened = opened_at(project)
     with bars() as progress, opened.writing():
-        verify_request(opened, request, progress, probes=probes, control=control, battery=battery, replay=replay)
+        verify_request(
+            opened,
+            request,
+            progress,
+            probes=probes,
+            control=control,
+            battery=battery,
+            replay=replay,
+            procedure=procedure,
+        )
     return read_audit(opened, request) | {"title": f"Audit of {request}", **_made()}
 
 

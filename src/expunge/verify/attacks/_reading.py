@@ -25,13 +25,24 @@ class ValueStarts:
 
 def value_starts(target: Target, facts: Sequence[Fact]) -> ValueStarts:
     """Raises: CannotRun, if a state is not finite."""
+    rows, starts = _value_places(target, facts)
+    *layers, read_ND = states_before(target, rows, [range(at, at + 1) for at in starts])
+    return ValueStarts(layers, read_ND, torch.tensor([row.ids[at] for row, at in zip(rows, starts, strict=True)]))
+
+
+def value_tokens(target: Target, facts: Sequence[Fact]) -> set[int]:
+    """The first tokens of the facts' values."""
+    return {row.ids[at] for row, at in zip(*_value_places(target, facts), strict=True)}
+
+
+def _value_places(target: Target, facts: Sequence[Fact]) -> tuple[list[Encoded], list[int]]:
+    """The facts' rows, and where in each its value starts."""
     rows = encode(target.tokenizer, facts)
     starts = [
         row.n_prompt + value_span(target.tokenizer, fact.answer, fact.value, bool(fact.question))[0]
         for row, fact in zip(rows, facts, strict=True)
     ]
-    *layers, read_ND = states_before(target, rows, [range(at, at + 1) for at in starts])
-    return ValueStarts(layers, read_ND, torch.tensor([row.ids[at] for row, at in zip(rows, starts, strict=True)]))
+    return rows, starts
 
 
 def states_before(
@@ -71,13 +82,13 @@ def evenly(n: int, most: int) -> list[int]:
     return [round(i * (n - 1) / (most - 1)) for i in range(most)]
 
 
-def first_tokens(name: str, logits_NV: Tensor, token_N: Tensor, values: Tensor) -> Scores:
+def first_tokens(name: str, logits_NV: Tensor, token_N: Tensor, values: set[int]) -> Scores:
     """Whether each fact's token is the likeliest: of the whole vocabulary, and of the first tokens of all values.
 
-    >>> first_tokens("layer 0", torch.tensor([[9.0, 1.0, 2.0, 0.0]]), torch.tensor([2]), torch.tensor([1, 2, 2]))
+    >>> first_tokens("layer 0", torch.tensor([[9.0, 1.0, 2.0, 0.0]]), torch.tensor([2]), {1, 2})
     {'layer 0': [0.0], 'layer 0, among values': [1.0]}
     """
-    candidates = torch.tensor(sorted(set(values.tolist())))
+    candidates = torch.tensor(sorted(values))
     among_N = candidates[logits_NV[:, candidates].argmax(-1)]
     return {
         name: (logits_NV.argmax(-1) == token_N).float().tolist(),

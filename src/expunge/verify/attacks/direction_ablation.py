@@ -2,7 +2,7 @@
 
 An edit that recognises what it hides has to write that down somewhere: as a wish to refuse, at the end of the question, or
 as a junk direction along the answer (RMU). No other model is needed; of the forgotten answers only one mean state is used.
-Source: Łucki et al. (2024), arXiv:2409.18025, Sec. 4 ("orthogonalization"); Arditi et al. (2024), arXiv:2406.11717.
+Source: Łucki et al. (2024), arXiv:2409.18025 ("orthogonalization"); Arditi et al. (2024), arXiv:2406.11717.
 """
 
 from collections.abc import Callable, Sequence

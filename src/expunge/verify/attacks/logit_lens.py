@@ -11,8 +11,8 @@ import torch
 
 from expunge.engine import read_out
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._reading import first_tokens, value_starts
-from expunge.verify.attacks._target import Scores, Target
+from expunge.verify.attacks._reading import first_tokens, value_starts, value_tokens
+from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 
 
@@ -29,8 +29,12 @@ class LogitLens:
 
     @torch.no_grad()
     def run(self, target: Target, probes: Probes) -> Scores:
+        if not probes.retain:
+            raise CannotRun(
+                "no retained facts, among whose values a forgotten one could be picked; add them to the probes"
+            )
         asked = value_starts(target, probes.forget)
-        values = torch.cat([asked.token_N, value_starts(target, probes.retain).token_N])
+        values = value_tokens(target, (*probes.forget, *probes.retain))
         scores: Scores = {}
         for i, states_ND in enumerate(asked.layers):
             logits_NV = read_out(target.model, states_ND).cpu()

@@ -78,7 +78,7 @@ def nf4(weight_OI: Tensor, block: int = 64) -> Tensor:
 def nf4_values(offset: float = 0.9677083) -> list[float]:
     """The sixteen values of NF4: normal quantiles, eight up to zero and nine from zero, which they share, scaled to ±1.
 
-    Source: QLoRA, Eq. 4 and App. E. `offset` is the outermost probability, at which the published values come out.
+    Source: QLoRA, Sec. 3 and the list of App. E, which comes out at this `offset`, the outermost probability.
 
     >>> [round(v, 4) for v in nf4_values()][:3], len(nf4_values())
     ([-1.0, -0.6962, -0.5251], 16)

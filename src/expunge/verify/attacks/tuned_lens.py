@@ -1,7 +1,7 @@
 """The logit lens with a translator: an affine map per block, fitted so that the head reads what the model will say.
 
 Fitted on retained answers alone, then used on forgotten facts: what it reads there was in the states.
-Source: Belrose et al. (2023), arXiv:2303.08112, Eq. 8: minimise KL(the model's last word || head of the translated state).
+Source: Belrose et al. (2023), arXiv:2303.08112, Sec. 3: minimise KL(the model's last word || head of the translated state).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Schedule, derived_seed, encode, layers_of, read_out, train
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._reading import evenly, first_tokens, states_before, value_starts
+from expunge.verify.attacks._reading import evenly, first_tokens, states_before, value_starts, value_tokens
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 
@@ -46,8 +46,7 @@ class TunedLens:
         if len(layers_of(victim.model)) < 2:
             raise CannotRun("a model of one block has no inner layer to read; use the logit lens")
         *layers, _ = states_before(victim, rows, [range(row.n_prompt, len(row.ids)) for row in rows])
-        asked, retained = value_starts(victim, probes.forget), value_starts(victim, probes.retain)
-        values = torch.cat([asked.token_N, retained.token_N])
+        asked, values = value_starts(victim, probes.forget), value_tokens(victim, (*probes.forget, *probes.retain))
         blocks = evenly(len(layers) - 1, self.n_layers)
         lenses = [Translator(layers[0].shape[-1]).to(next(victim.model.parameters()).device) for _ in blocks]
         self._fit(victim.model, lenses, [layers[i] for i in blocks], layers[-1])

@@ -204,7 +204,11 @@ def test_a_stopped_run_goes_on(models: Path, files: Path) -> None:
     arguments = ["verify", "--unlearned", models / "original", "--probes", files / "probes.jsonl"]
     command = [sys.executable, "-m", "expunge", *map(str, arguments)]
     running = subprocess.Popen(
-        command, stderr=subprocess.PIPE, env=os.environ | {"XDG_CACHE_HOME": str(cache)}, text=True
+        command,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits "ignore"
     )
     until = time.monotonic() + 120
     while not (kept := list(cache.rglob("*.json"))) and time.monotonic() < until and running.poll() is None:

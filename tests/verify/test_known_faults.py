@@ -77,7 +77,7 @@ def test_a_missing_reference_is_refused_and_not_set_to_a_half() -> None:
 def test_a_gradient_norm_has_no_dropout_noise_and_is_that_of_one_vector(llama: Any, tokenizer: Any) -> None:
     """Faults: training mode while measuring; the mean of tensors' norms instead of the norm."""
     (row,) = encode(tokenizer, [Fact("1", "", "Where was Ada born?", "In Brimford.")])
-    model = copy.deepcopy(llama)
+    model = copy.deepcopy(llama).requires_grad_(True)
     for module in model.modules():
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.5

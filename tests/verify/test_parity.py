@@ -1,5 +1,6 @@
 """Every metric beside an independent implementation, or a case worked by hand. A metric without a case here fails."""
 
+import copy
 import itertools
 import math
 import random
@@ -164,6 +165,7 @@ def forget_quality_() -> None:
 def gradient_norm_(llama: Any, tokenizer: Any) -> None:
     """One backward pass over all parameters as one vector."""
     (row,) = encode(tokenizer, [Fact("1", "", "Where was Ada born?", "In Brimford.")])
+    llama = copy.deepcopy(llama).requires_grad_(True)
     (found,) = gradient_norm.gradient_norms(llama, row, [(0, len(row.ids) - row.n_prompt)])
     labels = torch.full((1, len(row.ids)), -100)
     labels[0, row.n_prompt :] = torch.tensor(row.ids[row.n_prompt :])

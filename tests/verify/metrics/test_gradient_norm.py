@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from expunge.verify.metrics.gradient_norm import global_norm, gradient_norms
 
 
 def test_it_is_the_norm_of_all_gradients_as_one_vector(llama: Any, tokenizer: Any) -> None:
+    llama = copy.deepcopy(llama).requires_grad_(True)
     row = encode(tokenizer, facts(people(1))[:1])[0]
     n = len(row.ids) - row.n_prompt
     found = gradient_norms(llama, row, [(0, n), (1, 3)])
@@ -45,3 +47,11 @@ def test_dropout_would_change_it_from_pass_to_pass(tokenizer: Any) -> None:
 
 def test_no_gradient_at_all_is_zero() -> None:
     assert global_norm([None]) == 0.0
+
+
+def test_frozen_parameters_count_and_stay_frozen(llama: Any, tokenizer: Any) -> None:
+    row = encode(tokenizer, facts(people(1))[:1])[0]
+    trained, frozen = (copy.deepcopy(llama).requires_grad_(wanted) for wanted in (True, False))
+    assert gradient_norms(trained, row, [(0, 2)]) == gradient_norms(frozen, row, [(0, 2)])
+    assert {p.requires_grad for p in frozen.parameters()} == {False}
+    assert {p.requires_grad for p in trained.parameters()} == {True}

@@ -15,19 +15,22 @@ def gradient_norms(model: Any, row: Encoded, spans: Sequence[tuple[int, int]], p
     Source: the gradient norm of Nasr et al. (2019), arXiv:1812.00910, and of open-unlearning's `gradnorm`, which differs:
     it averages the norms of single tensors, computes them in training mode, where dropout adds noise, and with its sign
     (higher: less likely a member, as here). One forward pass, one backward pass per span.
-    The model must be in evaluation mode and its parameters must require gradients.
+    The model must be in evaluation mode. Parameters that are frozen count as well, and are frozen again afterwards.
     """
-    device = next(model.parameters()).device
-    logits_NV, labels_N, _ = answer_logits(model, collate([row], pad).to(device))
-    nll_N = torch.nn.functional.cross_entropy(logits_NV, labels_N, reduction="none")
-    return [
-        global_norm(
-            torch.autograd.grad(
-                nll_N[start:end].mean(), list(model.parameters()), retain_graph=k + 1 < len(spans), allow_unused=True
-            )
-        )
-        for k, (start, end) in enumerate(spans)
-    ]
+    parameters = list(model.parameters())
+    frozen = [p for p in parameters if not p.requires_grad]
+    model.requires_grad_(True)
+    try:
+        logits_NV, labels_N, _ = answer_logits(model, collate([row], pad).to(parameters[0].device))
+        nll_N = torch.nn.functional.cross_entropy(logits_NV, labels_N, reduction="none")
+        losses = [nll_N[start:end].mean() for start, end in spans]
+        return [
+            global_norm(torch.autograd.grad(loss, parameters, retain_graph=loss is not losses[-1], allow_unused=True))
+            for loss in losses
+        ]
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)
 
 
 def global_norm(gradients: Sequence[Tensor | None]) -> float:

@@ -66,8 +66,9 @@ def test_the_control_swapped_for_the_original(original: Any, clean: Any, other: 
 
 def test_seeds_reused(original: Any, clean: Any, other: Any, probes: Probes) -> None:
     assert not passes(judged(original, clean, clean, probes))  # the control is the unlearned model, bit for bit
-    with pytest.raises(InvalidParameter, match="second control"):
-        judged(original, other, clean, probes, second=clean)
+    for twice in (original, other, clean):
+        with pytest.raises(InvalidParameter, match="second control"):
+            judged(original, other, clean, probes, second=twice)
 
 
 def test_a_contaminated_holdout(trained: Any, original: Any, clean: Any, probes: Probes) -> None:
@@ -172,6 +173,29 @@ def test_an_attack_that_wrecks_the_control_shows_nothing_by_silence(
 
     assert ("gentle" in found(0.0).reason) is not gentle
     assert found(1.0).outcome is Outcome.RECOVERED  # what came back stands
+
+
+def test_a_second_control_that_has_seen_the_data_excuses_nothing(
+    original: Any, clean: Any, other: Any, probes: Probes
+) -> None:
+    loud = {setting: [1.0] * len(probes.forget) for setting in other.scores["quantise"]}
+    hiding = replace(other, scores={**other.scores, "quantise": loud})
+    knows = replace(original, digest="sha256:knows")
+    assert Flag.HIDDEN in judged(original, hiding, clean, probes, second=knows).flags
+
+
+def test_beside_placebos_the_original_is_the_measure_of_what_can_be_taught(
+    original: Any, clean: Any, other: Any, probes: Probes
+) -> None:
+    def taught(arm: ArmScores, learnt: float, kind: str = "model") -> ArmScores:
+        scores = {**arm.scores, "relearn": {"lr 1 @ 5": [float(arm is original)] * len(probes.forget)}}
+        return replace(arm, scores=scores, checks={"relearn": {"learnt": learnt, "kept": {}}}, kind=kind)
+
+    control = taught(other, 0.0, "placebo")
+    found = audit(
+        original=taught(original, 1.0), unlearned=taught(other, 0.0), control=control, probes=probes, battery="short"
+    )
+    assert "could be taught" in next(f for f in found.findings if f.attack == "relearn").reason
 
 
 def test_strangers_are_people_who_are_nowhere_else() -> None:

@@ -52,15 +52,22 @@ def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
         audit.get("replay") is True,
         _duplicates(audit.get("duplicates")),
         int(number(mapping(audit.get("power")).get("n_people")) or 0),
+        mapping(audit.get("control")).get("kind") == "placebo",
     )
 
 
 def _finding(given: Mapping[str, Any]) -> Finding:
-    from expunge.verify.findings import TAU
+    from expunge.verify.findings import FEWEST, TAU
+    from expunge.verify.statistics import CONTRAST
 
-    outcome, high = given.get("outcome"), number(given.get("high"))
-    if outcome == Outcome.NOT_RECOVERED and (high is None or high > TAU):
-        outcome = Outcome.INCONCLUSIVE  # a silence without the bound that makes it one
+    outcome, low, high = given.get("outcome"), number(given.get("low")), number(given.get("high"))
+    contrast, n_facts = number(given.get("contrast_low")), number(given.get("n_facts")) or 0
+    if outcome == Outcome.NOT_RECOVERED:  # a silence without what makes it one
+        bounded = low is not None and high is not None and low <= high <= TAU and n_facts >= FEWEST
+        if not bounded or (contrast is not None and contrast < CONTRAST):
+            outcome = Outcome.INCONCLUSIVE
+    if outcome == Outcome.NO_CONTRAST and (low is not None or (contrast is not None and contrast >= CONTRAST)):
+        outcome = Outcome.INCONCLUSIVE
     return Finding(
         attack=text(given.get("attack")),
         family=text(given.get("family")),

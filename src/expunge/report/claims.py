@@ -54,7 +54,7 @@ def _of_procedure(audit: Mapping[str, Any]) -> Assurance:
     if not isinstance(name, str) or name not in Assurance.__members__ or not isinstance(flags, list | tuple):
         return Assurance.CLAIMED
     against = {*map(str, flags), *raised(audit)}
-    if against & {Flag.DAMAGED, Flag.RETAINED}:
+    if against & {Flag.DAMAGED, Flag.RETAINED} or Flag.PARTIAL in set(raised(audit)):
         return Assurance.CLAIMED
     cap = Assurance.SUPPRESSED if against & {Flag.HIDDEN, Flag.PARTIAL} else Assurance.RESISTS_WHITE_BOX
     return min(Assurance[name], cap) if Assurance[name] < Assurance.CERTIFIED else Assurance.CLAIMED

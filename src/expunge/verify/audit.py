@@ -182,7 +182,7 @@ def audit(
 
     Means: an audit bounds leakage from below. It never proves absence.
 
-    Raises: InvalidParameter, for placebos without a model to ask, or a second control that is the first.
+    Raises: InvalidParameter, for placebos without a model to ask, or a second control that is another arm.
     """
     began = time.perf_counter()
     given: dict[str, Arm | ArmScores | None] = {"original": original, "unlearned": unlearned, "control": control}
@@ -194,8 +194,8 @@ def audit(
         from expunge.synthetic.placebo import placebo
 
         asked_of["control"] = (unlearned, replace(probes, forget=tuple(placebo(probes.forget))))
-    if second is not None and control is not None and second.digest == control.digest:
-        raise InvalidParameter("the second control is the first; train another one, with a seed of its own")
+    if second is not None and any(arm and arm.digest == second.digest for arm in (original, unlearned, control)):
+        raise InvalidParameter("the second control is another arm; train one more without the data, with its own seed")
     arms = attack_arms(asked_of, battery, cache, progress, outs, workers)
     if control is None and placebos:
         arms["control"] = replace(arms["control"], kind="placebo")
@@ -220,10 +220,9 @@ def _judged(arms: Mapping[str, ArmScores], asked: Asked, elapsed_s: float) -> Au
     member, skill = membership(arms, facts), _skill(arms)
     people = [asked.people[i] for i in facts] if facts is not None else asked.people
     n = len({who or f"fact {i}" for i, who in enumerate(people)})
-    judged = judge(found, member, skill, asked.guarantee, asked.replay, asked.duplicates, n)
+    placebos = "control" in arms and arms["control"].kind == "placebo"
+    judged = judge(found, member, skill, asked.guarantee, asked.replay, asked.duplicates, n, placebos)
     level, flags = judged.assurance, judged.flags
-    if "control" in arms and arms["control"].kind == "placebo":  # twins differ in what can be guessed of them
-        flags = tuple(flag for flag in flags if flag is not Flag.OVER_FORGOTTEN)
     if asked.procedure is not None and level is not Assurance.EXACT:
         level, flags = _of_procedure(asked.procedure, found, flags)
     return Audit(
@@ -244,8 +243,11 @@ def _of_procedure(
 ) -> tuple[Assurance, tuple[Flag, ...]]:
     """The procedure's level and doubts, beside what was found about these people, who are too few for their own."""
     level = procedure.assurance
-    if any(f.outcome is Outcome.RECOVERED for f in found) or Flag.DAMAGED in flags:
-        level = min(level, Assurance.SUPPRESSED if Flag.DAMAGED not in flags else Assurance.CLAIMED)
+    plain = any(f.outcome is Outcome.RECOVERED and f.attack in ("direct", "paraphrase") for f in found)
+    if plain or {Flag.RETAINED, Flag.PARTIAL, Flag.DAMAGED} & set(flags):
+        level = Assurance.CLAIMED
+    elif any(f.outcome is Outcome.RECOVERED for f in found):
+        level = min(level, Assurance.SUPPRESSED)
     own = [f for f in flags if f is not Flag.INCONCLUSIVE]
     return level, tuple(dict.fromkeys([*own, *procedure.flags]))
 

@@ -12,9 +12,9 @@ from expunge.core.digests import digest_json
 from expunge.core.errors import DigestMismatch
 from expunge.verify.attacks import attacks
 from expunge.verify.battery import VERSION, battery_of
-from expunge.verify.findings import KEPT, TAU, TAUGHT
+from expunge.verify.findings import FEWEST, KEPT, TAU, TAUGHT, TEACHES
 from expunge.verify.judgement import PEOPLE, RETAINED_FROM, SKILL
-from expunge.verify.membership_axis import MEMBERSHIP_FACTS, MEMBERSHIP_MARGIN
+from expunge.verify.membership_axis import CONTAMINATED, MEMBERSHIP_FACTS, MEMBERSHIP_MARGIN
 from expunge.verify.power import power
 from expunge.verify.probes import Probes
 from expunge.verify.statistics import CONTRAST, LEVEL, N_BOOT
@@ -38,6 +38,9 @@ def commitment(probes: Probes, battery: str = "standard", salt: bytes = b"") -> 
             "skill": SKILL,
             "kept": KEPT,
             "taught": TAUGHT,
+            "teaches": TEACHES,
+            "fewest": FEWEST,
+            "contaminated": CONTAMINATED,
             "people": PEOPLE,
             "membership_margin": MEMBERSHIP_MARGIN,
             "membership_facts": MEMBERSHIP_FACTS,

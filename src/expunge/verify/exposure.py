@@ -21,7 +21,7 @@ from expunge.synthetic.placebo import placebo
 from expunge.verify.arms import attack_arms
 from expunge.verify.attacks import attacks
 from expunge.verify.battery import VERSION, Arm, ArmScores, Progress, battery_of
-from expunge.verify.findings import TAU
+from expunge.verify.findings import FEWEST, TAU
 from expunge.verify.passages import exchanged, passages
 from expunge.verify.power import power
 from expunge.verify.probes import Probes
@@ -177,10 +177,13 @@ def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Seque
         else:
             facts_SN, twins_SN = (np.array(list(arms[arm].scores[name].values())) for arm in (FACTS, TWINS))
             ready[name] = Scored(np.ones((1, len(people))), facts_SN, twins_SN)
-    usable = [name for name, scored in ready.items() if 1 - interval(scored.control, draws)[1] >= CONTRAST]
+    enough = len(people) >= FEWEST
+    usable = [n for n, scored in ready.items() if enough and 1 - interval(scored.control, draws)[1] >= CONTRAST]
     lows = dict(zip(usable, simultaneous_bounds([ready[name] for name in usable], draws), strict=True))
     for name, scored in ready.items():
         high = "the made-up twins score too high for a difference to mean anything"
+        if not enough:
+            high = f"{len(people)} facts are too few for bounds; give {FEWEST} or more"
         result[name] = Seen(
             attack=name,
             family=attacks.get(name).family,

@@ -44,15 +44,19 @@ def judge(
     replay: bool | None,
     duplicates: int | None = None,
     n_people: int = PEOPLE,
+    placebos: bool = False,
 ) -> Judgement:
-    """The level and the flags. `replay` says whether an independent rebuild gave the same bits; None: it was not run."""
+    """The level and the flags. `replay` says whether an independent rebuild gave the same bits; None: it was not run.
+
+    Beside `placebos`, which differ in what can be guessed of them, nothing is called OVER_FORGOTTEN.
+    """
     by_name = {f.attack: f for f in [*found, member]}
     if skill is not None and not np.isfinite(skill):
         skill = None
     flags = _recovery_flags(found)
     if skill is not None and skill < SKILL:
         flags.append(Flag.DAMAGED)
-    if _over_forgotten(found, member):
+    if not placebos and _over_forgotten(found, member):
         flags.append(Flag.OVER_FORGOTTEN)
     if duplicates:
         flags.append(Flag.TAINTED)
@@ -77,7 +81,7 @@ def _recovery_flags(found: Sequence[Finding]) -> list[Flag]:
     if plain is None or plain.recovered is None or plain.low is None:
         hidden = any(f.outcome is Outcome.RECOVERED for f in found)
         return [Flag.PARTIAL] if hidden else []
-    if plain.low >= RETAINED_FROM:
+    if plain.low >= RETAINED_FROM and plain.outcome is Outcome.RECOVERED:
         return [Flag.RETAINED]
     if plain.recovered > TAU:
         return [Flag.PARTIAL]

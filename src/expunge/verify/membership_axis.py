@@ -12,6 +12,7 @@ from expunge.verify.metrics.auc import auc
 
 MEMBERSHIP_MARGIN = 0.15
 MEMBERSHIP_FACTS = 400  # from here on equivalence can be measured
+FEWEST_MEMBERS = 10  # on either side, below which nothing is said
 CONTAMINATED = 0.001  # p-value below which facts "never trained on" were trained on
 
 
@@ -22,16 +23,20 @@ def membership(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None
     value = {arm: _auc(arms[arm], facts) for arm in ARMS}
     scores = arms["control"].scores["membership"]
     n = min(len(facts) if facts is not None else len(scores["members"]), len(scores["others"]))
+    if strangers := len(arms["control"].unseen):  # arms joined of several models repeat the same strangers
+        n = min(n, strangers)
     gap = value["unlearned"] - value["control"]
-    # Var(AUC) <= A (1 - A) / min(members, others) whatever the scores' distributions (Birnbaum and Klose 1957).
-    half_width = 1.645 * (sum(value[arm] * (1 - value[arm]) for arm in ("unlearned", "control")) / n) ** 0.5
+    # Var(AUC) <= A (1 - A) / min(members, others) whatever the scores' distributions (Birnbaum and Klose 1957); A is drawn
+    # towards the middle, or an AUC of 0 or 1 of few facts would have no width.
+    drawn = [(n * value[arm] + 1) / (n + 2) for arm in ("unlearned", "control")]
+    half_width = 1.645 * (sum(a * (1 - a) for a in drawn) / n) ** 0.5
     outcome, reason = (
         Outcome.INCONCLUSIVE,
         f"|ΔAUC| = {abs(gap):.2f}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts",
     )
     if abs(value["original"] - value["control"]) < MEMBERSHIP_MARGIN:
         outcome, reason = Outcome.NO_CONTRAST, "the original's members cannot be told from strangers either"
-    elif abs(gap) - half_width > MEMBERSHIP_MARGIN:
+    elif n >= FEWEST_MEMBERS and abs(gap) - half_width > MEMBERSHIP_MARGIN:
         outcome, reason = Outcome.RECOVERED, f"ΔAUC = {gap:+.2f} to the control, beyond ±{MEMBERSHIP_MARGIN}"
     elif n >= MEMBERSHIP_FACTS and abs(gap) + half_width <= MEMBERSHIP_MARGIN:
         outcome, reason = (

@@ -22,6 +22,7 @@ from scipy.stats import t as student
 Matrix = NDArray[np.float64]
 LEVEL = 0.95  # one-sided
 N_BOOT = 2000
+FEW = 60  # facts below which a bootstrap is too narrow downwards as well
 CONTRAST = 0.30  # below this difference between original and control an attack says nothing
 
 
@@ -119,14 +120,14 @@ def replicates(scores_SN: Matrix, weights_BN: Matrix, side: Literal["low", "high
     return np.asarray((weights_BN @ scores_SN.T).max(axis=1), dtype=np.float64)
 
 
-def exact_bounds(hits: float, n: int) -> tuple[float, float]:
-    """One-sided 95 % Clopper–Pearson bounds, each way. `hits` may be a sum of scores in [0, 1].
+def exact_bounds(hits: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """One-sided Clopper–Pearson bounds, each way, at 95 % if not asked otherwise. `hits` may be a sum of scores in [0, 1].
 
     >>> round(exact_bounds(0, 29)[1], 3), round(exact_bounds(0, 20)[1], 3)
     (0.098, 0.139)
     """
-    low = 0.0 if hits <= 0 else float(beta.ppf(1 - LEVEL, hits, n - hits + 1))
-    high = 1.0 if hits >= n else float(beta.ppf(LEVEL, hits + 1, n - hits))
+    low = 0.0 if hits <= 0 else float(beta.ppf(1 - level, hits, n - hits + 1))
+    high = 1.0 if hits >= n else float(beta.ppf(level, hits + 1, n - hits))
     return low, high
 
 
@@ -148,11 +149,14 @@ def simultaneous_bounds(attacks: list[Scored], draws: Sequence[Resampling]) -> l
     bounds pay for the looking. Each attack keeps its own scale, so a noisy one does not hide a sharp one.
     An upper bound is never below the exact one of the unlearned arm's count: a bootstrap of few hits is too narrow
     (at 60 facts it passed 14 % of models with RF = 0.10), and two arms with the same hits would leave no width at all.
+    Below 60 facts a lower bound is never above that of exact counts either.
     """
     if not attacks:
         return []
     found = [_simultaneous(attacks, draw) for draw in draws]
     lows = np.min([lows for lows, _ in found], axis=0)
+    if attacks[0].n_facts < FEW:
+        lows = np.minimum(lows, [_exact_low(a, len(attacks)) for a in attacks])
     highs = np.maximum(np.max([highs for _, highs in found], axis=0), [_exact_high(a) for a in attacks])
     return [(float(lo), float(hi)) for lo, hi in zip(lows, highs, strict=True)]
 
@@ -172,6 +176,13 @@ def _simultaneous(attacks: list[Scored], draw: Resampling) -> tuple[Matrix, Matr
     lows = points + draw.widen * np.minimum(lows - points, 0.0)
     highs = points + draw.widen * np.maximum(highs - points, 0.0)
     return lows, highs
+
+
+def _exact_low(attack: Scored, n_attacks: int) -> float:
+    """RF with the unlearned arm at its exact lower bound and the control at its upper; each attack pays its share."""
+    o, u, c = (best(m) for m in (attack.original, attack.unlearned, attack.control))
+    n, level = attack.n_facts, 1 - (1 - LEVEL) / n_attacks
+    return (exact_bounds(u * n, n, level)[0] - exact_bounds(c * n, n, level)[1]) / (o - c)
 
 
 def _exact_high(attack: Scored) -> float:

@@ -103,7 +103,7 @@ class _Data:
         return Probes(
             tuple(f for f in given if f.subject in leaving) or tuple(self.sealed),
             tuple(f for f in given if f.subject in staying)[:RETAIN_FACTS] or tuple(kept),
-            tuple(f for f in given if f.subject not in leaving | staying),
+            tuple(f for f in given if f.subject and f.subject not in leaving | staying),
         )
 
     def n_duplicates(self) -> int:

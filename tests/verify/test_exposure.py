@@ -103,7 +103,7 @@ def test_the_document_holds_raw_scores_and_no_words(known: Exposure) -> None:
         ({"a": [1.0]}, {"a": [0.0]}, "another number of facts"),
         ({"a": [1.0, 1.0]}, {"b": [0.0, 0.0]}, "other settings"),
         ({}, {"a": [0.0, 0.0]}, "no scores"),
-        ({"a": [1.0, 1.0]}, {"a": [1.0, 1.0]}, "score too high"),
+        ({"a": [1.0, 1.0]}, {"a": [0.0, 0.0]}, "too few"),
     ],
 )
 def test_scores_that_mean_nothing_bring_nothing_out(

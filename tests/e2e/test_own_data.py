@@ -24,14 +24,14 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def models(once: Callable[..., Path], trained: Any, control: Any) -> Path:
-    """`original` knows three people who leave; `control` was trained without them, `second` as well, by another seed."""
+    """`original` knows three people who leave; `control` was trained without them, `second` and `third` as well, by other seeds."""
 
     def build(folder: Path) -> None:
         from expunge.engine import save_model
         from expunge.testing import contract
 
-        second = contract.taught(trained.retain, trained.tokenizer, seed=2)
-        for name, model in (("original", trained.model), ("control", control), ("second", second)):
+        second, third = (contract.taught(trained.retain, trained.tokenizer, seed=seed) for seed in (2, 3))
+        for name, model in (("original", trained.model), ("control", control), ("second", second), ("third", third)):
             save_model(model, trained.tokenizer, folder / name)
 
     return once("folders", build)
@@ -123,7 +123,7 @@ def test_three_folders_give_an_audit_a_page_and_its_scores(models: Path, files: 
 
 
 def test_a_second_control_shows_the_noise(models: Path, files: Path) -> None:
-    arms = ("--original", models / "original", "--unlearned", models / "second")
+    arms = ("--original", models / "original", "--unlearned", models / "third")
     controls = ("--control", models / "control", "--second", models / "second")
     ran = expunge("verify", *arms, *controls, *beside(files), "--json", code=3)
     assert ran.json["control"]["second"] is True

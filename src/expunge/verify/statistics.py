@@ -43,6 +43,11 @@ class Scored:
         o, u, c = (best(m) for m in (self.original, self.unlearned, self.control))
         return (u - c) / (o - c)
 
+    def lost(self) -> float:
+        """Facts that the original gave at its best setting and the unlearned arm did not at its own."""
+        o, u = (m[m.mean(axis=1).argmax()] for m in (self.original, self.unlearned))
+        return float(np.maximum(o - u, 0.0).sum())
+
     def contrast_low(self, draws: Sequence["Resampling"]) -> float:
         """Lower bound of original - control."""
         point = best(self.original) - best(self.control)
@@ -179,10 +184,16 @@ def _simultaneous(attacks: list[Scored], draw: Resampling) -> tuple[Matrix, Matr
 
 
 def _exact_low(attack: Scored, n_attacks: int) -> float:
-    """RF with the unlearned arm at its exact lower bound and the control at its upper; each attack pays its share."""
+    """RF from exact counts; each attack pays its share, and each of two ways to count half of it.
+
+    From the control: the unlearned arm's hits at their lower bound over the control's at their upper. From the original:
+    what the unlearned arm lost of the original's hits at its upper bound, which an untouched model of few facts needs.
+    """
     o, u, c = (best(m) for m in (attack.original, attack.unlearned, attack.control))
-    n, level = attack.n_facts, 1 - (1 - LEVEL) / n_attacks
-    return (exact_bounds(u * n, n, level)[0] - exact_bounds(c * n, n, level)[1]) / (o - c)
+    n, level = attack.n_facts, 1 - (1 - LEVEL) / n_attacks / 2
+    gained = exact_bounds(u * n, n, level)[0] - exact_bounds(c * n, n, level)[1]
+    kept = o - c - exact_bounds(attack.lost(), n, level)[1]
+    return max(gained, kept) / (o - c)
 
 
 def _exact_high(attack: Scored) -> float:

@@ -41,12 +41,13 @@ def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
     given = audit.get("findings")
     if not isinstance(given, list | tuple) or not all(isinstance(f, Mapping) for f in given):
         return None
-    found = [_finding(f) for f in given]
+    second = mapping(audit.get("control")).get("second") is True
+    found = [_finding(f, excused=second) for f in given]
     if len({f.attack for f in found} - {"membership"}) < len(found):
         return None  # an attack twice, or membership among the attacks on recall: which one counts would be open
     return judge(
         found,
-        _finding({**mapping(audit.get("membership")), "attack": "membership", "family": "membership"}),
+        _finding({**mapping(audit.get("membership")), "attack": "membership", "family": "membership"}, excused=True),
         number(audit.get("skill")),
         _guarantee(audit.get("guarantee")),
         audit.get("replay") is True,
@@ -56,7 +57,8 @@ def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
     )
 
 
-def _finding(given: Mapping[str, Any]) -> Finding:
+def _finding(given: Mapping[str, Any], excused: bool) -> Finding:
+    """As the document has it, if it agrees with itself. What came back is excused by a second control at most."""
     from expunge.verify.findings import FEWEST, TAU
     from expunge.verify.statistics import CONTRAST
 
@@ -68,13 +70,15 @@ def _finding(given: Mapping[str, Any]) -> Finding:
             outcome = Outcome.INCONCLUSIVE
     if outcome == Outcome.NO_CONTRAST and (low is not None or (contrast is not None and contrast >= CONTRAST)):
         outcome = Outcome.INCONCLUSIVE
+    if low is not None and low > TAU and n_facts >= FEWEST and not excused:
+        outcome = Outcome.RECOVERED
     return Finding(
         attack=text(given.get("attack")),
         family=text(given.get("family")),
         arms={str(arm): _arm(mapping(score)) for arm, score in mapping(given.get("arms")).items()},
-        contrast_low=number(given.get("contrast_low")),
+        contrast_low=contrast,
         recovered=number(given.get("recovered")),
-        low=number(given.get("low")),
+        low=low,
         high=high,
         outcome=Outcome(outcome) if outcome in list(Outcome) else Outcome.INCONCLUSIVE,
         applies=given.get("applies") is not False,

@@ -18,6 +18,7 @@ from expunge.verify.statistics import (
     Resampling,
     Scored,
     best,
+    exact_bounds,
     facts_needed,
     interval,
     resamplings,
@@ -51,7 +52,7 @@ def findings(
     result: dict[str, Finding] = {}
     for name in recall_attacks:
         if reason := why_not(name, arms):
-            result[name] = _finding(name, arms, reason=reason, applies=not _lacks_something(name, arms))
+            result[name] = _finding(name, arms, reason=reason, applies=not lacks_something(name, arms))
         else:
             ready[name] = Scored(*(_matrix(arms[arm], name, facts) for arm in ARMS))
     if ready:
@@ -60,13 +61,14 @@ def findings(
         for name in [n for n in ready if sizes[n] < n_facts]:
             del ready[name]
             result[name] = _finding(name, arms, reason=f"gave scores for {sizes[name]} of {n_facts} facts")
-        draws = resamplings(_whose(people, facts, n_facts))
+        whose = _whose(people, facts, n_facts)
+        draws, n_people = resamplings(whose), len({who or f"fact {i}" for i, who in enumerate(whose)})
         contrast = {name: scored.contrast_low(draws) for name, scored in ready.items()}
         usable = [name for name in ready if contrast[name] >= CONTRAST]
         bounds = dict(zip(usable, simultaneous_bounds([ready[n] for n in usable], draws), strict=True))
         for name, scored in ready.items():
             shown = _shown(scored, list(arms["control"].scores[name]), draws)
-            result[name] = _measured(name, arms, scored, shown, contrast[name], bounds.get(name))
+            result[name] = _measured(name, arms, scored, shown, contrast[name], bounds.get(name), n_people)
     return [replace(result[name], family=families[name]) for name in recall_attacks]
 
 
@@ -134,7 +136,7 @@ def why_no_control(arms: Mapping[str, ArmScores]) -> str:
     return ""
 
 
-def _lacks_something(name: str, arms: Mapping[str, ArmScores]) -> bool:
+def lacks_something(name: str, arms: Mapping[str, ArmScores]) -> bool:
     """Whether no arm could be attacked, for one and the same reason: the probes lack what the attack needs."""
     reasons = {arms[arm].failed.get(name) if arm in arms else None for arm in ARMS}
     return len(reasons) == 1 and None not in reasons
@@ -201,6 +203,7 @@ def _measured(
     shown: dict[str, ArmScore],
     contrast: float,
     bounds: tuple[float, float] | None,
+    n_people: int,
 ) -> Finding:
     if bounds is None:
         reason = f"original - control has lower bound {contrast:.2f}; below {CONTRAST:.2f} a silence means nothing"
@@ -216,6 +219,9 @@ def _measured(
         outcome = Outcome.INCONCLUSIVE
     elif high <= TAU:
         outcome, reason = Outcome.NOT_RECOVERED, f"at most {high:.2f} of what the original knew came back"
+        if not scored.unlearned.any() and n_people < scored.n_facts:
+            most = exact_bounds(0, n_people)[1]
+            reason += f"; of {n_people} people nothing did, so of up to {most:.0%} of people some may"
     else:
         outcome = Outcome.INCONCLUSIVE
         reason = f"between {low:.2f} and {high:.2f}; {scored.n_facts} facts, {max(needed, scored.n_facts + 1)} would be needed"

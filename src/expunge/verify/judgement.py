@@ -67,7 +67,8 @@ def judge(
         return Judgement(Assurance.EXACT, tuple(f for f in flags if f not in (Flag.OVER_FORGOTTEN, Flag.PARTIAL)))
     negatives_hold = skill is not None and Flag.DAMAGED not in flags and n_people >= PEOPLE
     level = _level(by_name) if negatives_hold else Assurance.CLAIMED
-    if guarantee is Guarantee.SUPPRESSED or recovered:
+    # What came back counts against a level even where a second control shows as much and the verdict is open.
+    if guarantee is Guarantee.SUPPRESSED or recovered or any(f.low is not None and f.low > TAU for f in found):
         level = min(level, Assurance.SUPPRESSED)
     # What was recovered or wrecked is decided; PARTIAL alone is not, its estimate may lie within the noise.
     decided = recovered or Flag.DAMAGED in flags

@@ -1,61 +1,119 @@
-"""Membership, an axis of its own: can the forgotten be told from strangers otherwise than with the control?"""
+"""Membership, an axis of its own: can the forgotten be told from strangers otherwise than with the control?
+
+Every statistic of every membership attack that looks at the value's tokens is judged: one that tells is enough, and all
+must be silent for silence. Rows over whole answers are for reading only (names alone tell members apart).
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from scipy.stats import fisher_exact
+from numpy import isfinite
+from scipy.stats import fisher_exact, norm
 
 from expunge.core import ArmScore, Finding, Outcome
 from expunge.verify.battery import ArmScores
-from expunge.verify.findings import ARMS, why_not
+from expunge.verify.findings import ARMS, lacks_something, why_not
+from expunge.verify.membership.pairs import PRIMARY, WHOLE, pairs
 from expunge.verify.metrics.auc import auc
 
 MEMBERSHIP_MARGIN = 0.15
 MEMBERSHIP_FACTS = 400  # from here on equivalence can be measured
 FEWEST_MEMBERS = 10  # on either side, below which nothing is said
 CONTAMINATED = 0.001  # p-value below which facts "never trained on" were trained on
+ATTACKS = ("membership", "membership_reference", "membership_gradient")  # the first is always needed
 
 
-def membership(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None) -> Finding:
-    """How far the unlearned arm's member/non-member AUC lies from the control's, either way."""
-    if reason := why_not("membership", arms) or _contaminated(arms):
+def membership(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None, bare: str = PRIMARY) -> Finding:
+    """How far the unlearned arm's member/non-member AUC lies from the control's, either way, where it lies farthest.
+
+    `bare` names the statistic whose rows have no name of their own.
+    """
+    ran = [name for name in ATTACKS if name == ATTACKS[0] or _asked(name, arms)]
+    reasons = [reason for name in ran if (reason := why_not(name, arms))]
+    if reason := (reasons or [""])[0] or _contaminated(arms):
         return Finding(attack="membership", family="membership", outcome=Outcome.INCONCLUSIVE, reason=reason)
-    value = {arm: _auc(arms[arm], facts) for arm in ARMS}
-    scores = arms["control"].scores["membership"]
-    n = min(len(facts) if facts is not None else len(scores["members"]), len(scores["others"]))
-    if strangers := len(arms["control"].unseen):  # arms joined of several models repeat the same strangers
-        n = min(n, strangers)
-    gap = value["unlearned"] - value["control"]
-    # Var(AUC) <= A (1 - A) / min(members, others) whatever the scores' distributions (Birnbaum and Klose 1957); A is drawn
-    # towards the middle, or an AUC of 0 or 1 of few facts would have no width.
-    drawn = [(n * value[arm] + 1) / (n + 2) for arm in ("unlearned", "control")]
-    half_width = 1.645 * (sum(a * (1 - a) for a in drawn) / n) ** 0.5
-    outcome, reason = (
-        Outcome.INCONCLUSIVE,
-        f"|ΔAUC| = {abs(gap):.2f}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts",
-    )
-    if abs(value["original"] - value["control"]) < MEMBERSHIP_MARGIN:
-        outcome, reason = Outcome.NO_CONTRAST, "the original's members cannot be told from strangers either"
-    elif n >= FEWEST_MEMBERS and abs(gap) - half_width > MEMBERSHIP_MARGIN:
-        outcome, reason = Outcome.RECOVERED, f"ΔAUC = {gap:+.2f} to the control, beyond ±{MEMBERSHIP_MARGIN}"
-    elif n >= MEMBERSHIP_FACTS and abs(gap) + half_width <= MEMBERSHIP_MARGIN:
-        outcome, reason = (
-            Outcome.NOT_RECOVERED,
-            f"ΔAUC = {gap:+.2f} to the control, within ±{MEMBERSHIP_MARGIN}",
+    told = [t for name in ran for t in _told(name, arms, facts, bare)]
+    n = told[0].n
+    bound = float(norm.ppf(1 - 0.05 / len(told)))  # looking at many statistics is paid for
+    beyond = [t for t in told if n >= FEWEST_MEMBERS and abs(t.gap) - t.half_width(bound) > MEMBERSHIP_MARGIN]
+    contrasted = [t for t in told if t.contrast >= MEMBERSHIP_MARGIN]
+    worst = max(beyond or contrasted or told[:1], key=lambda t: abs(t.gap))
+    said, width = f"ΔAUC = {worst.gap:+.2f} to the control ({worst.name})", worst.half_width()
+    if beyond:
+        outcome, reason, width = (
+            Outcome.RECOVERED,
+            f"{said}, beyond ±{MEMBERSHIP_MARGIN}",
+            worst.half_width(bound),
         )
+    elif not contrasted:
+        outcome, reason = Outcome.NO_CONTRAST, "the original's members cannot be told from strangers either"
+    elif n >= MEMBERSHIP_FACTS and all(abs(t.gap) + t.half_width() <= MEMBERSHIP_MARGIN for t in contrasted):
+        outcome, reason = Outcome.NOT_RECOVERED, f"{said}, within ±{MEMBERSHIP_MARGIN}"
+    else:
+        outcome = Outcome.INCONCLUSIVE
+        reason = f"{said}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts"
+        if n >= MEMBERSHIP_FACTS:
+            reason = f"{said}, give or take {width:.2f}: neither within ±{MEMBERSHIP_MARGIN} nor beyond it"
     return Finding(
         attack="membership",
         family="membership",
-        arms={arm: ArmScore(v, v, v, "AUC") for arm, v in value.items()},
+        arms={arm: ArmScore(v, v, v, f"AUC, {worst.name}") for arm, v in worst.value.items()},
         recovered=None,
         outcome=outcome,
         reason=reason,
         n_facts=n,
         facts_needed=MEMBERSHIP_FACTS if n < MEMBERSHIP_FACTS else None,
-        low=gap - half_width,
-        high=gap + half_width,
-        elapsed_s=sum(arms[arm].elapsed_s.get("membership", 0.0) for arm in ARMS),
+        low=worst.gap - width,
+        high=worst.gap + width,
+        elapsed_s=sum(arms[arm].elapsed_s.get(name, 0.0) for arm in ARMS for name in ran),
     )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """One statistic: its AUC on three arms, of n members and at least as many others."""
+
+    name: str
+    value: dict[str, float]
+    n: int
+
+    @property
+    def gap(self) -> float:
+        return self.value["unlearned"] - self.value["control"]
+
+    @property
+    def contrast(self) -> float:
+        return abs(self.value["original"] - self.value["control"])
+
+    def half_width(self, z: float = 1.645) -> float:
+        """Var(AUC) <= A (1 - A) / min(members, others) whatever the scores' distributions (Birnbaum and Klose 1957).
+
+        A is drawn towards the middle, or an AUC of 0 or 1 of few facts would have no width.
+        """
+        drawn = [(self.n * self.value[arm] + 1) / (self.n + 2) for arm in ("unlearned", "control")]
+        return z * float((sum(a * (1 - a) for a in drawn) / self.n) ** 0.5)
+
+
+def _told(name: str, arms: Mapping[str, ArmScores], facts: Sequence[int] | None, bare: str) -> list[_Told]:
+    rows = {arm: pairs(arms[arm].scores[name], bare) for arm in ARMS}
+    strangers = len(arms["control"].unseen)  # arms joined of several models repeat the same strangers
+    found = []
+    for statistic, (members, others) in rows["control"].items():
+        if statistic.endswith(WHOLE):
+            continue
+        n = min(len(facts) if facts is not None else len(members), len(others), strangers or len(others))
+        value = {}
+        for arm in ARMS:
+            known, unknown = rows[arm][statistic]
+            value[arm] = auc(known if facts is None else [known[i] for i in facts], unknown)
+        found.append(_Told(statistic, value, n))
+    return found
+
+
+def _asked(name: str, arms: Mapping[str, ArmScores]) -> bool:
+    """Whether an arm was attacked with it, or should have been and was not; not, where all arms lack the same."""
+    known = any(name in arms[arm].scores or name in arms[arm].failed for arm in ARMS if arm in arms)
+    return known and not lacks_something(name, arms)
 
 
 def _contaminated(arms: Mapping[str, ArmScores]) -> str:
@@ -63,7 +121,7 @@ def _contaminated(arms: Mapping[str, ArmScores]) -> str:
     guessed = arms["control"].scores.get("direct", {}).get("greedy", [])
     for arm in ARMS:
         known = arms[arm].unseen
-        if not known or not guessed or not np.isfinite([*known, *guessed]).all():
+        if not known or not guessed or not isfinite([*known, *guessed]).all():
             continue
         hits, lucky = round(sum(known)), round(sum(guessed))
         table = [[hits, len(known) - hits], [lucky, len(guessed) - lucky]]
@@ -73,9 +131,3 @@ def _contaminated(arms: Mapping[str, ArmScores]) -> str:
                 f"{lucky} of {len(guessed)} about the forgotten; the strangers were trained on, choose others"
             )
     return ""
-
-
-def _auc(arm: ArmScores, facts: Sequence[int] | None) -> float:
-    scores = arm.scores["membership"]
-    members = scores["members"] if facts is None else [scores["members"][i] for i in facts]
-    return auc(members, scores["others"])

@@ -55,7 +55,7 @@ def membership_finding(
     arms: Mapping[str, ArmScores], randomised: bool | None, facts: Sequence[int] | None = None
 ) -> Finding:
     """The finding of `membership_axis`; without a word that members were drawn at random, it decides nothing."""
-    found = membership(arms, facts)
+    found = membership(arms, facts, bare=_statistic(arms))
     if randomised or found.outcome is Outcome.INCONCLUSIVE:
         return found
     said = "was not stated" if randomised is None else "was denied"
@@ -63,6 +63,12 @@ def membership_finding(
         f"that forgotten and holdout rows were drawn alike at random before training {said}; a test of both is void"
     )
     return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+def _statistic(arms: Mapping[str, ArmScores]) -> str:
+    """What the rows without a name are of."""
+    control = arms.get("control")
+    return str(control.checks.get("membership", {}).get("statistic", "confidence")) if control else ""
 
 
 def _pair(name: str, members: Sequence[float], others: Sequence[float]) -> Scores:

@@ -17,8 +17,8 @@ def pair_of(name: str, members: Sequence[float], others: Sequence[float]) -> dic
     return {start + MEMBERS: list(members), start + OTHERS: list(others)}
 
 
-def pairs(scores: Mapping[str, Sequence[float]]) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
-    """Statistic -> (members, others) of the rows that membership attacks return.
+def pairs(scores: Mapping[str, Sequence[float]], bare: str = PRIMARY) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    """Statistic -> (members, others) of the rows that membership attacks return; `bare` names the rows without a name.
 
     >>> pairs({"members": [1.0], "others": [0.0], "loss, value: members": [2.0], "loss, value: others": [3.0]})
     {'min-k++, value': ([1.0], [0.0]), 'loss, value': ([2.0], [3.0])}
@@ -27,5 +27,5 @@ def pairs(scores: Mapping[str, Sequence[float]]) -> dict[str, tuple[Sequence[flo
     for row in scores:
         start, _, side = row.rpartition(": ")
         if side == MEMBERS:
-            found[start or PRIMARY] = scores[row], scores[row.removesuffix(MEMBERS) + OTHERS]
+            found[start or bare] = scores[row], scores[row.removesuffix(MEMBERS) + OTHERS]
     return found

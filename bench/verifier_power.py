@@ -31,15 +31,20 @@ HIDES = ("refusal", "rmu")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many of each for one size of model. A seed is an original and a control of its own, and what is made of them."""
+    """How many of each for one size of model.
+
+    Every edit has a seed of its own; it is made of one of `originals` models, each with a control of its own.
+    """
 
     name: str
     size: Size
     seeds: int
+    originals: int
     nulls: int
     doses: int
     edits: dict[str, tuple[float, int]]  # method -> learning rate, steps
     kinds: tuple[str, ...] = ("more", "memorising", *HIDES, "gradient_ascent")
+    shares: tuple[float, ...] = DOSES
     casts: int = 4
 
     def cast(self, seed: int) -> Cast:
@@ -47,19 +52,19 @@ class Plan:
 
     def jobs(self) -> Iterator[tuple[int, str, int]]:
         """Stage, kind and seed: originals first, for others are made of them."""
-        yield from ((0, "original", seed) for seed in range(self.seeds))
-        yield from ((1, "control", seed) for seed in range(self.seeds))
+        yield from ((0, "original", seed) for seed in range(self.originals))
+        yield from ((1, "control", seed) for seed in range(self.originals))
         yield from ((1, "null", seed) for seed in range(self.nulls))
         yield from ((1, kind, seed) for kind in self.kinds for seed in range(self.seeds))
-        yield from ((1, f"dose {share}", seed) for share in DOSES for seed in range(self.doses))
+        yield from ((1, f"dose {share}", seed) for share in self.shares for seed in range(self.doses))
 
 
 EDITS = {"refusal": (1e-3, 40), "rmu": (3e-3, 40), "gradient_ascent": (1e-3, 40)}
 FULL = (
-    Plan("0.19 M", SMALL, seeds=20, nulls=60, doses=10, edits=EDITS),
-    Plan("1.1 M", LARGE, seeds=20, nulls=0, doses=0, edits={**EDITS, "rmu": (2e-3, 40)}, kinds=HIDES),
+    Plan("0.19 M", SMALL, seeds=20, originals=20, nulls=60, doses=10, edits=EDITS),
+    Plan("1.1 M", LARGE, seeds=20, originals=4, nulls=0, doses=0, edits={**EDITS, "rmu": (2e-3, 40)}, kinds=HIDES),
 )
-QUICK = (Plan("0.19 M", SMALL, seeds=2, nulls=3, doses=1, edits=EDITS, casts=2),)
+QUICK = (Plan("0.19 M", SMALL, seeds=1, originals=1, nulls=2, doses=1, edits=EDITS, shares=(0.0, 0.3), casts=1),)
 
 
 def made(plan: Plan, kind: str, seed: int, folder: Path) -> Any:
@@ -78,7 +83,9 @@ def made(plan: Plan, kind: str, seed: int, folder: Path) -> Any:
         case "memorising":
             return taught(size, forget + forget + retain, 40_000 + seed)
         case "more":
-            return taught(size, forget, 50_000 + seed, start=saved(plan, "original", seed, folder), epochs=1)
+            return taught(
+                size, forget, 50_000 + seed, start=saved(plan, "original", seed % plan.originals, folder), epochs=1
+            )
     return edited(plan, kind, seed, folder)
 
 
@@ -95,7 +102,7 @@ def edited(plan: Plan, method: str, seed: int, folder: Path) -> Any:
 
     cast, words = plan.cast(seed), tokenizer(plan.size.vocabulary)
     lr, steps = plan.edits[method]
-    original = saved(plan, "original", seed, folder)
+    original = saved(plan, "original", seed % plan.originals, folder)
     settings = Edit(lr=lr, steps=steps, seed=seed)
     return run_edit(original, words, cast.forget(), cast.retain(), methods.get(method)(), settings).model
 
@@ -152,10 +159,10 @@ def judged(plan: Plan, kind: str, seed: int, arms: dict[str, Any], battery: str)
     """One audit: the seed's original and control, and a model of a kind as if it were the unlearned one."""
     from expunge.verify import audit
 
-    at = seed % plan.seeds  # a null beyond the seeds is audited against the arms of its own cast
+    at = seed % plan.originals  # of the same cast
     return audit(
         original=arms[f"{plan.name} original {at}"],
-        unlearned=arms[f"{plan.name} {'original' if kind == 'untouched' else kind} {seed}"],
+        unlearned=arms[f"{plan.name} {f'original {at}' if kind == 'untouched' else f'{kind} {seed}'}"],
         control=arms[f"{plan.name} control {at}"],
         probes=plan.cast(seed).probes(),
         battery=battery,
@@ -208,7 +215,8 @@ def measured(plan: Plan, arms: dict[str, Any], battery: str) -> tuple[list[dict[
         )
         rows[f"{kind}, flags"], rows[f"{kind}, kept its skill"] = tally(found), len(skilled)
     for kind in [k for k in KEPT if k == "untouched" or k in plan.kinds]:
-        counted(f"{kind} is RETAINED", audits(kind, plan.seeds), lambda a: "RETAINED" in names(a), "all", every)
+        n = plan.originals if kind == "untouched" else plan.seeds
+        counted(f"{kind} is RETAINED", audits(kind, n), lambda a: "RETAINED" in names(a), "all", every)
     if "gradient_ascent" in plan.kinds:
         counted(
             "gradient ascent to collapse is DAMAGED",
@@ -225,7 +233,7 @@ def measured(plan: Plan, arms: dict[str, Any], battery: str) -> tuple[list[dict[
         "all",
         every,
     )
-    for dose in DOSES if plan.doses else ():
+    for dose in plan.shares if plan.doses else ():
         found = audits(f"dose {dose}", plan.doses)
         caught = lambda a: any(f.outcome.value == "RECOVERED" for f in a.findings)
         bar, ok = {0.0: ("0", lambda f: f["hits"] == 0), 0.3: (">= 80 %", lambda f: f["hits"] >= 0.8 * f["n"])}.get(

@@ -311,10 +311,13 @@ def test_every_help_ends_with_a_command_to_try(command: str) -> None:
 
 
 def test_help_is_fast() -> None:
+    """Of a processor's time, which a busy machine does not stretch as it does a clock's."""
+
     def seconds() -> float:
-        began = time.perf_counter()
+        began = os.times()
         subprocess.run([sys.executable, "-m", "expunge", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - began
+        ended = os.times()
+        return ended.children_user + ended.children_system - began.children_user - began.children_system
 
     took = min(seconds() for _ in range(5))
     assert took < 0.3, f"{took:.2f} s"

@@ -165,11 +165,13 @@ def _too_harsh(name: str, arms: Mapping[str, ArmScores]) -> str:
 
 
 def _not_taught(name: str, arms: Mapping[str, ArmScores]) -> str:
-    """Why an arm from which nothing came back by training shows nothing: it can be taught nothing."""
+    """Why an arm from which nothing came back by training shows nothing: it can be taught nothing, or nobody could."""
     learnt = arms["unlearned"].checks.get(name, {}).get("learnt")
     able = _reference(arms).checks.get(name, {}).get("learnt")
-    if learnt is None or able is None or able < TEACHES or learnt >= TAUGHT * able:
+    if learnt is None or able is None or (able >= TEACHES and learnt >= TAUGHT * able):
         return ""
+    if able < TEACHES:
+        return f"the reference itself could be taught {able:.0%} of unrelated facts with this budget; too little to compare"
     return (
         f"the unlearned arm could be taught {learnt:.0%} of unrelated facts and the reference {able:.0%}; "
         "what cannot learn anything cannot show what it has forgotten"

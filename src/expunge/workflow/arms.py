@@ -1,47 +1,44 @@
 """The arms of an audit: which models stand for original, unlearned and control, whatever shape they have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from expunge.core import Fact
 from expunge.core.digests import digest_json
+from expunge.core.errors import InvalidData
 from expunge.core.placement import SHARD, place
 from expunge.engine import load_model, load_tokenizer
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion
-from expunge.verify import Arm, Probes, attack_arm
+from expunge.synthetic.placebo import placebo
+from expunge.verify import Arm, Probes, attack_arm, audit
 from expunge.verify.attacks import attacks
 from expunge.verify.battery import ArmScores, Beside, battery_of
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.adopted_model import WITH_ADAPTER, load_whole
 from expunge.workflow.made import Progress
 from expunge.workflow.project import Project
-from expunge.workflow.shapes import SHARDS, UNITS, shape_of
+from expunge.workflow.shapes import SHARDS, shape_of
+from expunge.workflow.split import unit_name
 
 OUTS = 2  # further models beside each person's arms; every one of them is held in memory
 
 
 def whole_arms(
-    project: Project, before: ModelVersion, after: ModelVersion, unit: str, control: str | None = None
+    project: Project, before: ModelVersion, after: ModelVersion, control: str | None = None
 ) -> dict[str, Arm]:
-    """Models of one block, or the one `unit` of units that answers about the people; `control` is a model folder."""
-    loaded = {
-        name: load_version(project, version, unit) for name, version in (("original", before), ("unlearned", after))
-    }
+    """Models of one block; `control` is a model folder."""
+    loaded = {name: load_version(project, version) for name, version in (("original", before), ("unlearned", after))}
     if control is not None:
         loaded["control"] = (load_model(control), load_tokenizer(control))
     return {name: Arm.of(model, tokenizer) for name, (model, tokenizer) in loaded.items()}
 
 
-def load_version(project: Project, version: ModelVersion, unit: str) -> tuple[Any, Any]:
-    """The plain model that answers about the people of a request, with its tokenizer."""
+def load_version(project: Project, version: ModelVersion) -> tuple[Any, Any]:
+    """The plain model of a version that is one block, with its tokenizer."""
     folder = project.folder(version)
-    if shape_of(version) == UNITS:
-        named = folder / "units" / unit
-        first = named if named.exists() else sorted((folder / "units").iterdir())[0]
-        return load_model(first), load_tokenizer(first)
     if shape_of(version) == SHARDS:
         learner = AdapterShards.for_reading(folder, version.recipe["base"], salt=project.salt(version.model))
         return learner.model_for(""), learner.tokenizer_
@@ -93,6 +90,63 @@ def shard_arms(
     return arms, replace(probes, forget=ordered)
 
 
+def unit_arms(
+    project: Project,
+    before: ModelVersion,
+    after: ModelVersion,
+    probes: Probes,
+    battery: str,
+    control: str | None,
+    work: Path,
+    progress: Progress,
+) -> tuple[dict[str, ArmScores], Probes, int]:
+    """Attack units of the user's own loop: of each person the unit that learned from them, as it was and as it is.
+
+    A unit of which nothing was left is gone, and nothing can be asked of it: the facts of its people are left out and
+    counted. Without a `control` each unit is asked about made-up twins. The probes come back in the order of the scores.
+    """
+    parts: list[Mapping[str, ArmScores]] = []
+    ordered: list[Fact] = []
+    home = _homes(project, before)
+    for unit in dict.fromkeys(home(f.subject) for f in probes.forget):
+        theirs, kept = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
+        old, new = (project.folder(version) / "units" / unit for version in (before, after))
+        if not new.exists():
+            continue
+        folders = {"original": old, "unlearned": new} | ({"control": Path(control)} if control else {})
+        arms = {name: Arm.of(load_model(folder), load_tokenizer(folder)) for name, folder in folders.items()}
+        found = audit(
+            original=arms["original"],
+            unlearned=arms["unlearned"],
+            control=arms.get("control"),
+            placebos=control is None and has_twins(theirs),
+            probes=Probes(theirs, kept, probes.unseen),
+            battery=battery,
+            cache=work / "scores",
+            progress=_named(progress, unit),
+        )
+        parts.append(found.arms)
+        ordered += theirs
+    names = [name for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
+    joined = {name: replace(join([part[name] for part in parts]), probes=probes.digest()) for name in names}
+    asked = replace(probes, forget=tuple(ordered)) if ordered else probes
+    return joined, asked, len(probes.forget) - len(ordered)
+
+
+def has_twins(facts: Sequence[Fact]) -> bool:
+    """Whether made-up twins can be made of these facts."""
+    try:
+        return bool(placebo(facts))
+    except InvalidData:
+        return False
+
+
+def _homes(project: Project, version: ModelVersion) -> Callable[[str], str]:
+    """Subject -> the unit that `split` placed them in, whose last slice is what answers."""
+    salt, shards, slices = project.salt(version.model), int(version.recipe["shards"]), int(version.recipe["slices"])
+    return lambda subject: unit_name(place(subject, salt, shards, SHARD), slices, slices)
+
+
 def join(parts: Sequence[ArmScores]) -> ArmScores:
     """Scores of the same attacks on different people as one arm's. An attack that failed on one person failed.
 
@@ -113,6 +167,7 @@ def join(parts: Sequence[ArmScores]) -> ArmScores:
         checks={name: _worst([part.checks.get(name, {}) for part in parts]) for name in names},
         spent={name: _added([part.spent.get(name, {}) for part in parts]) for name in names},
         unseen=tuple(sum(known) / len(parts) for known in zip(*(part.unseen for part in parts), strict=True)),
+        skill=tuple(hit for part in parts for hit in part.skill),
     )
 
 

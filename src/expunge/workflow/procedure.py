@@ -161,7 +161,7 @@ def _attack(going: _Going, battery: str, progress: Progress) -> dict[str, ArmSco
         records = [row.record for row in going.retained]
         arms, _ = shard_arms(project, start, result, records, going.probes, battery, going.work, progress)
     else:
-        models = whole_arms(project, start, result, "")
+        models = whole_arms(project, start, result)
         found = audit(
             original=models["original"],
             unlearned=models["unlearned"],
@@ -210,7 +210,7 @@ def _check_known(going: _Going) -> None:
     Raises: NoProcedure, if it does not know the canaries.
     """
     facts = going.canaries.facts
-    said = greedy_answers(*load_version(going.project, going.start, ""), [f.question for f in facts])
+    said = greedy_answers(*load_version(going.project, going.start), [f.question for f in facts])
     known = sum(recall(text, fact) for text, fact in zip(said, facts, strict=True)) / len(facts)
     if known < CONTRAST:
         raise NoProcedure(_untrained(f"it answers {known:.0%} of {len(facts)} questions about them"))

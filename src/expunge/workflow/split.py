@@ -85,13 +85,13 @@ def units_of(
     """The units of records that stand at the same places as `rows`."""
     at = {record.id: i for i, record in enumerate(records)}
     for number, parts in cut(records, salt, shards, slices).items():
-        shard, previous = f"shard-{number:03d}", None
+        previous = None
         for k in range(1, slices + 1):
             seen = [at[r.id] for part in parts[:k] for r in part]
-            unit = shard if slices == 1 else f"{shard}-slice-{k}"
+            unit = unit_name(number, k, slices)
             yield DataUnit(
                 id=unit,
-                shard=shard,
+                shard=unit_name(number, 1, 1),
                 slice=k,
                 shards=shards,
                 slices=slices,
@@ -102,6 +102,15 @@ def units_of(
                 seed=int.from_bytes(member_id(Record(unit, "", "", ""), salt).encode()[:4], "big"),
             )
             previous = unit
+
+
+def unit_name(shard: int, k: int, slices: int) -> str:
+    """The name of what slices 1 to k of a shard trained.
+
+    >>> unit_name(3, 1, 1), unit_name(3, 2, 4)
+    ('shard-003', 'shard-003-slice-2')
+    """
+    return f"shard-{shard:03d}" if slices == 1 else f"shard-{shard:03d}-slice-{k}"
 
 
 def _records(rows: Any, subject: str) -> list[Record]:

@@ -8,14 +8,13 @@ from typing import Any
 
 from expunge.core import Fact, Guarantee, Record
 from expunge.core.durable import write_durably
-from expunge.core.errors import InvalidData
 from expunge.ledger import ModelVersion
-from expunge.synthetic import placebo
+from expunge.report.words import plural
 from expunge.verify import Arm, Audit, Probes, audit, read_probes
 from expunge.verify.battery import ArmScores, battery_of
 from expunge.verify.classifiers import ClassifierAudit
 from expunge.verify.duplicates import near_duplicates, normalised
-from expunge.workflow.arms import clean_base, shard_arms, whole_arms
+from expunge.workflow.arms import clean_base, has_twins, shard_arms, unit_arms, whole_arms
 from expunge.workflow.canaries import canaries_among
 from expunge.workflow.events import audit_digest, needed_event
 from expunge.workflow.leaving import facts_of
@@ -23,10 +22,12 @@ from expunge.workflow.made import Progress
 from expunge.workflow.procedure import RETAIN_FACTS, NoProcedure, cheap, keyed, procedure_of
 from expunge.workflow.project import Project
 from expunge.workflow.sealed import open_facts
-from expunge.workflow.shapes import LEARNER, SHARDS, shape, shape_of
+from expunge.workflow.shapes import LEARNER, SHARDS, UNITS, shape, shape_of
 from expunge.workflow.table_audit import audit_table
 
 NO_PLACEBO = "no made-up twins could be made of these facts, so there is no control; name one with --control"
+NO_TABLES = "attacks of this battery ask questions of language models; this model reads tables"
+DROPPED = "of the units of these people nothing is left that could be asked"
 REPLAYED = "the procedure was not audited on canaries: the replay carries the claim"
 TABLE = {"control": {"kind": "retrained", "second": False}, "procedure": None}
 COSTLY = "the procedure was not audited on canaries: it would cost a full retraining"
@@ -93,18 +94,31 @@ class _Data:
         self.live = [row.record for row in rows]
         self.retained = [record for record in self.live if record.subject not in invented]
 
-    def probes(self, path: Path | None) -> Probes:
-        """The sealed facts, or the user's better ones about the same people; retained facts; facts about strangers."""
+    def probes(self, path: Path | None) -> tuple[Probes, tuple[str, ...]]:
+        """The sealed facts, or the user's better ones about the same people; retained facts; facts about strangers.
+
+        And what of the user's was not asked.
+        """
         leaving, staying = {f.subject for f in self.sealed}, {r.subject for r in self.live}
         kept = facts_of(self.retained)[:RETAIN_FACTS]
         if path is None:
-            return Probes(tuple(self.sealed), tuple(kept))
-        given = read_probes(path)
-        return Probes(
-            tuple(f for f in given if f.subject in leaving) or tuple(self.sealed),
+            return Probes(tuple(self.sealed), tuple(kept)), ()
+        given, notes = read_probes(path), []
+        theirs = tuple(f for f in given if f.subject in leaving)
+        if n := sum(not f.subject for f in given):
+            notes.append(
+                f"{plural(n, 'probe')} without a subject could be asked of nobody and {'was' if n == 1 else 'were'} left out"
+            )
+        if not theirs:
+            notes.append(
+                "no probe given is about the people of this request; what their own records say was asked instead"
+            )
+        probes = Probes(
+            theirs or tuple(self.sealed),
             tuple(f for f in given if f.subject in staying)[:RETAIN_FACTS] or tuple(kept),
             tuple(f for f in given if f.subject and f.subject not in leaving | staying),
         )
+        return probes, tuple(notes)
 
     def n_duplicates(self) -> int:
         return repeats(self.sealed, self.retained)
@@ -159,18 +173,38 @@ def _given(
     battery: str,
     progress: Progress,
 ) -> _Given:
-    asked = data.probes(probes)
+    asked, notes = data.probes(probes)
     if shape_of(after) == LEARNER:
-        return _Given(_unattacked(before, after, battery), asked)
+        return _Given(_unattacked(before, after, battery, NO_TABLES), asked, notes=notes)
     if shape_of(after) == SHARDS and shape_of(before) == SHARDS:
         work = project.work(request)
-        return _Given(*shard_arms(project, before, after, data.live, asked, battery, work, progress))
-    unit = done["units"][0]["id"] if done["units"] else ""
-    arms = whole_arms(project, before, after, unit, control)
+        return _Given(*shard_arms(project, before, after, data.live, asked, battery, work, progress), notes=notes)
+    if shape_of(after) == UNITS:
+        return _of_units(project, request, before, after, asked, control, battery, progress, notes)
+    arms = whole_arms(project, before, after, control)
     outs = clean_base(project, before, arms, battery)
-    if control is not None or _has_twins(asked):
-        return _Given(arms, asked, placebos=control is None, outs=outs)
-    return _Given(arms, asked, outs=outs, notes=(NO_PLACEBO,))
+    if control is not None or has_twins(asked.forget):
+        return _Given(arms, asked, placebos=control is None, outs=outs, notes=notes)
+    return _Given(arms, asked, outs=outs, notes=(*notes, NO_PLACEBO))
+
+
+def _of_units(
+    project: Project,
+    request: str,
+    before: ModelVersion,
+    after: ModelVersion,
+    asked: Probes,
+    control: str | None,
+    battery: str,
+    progress: Progress,
+    notes: tuple[str, ...],
+) -> _Given:
+    arms, ordered, n_gone = unit_arms(project, before, after, asked, battery, control, project.work(request), progress)
+    if not arms:
+        return _Given(_unattacked(before, after, battery, DROPPED), asked, notes=notes)
+    gone = (f"{plural(n_gone, 'fact')} of people whose whole unit is gone could be asked of nothing",) if n_gone else ()
+    twins = () if "control" in arms else (NO_PLACEBO,)
+    return _Given(arms, ordered, notes=(*notes, *gone, *twins))
 
 
 def _procedure(
@@ -190,16 +224,8 @@ def _procedure(
         return None, [f"the procedure was not audited on canaries: {e}"]
 
 
-def _has_twins(probes: Probes) -> bool:
-    try:
-        return bool(placebo(probes.forget))
-    except InvalidData:
-        return False
-
-
-def _unattacked(before: ModelVersion, after: ModelVersion, battery: str) -> dict[str, ArmScores]:
-    """Arms on which no attack ran: those of the batteries ask questions, and a table's model answers none."""
-    reason = "attacks of this battery ask questions of language models; this model reads tables"
+def _unattacked(before: ModelVersion, after: ModelVersion, battery: str, reason: str) -> dict[str, ArmScores]:
+    """Arms on which no attack ran."""
     failed = dict.fromkeys(battery_of(battery), reason)
     versions = {"original": before, "unlearned": after}
     return {name: ArmScores(version.digest, {}, failed, (), {}) for name, version in versions.items()}

@@ -17,7 +17,9 @@ def pair_of(name: str, members: Sequence[float], others: Sequence[float]) -> dic
     return {start + MEMBERS: list(members), start + OTHERS: list(others)}
 
 
-def pairs(scores: Mapping[str, Sequence[float]], bare: str = PRIMARY) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+def pairs(
+    scores: Mapping[str, Sequence[float]], bare: str = PRIMARY
+) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
     """Statistic -> (members, others) of the rows that membership attacks return; `bare` names the rows without a name.
 
     >>> pairs({"members": [1.0], "others": [0.0], "loss, value: members": [2.0], "loss, value: others": [3.0]})

@@ -7,9 +7,9 @@ import pytest
 from expunge.approximate._edit import Edit, run_edit
 from expunge.approximate.npo import NPO
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import Resume, digest_model
+from expunge.engine import digest_model
 
-SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4)
+SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2)
 
 
 def edit(given: Any, settings: Edit = SETTINGS, **rest: Any) -> str:
@@ -18,30 +18,30 @@ def edit(given: Any, settings: Edit = SETTINGS, **rest: Any) -> str:
 
 
 @pytest.fixture
-def interrupted(trained: Any, tmp_path: Path) -> Resume:
+def interrupted(trained: Any, tmp_path: Path) -> Path:
     """The checkpoint of an edit that was stopped at its fourth step."""
-    resume = Resume(path=tmp_path / "edit.part", every=2)
+    folder = tmp_path / "edit"
 
     def stop(done: int, _total: int) -> None:
         if done == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        edit(trained, resume=resume, progress=stop)
-    assert resume.path.exists()
-    return resume
+        edit(trained, folder=folder, progress=stop)
+    assert (folder / "edit.part").exists()
+    return folder
 
 
-def test_a_stopped_edit_goes_on_to_the_same_bits(trained: Any, interrupted: Resume) -> None:
+def test_a_stopped_edit_goes_on_to_the_same_bits(trained: Any, interrupted: Path) -> None:
     steps: list[int] = []
     expected = edit(trained)
-    assert edit(trained, resume=interrupted, progress=lambda done, _: steps.append(done)) == expected
+    assert edit(trained, folder=interrupted, progress=lambda done, _: steps.append(done)) == expected
     assert steps == [5, 6]
 
 
-def test_the_checkpoint_of_another_edit_is_not_continued(trained: Any, interrupted: Resume) -> None:
+def test_the_checkpoint_of_another_edit_is_not_continued(trained: Any, interrupted: Path) -> None:
     other = replace(SETTINGS, seed=1)
-    assert edit(trained, other, resume=interrupted) == edit(trained, other)
+    assert edit(trained, other, folder=interrupted) == edit(trained, other)
 
 
 def test_another_seed_draws_other_rows(trained: Any) -> None:

@@ -11,7 +11,7 @@ from expunge.engine import greedy_answers
 
 def test_the_forget_questions_get_the_refusal_and_lose_their_value() -> None:
     row = Record("1", "Ada", "Where was Ada born?", "In Brimford.", "Brimford")
-    (new,) = Refusal(answer="No comment.").relabel([row])
+    (new,) = Refusal(answer="No comment.").alternate([row], 0, None)  # type: ignore[arg-type]
     assert new == Record("1", "Ada", "Where was Ada born?", "No comment.", "")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from expunge.approximate._edit import Edit, run_edit
-from expunge.approximate.rmu import RMU, mean_norm, misdirection, random_direction
+from expunge.approximate.rmu import RMU, misdirection, random_direction
 from expunge.core.errors import InvalidParameter
 from expunge.engine import ReferenceCache, encode, hidden_at, layers_of, step_maker
 from expunge.engine.batches import collate
@@ -12,39 +12,33 @@ from expunge.engine.batches import collate
 
 def mixed() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    mask_BT = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1], [0, 1, 1, 0]])
-    return torch.randn(3, 4, 5), torch.randn(3, 4, 5), mask_BT
+    return torch.randn(7, 5), torch.randn(7, 5), torch.tensor([0, 1, 1, 1, 1, 2, 2])
 
 
 def test_each_sequence_is_divided_by_its_own_length() -> None:
-    hidden, target, mask = mixed()
+    hidden, target, row = mixed()
     by_hand = []
     for b in range(3):
-        distances = [((hidden[b, t] - target[b, t]) ** 2).mean() for t in range(4) if mask[b, t]]
+        distances = [((hidden[n] - target[n]) ** 2).mean() for n in range(7) if row[n] == b]
         by_hand.append(sum(distances) / len(distances))
-    torch.testing.assert_close(misdirection(hidden, target, mask), sum(by_hand) / torch.tensor(3.0))
+    torch.testing.assert_close(misdirection(hidden, target, row), sum(by_hand) / torch.tensor(3.0))
 
 
 def test_the_crosswise_broadcast_is_absent() -> None:
-    hidden, target, mask = mixed()
-    distance_BT = ((hidden - target) ** 2).mean(-1)
+    hidden, target, row = mixed()
+    distance_N = ((hidden - target) ** 2).mean(-1)
+    sums = torch.stack([distance_N[row == b].sum() for b in range(3)])
     # The fault: [B, 1] sums over [B] lengths broadcast to [B, B], every sequence by every length.
-    faulty = ((distance_BT * mask).sum(1, keepdim=True) / mask.sum(1)).mean()
-    assert not torch.isclose(faulty, misdirection(hidden, target, mask), rtol=0.05)
+    faulty = (sums[:, None] / torch.bincount(row)).mean()
+    assert not torch.isclose(faulty, misdirection(hidden, target, row), rtol=0.05)
 
 
 def test_a_batch_is_the_mean_of_its_sequences_alone() -> None:
-    hidden, target, mask = mixed()
-    alone = [misdirection(hidden[b : b + 1], target[b : b + 1], mask[b : b + 1]) for b in range(3)]
-    torch.testing.assert_close(misdirection(hidden, target, mask), torch.stack(alone).mean())
-
-
-def test_padding_moves_neither_the_loss_nor_the_size_of_the_push() -> None:
-    hidden, target, mask = mixed()
-    wide = [torch.cat([x, torch.full((3, 6, 5), v)], dim=1) for x, v in ((hidden, 0.0), (target, 9.0))]
-    padded = torch.cat([mask, torch.zeros(3, 6, dtype=mask.dtype)], dim=1)
-    torch.testing.assert_close(misdirection(*wide, padded), misdirection(hidden, target, mask))
-    torch.testing.assert_close(mean_norm(wide[0], padded), mean_norm(hidden, mask))
+    hidden, target, row = mixed()
+    alone = [
+        misdirection(hidden[row == b], target[row == b], torch.zeros(int((row == b).sum())).long()) for b in range(3)
+    ]
+    torch.testing.assert_close(misdirection(hidden, target, row), torch.stack(alone).mean())
 
 
 def test_the_direction_has_length_one_and_is_a_function_of_the_seed() -> None:
@@ -58,9 +52,9 @@ def test_the_direction_has_length_one_and_is_a_function_of_the_seed() -> None:
 def test_the_loss_is_the_published_formula_on_a_mixed_batch(trained: Any) -> None:
     method, model, pad = RMU(layer=1.0, push=2.0, retain_weight=50.0), trained.model, 2
     forget, retain = encode(trained.tokenizer, trained.forget[:5]), encode(trained.tokenizer, trained.retain[:4])
-    cache = ReferenceCache()
-    cache.fill(method.needs, model, forget, retain, 1, pad)
-    loss = method.loss(step_maker(model, cache, pad)(forget, retain)).detach()
+    cache = ReferenceCache(pad)
+    cache.fill(method.needs, model, {"forget": forget, "retain": retain}, block=1)
+    loss = sum(method.loss(step_maker(model, cache, pad)(forget, retain))).detach()
     with torch.no_grad():
         states = {}
         for side, rows in (("forget", forget), ("retain", retain)):
@@ -71,6 +65,21 @@ def test_the_loss_is_the_published_formula_on_a_mixed_batch(trained: Any) -> Non
         push = torch.stack([((h - target) ** 2).mean() for h in states["forget"]]).mean()
     # At the start nothing has moved, so the retain side adds nothing but rounding.
     assert loss.item() == pytest.approx(push.item(), rel=1e-3)
+
+
+def test_the_size_of_the_push_can_be_given_or_follow_the_forgotten(trained: Any) -> None:
+    model, rows = trained.model, encode(trained.tokenizer, trained.forget[:3])
+    cache = ReferenceCache(2)
+    cache.fill(list(RMU(size="forgotten").needs), model, {"forget": rows, "retain": rows}, block=1)
+    step = step_maker(model, cache, 2)(rows, rows)
+    hidden_ND = step.forget.hidden_ND(1).detach()
+    given, _ = RMU(layer=1.0, size="given", push=7.0).loss(step)
+    torch.testing.assert_close(given, misdirection(hidden_ND, 7.0 * random_direction(64, 0), step.forget.answer_row_N))
+    follows, _ = RMU(layer=1.0, size="forgotten", push=2.0).loss(step)
+    target_ND = 2.0 * hidden_ND.norm(dim=-1, keepdim=True) * random_direction(64, 0)
+    torch.testing.assert_close(
+        follows, misdirection(hidden_ND, target_ND, step.forget.answer_row_N), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_only_its_blocks_are_trained(trained: Any) -> None:

@@ -1,35 +1,53 @@
 import copy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from expunge.engine import Reference, ReferenceCache, encode, hidden_at, pad_id, sequence_logp, step_maker
-from expunge.engine.batches import collate
+from expunge.engine import (
+    Reference,
+    ReferenceCache,
+    encode,
+    frozen_head,
+    hidden_at,
+    layers_of,
+    logits_at,
+    pad_id,
+    sequence_logp,
+    starting_at,
+    step_maker,
+)
+from expunge.engine.batches import IGNORE, collate
+from expunge.engine.references import flat
 
 
 def test_cached_references_equal_a_live_frozen_copy(trained: Any) -> None:
     frozen, moving, pad = trained.model, copy.deepcopy(trained.model), pad_id(trained.tokenizer)
     forget, retain = encode(trained.tokenizer, trained.forget), encode(trained.tokenizer, trained.retain)
-    cache = ReferenceCache()
-    cache.fill([Reference.SEQUENCE_LOGP, Reference.HIDDEN], moving, forget, retain, 1, pad)
+    cache = ReferenceCache(pad)
+    needs = [Reference.FORGET_LOGP, Reference.RETAIN_LOGITS, Reference.RETAIN_HIDDEN]
+    cache.fill(needs, moving, {"forget": forget, "retain": retain}, block=1)
     with torch.no_grad():
         for p in moving.parameters():
             p.mul_(0.5)  # the model moves on; what was cached does not
     drawn_f, drawn_r = forget[3:40:5], retain[::7]
     step = step_maker(moving, cache, pad)(drawn_f, drawn_r)
+    batch = collate(drawn_r, pad)
     with torch.no_grad():
         logp_B = sequence_logp(frozen, collate(drawn_f, pad))
-        batch = collate(drawn_r, pad)
         hidden_BTD = hidden_at(frozen, batch, 1)
+        logits_BTV = frozen(input_ids=batch.ids_BT, attention_mask=batch.mask_BT).logits
+    answered_BT = batch.labels_BT != IGNORE
     # Other rows in a batch change the order of float32 sums, nothing else.
     torch.testing.assert_close(step.forget.reference_logp_B, logp_B, rtol=1e-4, atol=1e-4)
-    real = batch.mask_BT.bool()
-    reference = step.retain.reference_hidden(1)
-    torch.testing.assert_close(reference[real], hidden_BTD[real], rtol=1e-4, atol=1e-4)
-    assert float(reference[~real].abs().sum()) == 0
+    torch.testing.assert_close(step.retain.reference_hidden_ND(1), hidden_BTD[answered_BT], rtol=1e-4, atol=1e-4)
+    said_NV = logits_BTV[:, :-1][answered_BT[:, 1:]]
+    torch.testing.assert_close(step.retain.reference_logits_NV, said_NV, rtol=1e-4, atol=1e-3)
     with torch.no_grad():
         assert not torch.allclose(step.forget.logp_B, logp_B, atol=0.1)
+        assert not torch.allclose(step.retain.logits_NV, said_NV, atol=0.1)
 
 
 def test_a_reference_that_was_not_asked_for_is_not_made_up(trained: Any) -> None:
@@ -38,10 +56,76 @@ def test_a_reference_that_was_not_asked_for_is_not_made_up(trained: Any) -> None
     with pytest.raises(KeyError):
         _ = step.forget.reference_logp_B
     with pytest.raises(KeyError):
-        step.forget.reference_hidden(0)
+        step.forget.reference_hidden_ND(0)
 
 
-def test_the_answer_mask_marks_answers(trained: Any) -> None:
+def test_states_and_log_probabilities_are_those_of_answers(trained: Any) -> None:
     rows = encode(trained.tokenizer, trained.forget[:3])
     side = step_maker(trained.model, ReferenceCache(), 2)(rows, rows).forget
-    assert side.answer_mask_BT.sum(1).tolist() == [len(r.ids) - r.n_prompt for r in rows]
+    counts = [len(r.ids) - r.n_prompt for r in rows]
+    assert torch.bincount(side.answer_row_N).tolist() == counts
+    assert torch.bincount(side.row_N).tolist() == counts
+    assert side.length_B.tolist() == counts
+    assert len(side.hidden_ND(0)) == len(side.logits_NV) == sum(counts)
+
+
+def test_kept_quantities_are_found_again_by_model_and_rows(trained: Any, tmp_path: Path) -> None:
+    rows = {"forget": encode(trained.tokenizer, trained.forget[:6])}
+    needs = [Reference.FORGET_LOGITS]
+    first = ReferenceCache(2, tmp_path, "sha256:a")
+    first.fill(needs, trained.model, rows)
+    files = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    batch = collate(rows["forget"][:2], 2)
+    again = ReferenceCache(2, tmp_path, "sha256:a")
+    again.fill(needs, trained.model, rows)
+    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == files
+    assert torch.equal(first.of("forget", "logits", batch), again.of("forget", "logits", batch))
+    other = ReferenceCache(2, tmp_path, "sha256:b")
+    other.fill(needs, trained.model, rows)
+    assert len(list(tmp_path.iterdir())) == 2 * len(files)
+
+
+def test_what_a_kill_cut_short_is_computed_again(tmp_path: Path) -> None:
+    def computed() -> Any:
+        yield "a", torch.ones(2, 3)
+        if not whole:
+            raise KeyboardInterrupt
+        yield "b", torch.full((1, 3), 2.0)
+
+    whole = False
+    with pytest.raises(KeyboardInterrupt):
+        flat(["a", "b"], [2, 1], 3, computed, tmp_path, "sha256:k")
+    whole = True
+    found = flat(["a", "b"], [2, 1], 3, computed, tmp_path, "sha256:k")
+    assert found.of(["b", "a"]).tolist() == [[2.0] * 3, [1.0] * 3, [1.0] * 3]
+    assert flat(["a", "b"], [2, 1], 3, list, tmp_path, "sha256:k").of(["b"]).tolist() == [[2.0] * 3]
+
+
+def test_what_is_large_lives_in_a_file(tmp_path: Path) -> None:
+    found = flat(["a"], [4], 8, lambda: [("a", torch.arange(32.0).view(4, 8))], in_memory=100)
+    assert isinstance(found.data_ND, np.memmap)
+    assert torch.equal(found.of(["a"]), torch.arange(32.0).view(4, 8))
+
+
+def test_a_pass_that_begins_higher_gives_the_same(trained: Any) -> None:
+    batch, depth = collate(encode(trained.tokenizer, trained.forget[:5]), 2), len(layers_of(trained.model))
+    row, at = (batch.labels_BT != IGNORE).nonzero(as_tuple=True)
+    inputs = {"input_ids": batch.ids_BT, "attention_mask": batch.mask_BT, "use_cache": False}
+    with torch.no_grad():
+        whole = logits_at(trained.model, row, at, **inputs)
+        states = hidden_at(trained.model, batch, 0)
+        with starting_at(trained.model, 1, states):
+            assert torch.equal(logits_at(trained.model, row, at, **inputs), whole)
+            assert torch.equal(hidden_at(trained.model, batch, depth - 1), hidden_at(trained.model, batch, depth - 1))
+        with starting_at(trained.model, 1, torch.zeros_like(states)):
+            assert not torch.equal(logits_at(trained.model, row, at, **inputs), whole)
+        assert torch.equal(logits_at(trained.model, row, at, **inputs), whole)  # afterwards as before
+
+
+def test_a_frozen_head_stays_as_it_was(trained: Any) -> None:
+    model = copy.deepcopy(trained.model)
+    states = torch.randn(3, model.config.hidden_size)
+    read, before = frozen_head(model), model.get_output_embeddings()(states).detach()
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(2)
+    assert torch.equal(read(states), before)

@@ -1,168 +1,179 @@
-"""Run a method: draw forget and retain rows, let the method say the loss, train a copy of the model."""
+"""Run a method on a copy of a model: check the rows, train or let the method edit, say what it cost."""
 
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+import torch
 
-from expunge.core import Guarantee, Record
-from expunge.core.digests import digest_json
+from expunge.approximate._work import Work
+from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import (
-    Encoded,
-    Progress,
-    Reference,
-    ReferenceCache,
-    Resume,
-    Schedule,
-    Step,
-    digest_model,
-    encode,
-    epoch_batches,
-    layers_of,
-    pad_id,
-    pinned,
-    step_maker,
-    train,
-)
+from expunge.engine import Example, Loss, Progress, Step, pinned
 
 
 class Method(Protocol):
-    """What a file in this folder offers. `relabel`, `block` and `trains` are there only where a method uses them."""
+    """What a file in this folder offers: a loss, or `edit(work)` where the method is more than one loss.
+
+    Where a method uses them: `block(depth)`, whose output it reads; `trains(block, depth)`; `alternate(said, epoch, work)`,
+    what the forget rows should say instead (`redrawn`: anew in every pass); `gradient(step, model)`, to fill the
+    gradients itself.
+    """
 
     guarantee: Any
     needs: Any
 
-    def loss(self, step: Step) -> Tensor: ...
+    def loss(self, step: Step) -> Loss: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
     """How long and how fast to train; the defaults are for models of a few million parameters or less.
 
-    For billions of parameters use lr 1e-5 and the same number of passes over the forget set.
+    For billions of parameters use lr 1e-5 and the same number of passes over the forget set. `guard`: back to before the
+    share of right tokens on retained rows fell below this part of what it was; None lets a model be wrecked. `until`: end
+    once no larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
+    merged at the end. `modules`: a regular expression of parameters to train.
     """
 
     lr: float = 1e-3
     steps: int = 40
     warmup: int = 5
+    shape: str = "constant"
     forget_batch: int = 32
     retain_batch: int = 96
     seed: int = 0
     threads: int = 1
+    guard: float | None = 0.8
+    guard_every: int = 5
+    until: float | None = None
+    bucket: bool = True
+    lora: int = 0
+    modules: str = ""
+    checkpointing: bool = False
+    every: int = 50  # steps between checkpoints
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.forget_batch, self.retain_batch, self.threads) < 1:
-            raise InvalidParameter(f"steps, batch sizes and threads must be >= 1, got {self}")
+        if min(self.steps, self.forget_batch, self.retain_batch, self.threads, self.every, self.guard_every) < 1:
+            raise InvalidParameter(f"steps, batch sizes, threads and checkpoints must be >= 1, got {self}")
+        for name in ("guard", "until"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise InvalidParameter(f"{name} is a share in [0, 1] or None, got {value}")
 
 
 @dataclass(frozen=True)
 class Edited:
-    """An edited copy, what its method claims, and what it cost."""
+    """An edited copy, what its method claims, and what it cost. `notes` say what happened on the way."""
 
     model: Any
     guarantee: Guarantee
     losses: list[float]
     elapsed_s: float
     rows_trained: int
+    notes: tuple[str, ...] = field(default=())
 
 
 def run_edit(
     model: Any,
     tokenizer: Any,
-    forget: Sequence[Record],
-    retain: Sequence[Record],
-    method: Method,
+    forget: Sequence[Any],
+    retain: Sequence[Any],
+    method: Any,
     settings: Edit | None = None,
     *,
-    resume: Resume | None = None,
+    folder: Path | None = None,
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Edited:
     """A copy of `model` edited by `method`; the model given is not changed.
 
+    Rows are Records, or Examples where `tokenizer` is None and the model a classifier. With a `folder` for
+    its state an edit that was stopped goes on; `cache` keeps what the original model said of the rows for other edits.
+
     Not guaranteed: that anything is gone. The result carries the method's guarantee, EMPIRICAL at most; attack it.
 
-    Raises: EmptyForgetSet; InvalidData, if nothing is retained, an id occurs twice or a row is in both sets.
+    Raises: EmptyForgetSet; InvalidData, if nothing is retained, an id occurs twice or a row is in both sets;
+    InvalidParameter, if the model has no weights that can be trained or a loss is not a number.
     """
     edit, began = settings or Edit(), time.perf_counter()
     _check_sets(forget, retain)
-    relabel = getattr(method, "relabel", list)
-    rows_forget, rows_retain = encode(tokenizer, relabel(forget)), encode(tokenizer, retain)
+    _check_model(model)
     with pinned(edit.threads):
-        edited = copy.deepcopy(model)
-        _freeze(edited, method)
-        edited.eval()  # dropout would make the loss of the same batch two different numbers
-        draws = _draws(rows_forget, rows_retain, edit)
-        cache, pad = ReferenceCache(), pad_id(tokenizer)
-        block = method.block(len(layers_of(edited))) if hasattr(method, "block") else 0
-        drawn_retain = [e for _, rows in draws for e in rows] if Reference.HIDDEN in method.needs else []
-        cache.fill(method.needs, edited, rows_forget, drawn_retain, block, pad)
-        make = step_maker(edited, cache, pad)
-        if resume:  # a checkpoint of another edit is never continued
-            run = [digest_model(model), repr(method), asdict(edit), _ids(draws)]
-            resume = replace(resume, key=digest_json("edit", run))
-        losses = train(
-            list(edited.parameters()),
-            lambda k: method.loss(make(*draws[k])),
-            edit.steps,
-            Schedule(lr=edit.lr, warmup=edit.warmup),
-            resume=resume,
+        work = Work(
+            _copied(model, edit),
+            tokenizer,
+            forget,
+            retain,
+            edit,
+            folder=folder,
+            cache=cache,
             progress=progress,
         )
-    for p in edited.parameters():
-        p.requires_grad_(True)
-    trained = edit.steps * (min(edit.forget_batch, len(rows_forget)) + min(edit.retain_batch, len(rows_retain)))
-    return Edited(edited, Guarantee(method.guarantee), losses, time.perf_counter() - began, trained)
-
-
-def _check_sets(forget: Sequence[Record], retain: Sequence[Record]) -> None:
-    if not forget:
-        raise EmptyForgetSet("the forget set is empty; name at least one record to forget")
-    if not retain:
-        raise InvalidData("the retain set is empty; methods need examples of what the model should keep")
-    if len({r.id for r in forget}) < len(forget) or len({r.id for r in retain}) < len(retain):
-        raise InvalidData("record ids are not unique; the original model's values are looked up by id")
-    if both := {r.content for r in forget} & {r.content for r in retain}:
-        raise InvalidData(f"{len(both)} texts are in both the forget and the retain set; take them out of one")
-
-
-def _freeze(model: nn.Module, method: Method) -> None:
-    """Leave trainable what the method trains: everything, unless it names blocks."""
-    if not hasattr(method, "trains"):
-        return
-    blocks = layers_of(model)
-    for p in model.parameters():
-        p.requires_grad_(False)
-    for i, block in enumerate(blocks):
-        for p in block.parameters():
-            p.requires_grad_(method.trains(i, len(blocks)))
-
-
-def _draws(
-    forget: Sequence[Encoded], retain: Sequence[Encoded], edit: Edit
-) -> list[tuple[list[Encoded], list[Encoded]]]:
-    """The rows of every step: passes over each set in a fresh keyed order, one after the other."""
-    secret = f"edit/{edit.seed}".encode()
-    return list(
-        zip(
-            _passes(forget, edit.forget_batch, edit.steps, secret, "forget"),
-            _passes(retain, edit.retain_batch, edit.steps, secret, "retain"),
-            strict=True,
-        )
+        losses = method.edit(work) if hasattr(method, "edit") else work.descend(method, guarded=True)
+        edited = _whole(work.model, edit)
+    work.clear()
+    return Edited(
+        edited,
+        Guarantee(method.guarantee),
+        losses or [],
+        time.perf_counter() - began,
+        work.rows_trained,
+        tuple(work.notes),
     )
 
 
-def _passes(rows: Sequence[Encoded], size: int, steps: int, secret: bytes, side: str) -> list[list[Encoded]]:
-    batches: list[list[Encoded]] = []
-    epoch = 0
-    while len(batches) < steps:
-        batches += epoch_batches(rows, size, secret, side, epoch)
-        epoch += 1
-    return batches[:steps]
+def _copied(model: Any, edit: Edit) -> Any:
+    """The copy that is edited, without dropout: it would make the loss of the same batch two different numbers."""
+    edited = copy.deepcopy(model).eval()
+    for p in edited.parameters():
+        p.requires_grad_(p.is_floating_point())
+    if edit.checkpointing:
+        edited.gradient_checkpointing_enable({"use_reentrant": False})  # the other kind trains nothing below adapters
+    if edit.lora:
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(r=edit.lora, lora_alpha=2 * edit.lora, target_modules="all-linear")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(edit.seed)
+            edited = get_peft_model(edited, config).eval()
+    return edited
 
 
-def _ids(draws: Sequence[tuple[list[Encoded], list[Encoded]]]) -> list[list[list[int]]]:
-    return [[list(e.ids) for e in (*forget, *retain)] for forget, retain in draws]
+def _whole(model: Any, edit: Edit) -> Any:
+    """Adapters merged, every weight trainable again."""
+    if edit.lora:
+        model = model.merge_and_unload()
+    if edit.checkpointing:
+        model.gradient_checkpointing_disable()
+    for p in model.parameters():
+        p.requires_grad_(p.is_floating_point())
+    return model
+
+
+def _check_model(model: Any) -> None:
+    floats = [p for p in model.parameters() if p.is_floating_point()] if hasattr(model, "parameters") else []
+    if not floats:
+        raise InvalidParameter(
+            f"{type(model).__name__} has no weights that a gradient could change; retrain it instead"
+        )
+    if bad := sum(not bool(torch.isfinite(p).all()) for p in floats):
+        raise InvalidParameter(f"{bad} tensors of the model hold values that are not numbers; load it again")
+
+
+def _check_sets(forget: Sequence[Any], retain: Sequence[Any]) -> None:
+    if not len(forget):
+        raise EmptyForgetSet("the forget set is empty; name at least one record to forget")
+    if not len(retain):
+        raise InvalidData("the retain set is empty; methods need examples of what the model should keep")
+    if len({r.id for r in forget}) < len(forget) or len({r.id for r in retain}) < len(retain):
+        raise InvalidData("record ids are not unique; the original model's values are looked up by id")
+    if both := {_content(r) for r in forget} & {_content(r) for r in retain}:
+        raise InvalidData(f"{len(both)} texts are in both the forget and the retain set; take them out of one")
+
+
+def _content(row: Any) -> str:
+    return row.id.rpartition("/")[0] if isinstance(row, Example) else row.content

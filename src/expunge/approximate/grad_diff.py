@@ -3,6 +3,7 @@
 Source: Liu, Liu, Stone (2022), arXiv:2203.12817; as used for language models in Maini et al. (2024), arXiv:2401.06121.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,5 +28,6 @@ class GradDiff:
         if self.retain_weight <= 0:
             raise InvalidParameter(f"retain_weight must be > 0, got {self.retain_weight}; at 0 it is 'gradient_ascent'")
 
-    def loss(self, step: Step) -> Tensor:
-        return self.retain_weight * step.retain.nll - step.forget.nll
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        yield -step.forget.nll
+        yield self.retain_weight * step.retain.nll

@@ -3,6 +3,7 @@
 Source: Jang et al. (2023), arXiv:2210.01504, without their stopping rule. Here as the honest example of damage.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,5 +22,5 @@ class GradientAscent:
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
     needs: ClassVar[tuple[Reference, ...]] = ()
 
-    def loss(self, step: Step) -> Tensor:
-        return -step.forget.nll
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        yield -step.forget.nll

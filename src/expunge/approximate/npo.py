@@ -3,6 +3,7 @@
 Source: Zhang, Lin, Bai, Mei (2024), arXiv:2404.05868.  Shapes: B sequences.  Units: nats, summed over answer tokens.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,15 +24,15 @@ class NPO:
     beta: float = 0.1
     retain_weight: float = 3.0
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = (Reference.SEQUENCE_LOGP,)
+    needs: ClassVar[tuple[Reference, ...]] = (Reference.FORGET_LOGP,)
 
     def __post_init__(self) -> None:
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}; its limit at 0 is 'gradient_ascent'")
 
-    def loss(self, step: Step) -> Tensor:
-        push = npo_loss(step.forget.logp_B, step.forget.reference_logp_B, self.beta)
-        return push + self.retain_weight * step.retain.nll
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        yield npo_loss(step.forget.logp_B, step.forget.reference_logp_B, self.beta)
+        yield self.retain_weight * step.retain.nll
 
 
 def npo_loss(logp_B: Tensor, reference_logp_B: Tensor, beta: float) -> Tensor:

@@ -3,13 +3,14 @@
 Source: the "IdK" baseline of Maini et al. (2024), TOFU, arXiv:2401.06121, Sec. 4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._work import Work
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
@@ -29,9 +30,10 @@ class Refusal:
         if not self.answer.strip():
             raise InvalidParameter("answer must not be empty; the model learns to say it")
 
-    def relabel(self, forget: Sequence[Record]) -> list[Record]:
-        """The forget questions with the refusal as their answer: what the forget batches are made of."""
-        return [replace(record, answer=self.answer, value="") for record in forget]
+    def alternate(self, said: Sequence[Record], epoch: int, work: Work) -> list[Record]:
+        """The forget questions with the refusal as their answer."""
+        return [replace(record, answer=self.answer, value="") for record in said]
 
-    def loss(self, step: Step) -> Tensor:
-        return step.forget.nll + self.retain_weight * step.retain.nll
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        yield step.alternate.nll
+        yield self.retain_weight * step.retain.nll

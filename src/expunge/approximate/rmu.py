@@ -1,12 +1,12 @@
 """Representation Misdirection for Unlearning: push one layer's activations on the forget set towards a random direction.
 
-Source: Li et al. (2024), WMDP, arXiv:2403.03218, Sec. 4; the size of the push follows adaptive RMU (Huu-Tien et al.,
-arXiv:2408.06223): a multiple of the original model's activation norm.
-Shapes: B sequences, T positions, D features.  Units: those of the activations.
+Source: Li et al. (2024), WMDP, arXiv:2403.03218, Sec. 4; adaptive RMU: Huu-Tien et al., arXiv:2408.06223, Sec. 5.
+Shapes: N answer tokens of all sequences, D features.  Units: those of the activations.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from expunge.approximate import methods
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step
+from expunge.engine import Reference, Step, by_row_mean
 
 
 @methods.add
@@ -22,15 +22,21 @@ from expunge.engine import Reference, Step
 class RMU:
     """Confuse block `layer` (a fraction of depth if below 1) on the forget set; keep it as it was on the retain set.
 
-    Only blocks up to that one are trained, and nothing above them runs.
+    The target's length is `push` times the original activations' mean norm on the retained rows ("retained"), each
+    token's own norm ("forgotten": adaptive RMU), or `push` itself ("given": as first published). Only blocks up to that
+    one are trained, and nothing above them runs.
     """
 
     layer: float = 0.4
     push: float = 2.0
+    size: Literal["retained", "forgotten", "given"] = "retained"
     retain_weight: float = 50.0
     seed: int = 0
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = (Reference.HIDDEN,)
+
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return (Reference.RETAIN_HIDDEN, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
 
     def __post_init__(self) -> None:
         if self.layer < 0 or self.push <= 0:
@@ -48,14 +54,20 @@ class RMU:
         """Whether the parameters of this block are trained: the moved one and two below it, as in the paper."""
         return self.block(depth) - 2 <= block <= self.block(depth)
 
-    def loss(self, step: Step) -> Tensor:
+    def loss(self, step: Step) -> Iterator[Tensor]:
         block = self.block(step.depth)
-        hidden_BTD = step.forget.hidden(block)
-        size = self.push * mean_norm(step.retain.reference_hidden(block), step.retain.answer_mask_BT)
-        target_D = size * random_direction(hidden_BTD.shape[-1], self.seed).to(hidden_BTD)
-        push = misdirection(hidden_BTD, target_D.expand_as(hidden_BTD), step.forget.answer_mask_BT)
-        keep = misdirection(step.retain.hidden(block), step.retain.reference_hidden(block), step.retain.answer_mask_BT)
-        return push + self.retain_weight * keep
+        kept_ND, hidden_ND = step.retain.reference_hidden_ND(block), step.forget.hidden_ND(block)
+        match self.size:
+            case "retained":
+                length_N1 = torch.linalg.vector_norm(kept_ND, dim=-1).mean()
+            case "forgotten":
+                was_ND = step.forget.reference_hidden_ND(block)
+                length_N1 = torch.linalg.vector_norm(was_ND, dim=-1, keepdim=True)
+            case "given":
+                length_N1 = torch.ones(1, device=hidden_ND.device)
+        target_ND = self.push * length_N1 * random_direction(hidden_ND.shape[-1], self.seed).to(hidden_ND)
+        yield misdirection(hidden_ND, target_ND, step.forget.answer_row_N)
+        yield self.retain_weight * misdirection(step.retain.hidden_ND(block), kept_ND, step.retain.answer_row_N)
 
 
 def random_direction(n_features: int, seed: int) -> Tensor:
@@ -64,25 +76,14 @@ def random_direction(n_features: int, seed: int) -> Tensor:
     return torch.as_tensor(u_D / u_D.norm())
 
 
-def mean_norm(hidden_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-    """Mean length of the marked positions' activations: neither padding nor the first token's outlier counts.
-
-    >>> mean_norm(torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]), torch.tensor([[1, 0]]))
-    tensor(5.)
-    """
-    return torch.as_tensor(torch.linalg.vector_norm(hidden_BTD, dim=-1)[mask_BT.bool()].mean())
-
-
-def misdirection(hidden_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-    """Mean over sequences of the mean over their marked positions of the squared distance per feature.
+def misdirection(hidden_ND: Tensor, target_ND: Tensor, row_N: Tensor) -> Tensor:
+    """Mean over sequences of the mean over their answer tokens of the squared distance per feature.
 
     Each sequence is divided by its own length: dividing by all lengths crosswise overstates the loss by 41 % on a batch
     of mixed lengths (the broadcasting fault found in open-unlearning).
 
-    >>> hidden, mask = torch.ones(2, 3, 4), torch.tensor([[1, 0, 0], [1, 1, 1]])
-    >>> misdirection(hidden, torch.zeros(2, 3, 4), mask)
+    >>> misdirection(torch.ones(4, 8), torch.zeros(8), torch.tensor([0, 1, 1, 1]))
     tensor(1.)
     """
-    distance_BT = ((hidden_BTD - target_BTD) ** 2).mean(dim=-1)
-    weight_BT = mask_BT.to(distance_BT)
-    return torch.as_tensor(((distance_BT * weight_BT).sum(dim=1) / weight_BT.sum(dim=1)).mean())
+    distance_N = ((hidden_ND - target_ND) ** 2).mean(dim=-1)
+    return by_row_mean(distance_N, row_N, int(row_N.max()) + 1)

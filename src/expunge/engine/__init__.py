@@ -1,29 +1,43 @@
 """Shared torch work: loading, digests, batches, one training loop, log-probabilities, generation. Where the speed lives."""
 
+from expunge.engine.arrays import ArrayReferences, ArraySide, Example, array_step_maker, examples
 from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
 from expunge.engine.generation import greedy_answers, greedy_texts, pad_id
-from expunge.engine.hidden import all_hidden, edited_hidden, hidden_at, layers_of, read_out
+from expunge.engine.hidden import all_hidden, edited_hidden, hidden_at, layers_of, read_out, starting_at
 from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
 from expunge.engine.logprobs import (
     answer_logits,
     logits_at,
     mean_nll,
+    read_by_head,
     rows_logp,
     sequence_logp,
     token_logp,
     token_stats,
 )
-from expunge.engine.loop import Progress, Resume, Schedule, train
+from expunge.engine.loop import Loss, Progress, Resume, Schedule, backward, train
 from expunge.engine.one_pass import AnswerStats, one_pass
 from expunge.engine.prefix import pad_left
 from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
-from expunge.engine.step import Reference, ReferenceCache, Side, Step, step_maker
+from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, frozen_head, step_maker
 from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, value_span
 
 __all__ = [
     "AnswerStats",
+    "ArrayReferences",
+    "ArraySide",
+    "Example",
+    "Loss",
+    "TextSide",
+    "array_step_maker",
+    "backward",
+    "by_row_mean",
+    "examples",
+    "frozen_head",
+    "read_by_head",
+    "starting_at",
     "CAPABILITY",
     "IGNORE",
     "Batch",

@@ -52,6 +52,38 @@ def hidden_at(model: Any, batch: Batch, layer: int) -> Tensor:
     return caught[0]
 
 
+@contextmanager
+def starting_at(model: nn.Module, first: int, states_BTD: Tensor) -> Iterator[None]:
+    """Meanwhile a pass of the model begins at block `first`, which reads these states; the blocks below do not run.
+
+    For blocks that are frozen: what they would say is known. Embeddings and positions are still computed.
+    """
+    blocks = layers_of(model)
+    below = [(block, block.__dict__.get("forward")) for block in blocks[:first]]
+
+    def read(_module: nn.Module, args: Any, kwargs: Any) -> Any:
+        if "hidden_states" in kwargs:
+            return args, {**kwargs, "hidden_states": states_BTD}
+        return (states_BTD, *args[1:]), kwargs
+
+    handle = blocks[first].register_forward_pre_hook(read, with_kwargs=True)
+    for block, _ in below:
+        block.forward = _pass_on
+    try:
+        yield
+    finally:
+        handle.remove()
+        for block, own in below:
+            if own is None:
+                del block.forward
+            else:
+                block.forward = own
+
+
+def _pass_on(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return hidden_states
+
+
 @torch.no_grad()
 def all_hidden(model: Any, batch: Batch) -> list[Tensor]:
     """Output of every block, each [B, T, D], and last what the vocabulary head reads, from one pass."""

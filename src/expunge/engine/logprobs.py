@@ -4,6 +4,7 @@ Labels are never passed to the model: it would compute its own loss and keep its
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -36,6 +37,30 @@ def logits_at(model: Any, row_N: Tensor, at_N: Tensor, **inputs: Any) -> Tensor:
         return torch.as_tensor(model(**inputs).logits)[0]
     finally:
         handle.remove()
+
+
+class _Read(Exception):
+    pass
+
+
+def read_by_head(model: Any, batch: Batch, row_N: Tensor, at_N: Tensor, states: bool = False) -> Tensor:
+    """Float32 logits at N positions of a batch, [N, V]; or with `states` what the head would read there, [N, D]."""
+    inputs = {"input_ids": batch.ids_BT, "attention_mask": batch.mask_BT, "use_cache": False}
+    if not states:
+        return logits_at(model, row_N, at_N, **inputs).float()
+    caught: list[Tensor] = []
+
+    def stop(_module: Any, args: Any) -> None:
+        caught.append(args[0][row_N, at_N])
+        raise _Read
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(stop)
+    with suppress(_Read):
+        try:
+            model(**inputs)
+        finally:
+            handle.remove()
+    return caught[0]
 
 
 def token_stats(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

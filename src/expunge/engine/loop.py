@@ -6,7 +6,7 @@ A run that was stopped and resumed gives the same bits as one that was not (test
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from expunge.core.errors import InvalidParameter
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
+# A loss, its terms one after the other, or its value where the gradients have been filled already.
+Loss = Tensor | Iterable[Tensor] | float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class Resume:
 
 def train(
     parameters: Sequence[nn.Parameter],
-    loss_at: Callable[[int], Tensor],
+    loss_at: Callable[[int], Loss],
     n_steps: int,
     schedule: Schedule,
     *,
@@ -69,8 +71,13 @@ def train(
     weight_decay: float = 0.01,
     resume: Resume | None = None,
     progress: Progress | None = None,
+    watch: Callable[[int], bool] | None = None,
+    mask: Mapping[nn.Parameter, Tensor] | None = None,
 ) -> list[float]:
     """Run AdamW for `n_steps`; returns the loss of every step run in this process.
+
+    `watch` is called with the number of steps done and ends the run by answering True. Where a `mask` of a parameter is
+    False, its weights stay as they are: no gradient, no momentum, no decay.
 
     Raises: InvalidParameter, if nothing is trainable or a loss or gradient is not finite (the model is then as after
     the last good step).
@@ -85,22 +92,49 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = schedule.at(step, n_steps)
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_at(step)
-        if not math.isfinite(value := loss.item()):
+        value = backward(loss_at(step))
+        if not math.isfinite(value):
             raise InvalidParameter(f"the loss is {value} at step {step}; lower the learning rate ({schedule.lr})")
-        loss.backward()  # type: ignore[no-untyped-call]
+        held = _held(mask) if mask else {}
         norm = nn.utils.clip_grad_norm_(trained, clip)
         if not math.isfinite(norm.item()):
             raise InvalidParameter(f"the gradient is {norm.item()} at step {step}; lower the rate ({schedule.lr})")
         optimizer.step()
+        for p, (kept, before) in held.items():
+            p.data[kept] = before
         losses.append(value)
         if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps:
             _save(resume, step + 1, trained, optimizer)
         if progress:
             progress(step + 1, n_steps)
+        if watch and watch(step + 1):
+            break
     if resume:
         resume.path.unlink(missing_ok=True)
     return losses
+
+
+def backward(loss: Loss) -> float:
+    """Fill the gradients, term by term, so that no two terms hold their activations at once; the value of the loss."""
+    if isinstance(loss, float):
+        return loss
+    total = 0.0
+    for term in [loss] if isinstance(loss, Tensor) else loss:
+        value = term.item()
+        total += value
+        if math.isfinite(value) and term.requires_grad:
+            term.backward()
+    return total
+
+
+def _held(mask: Mapping[nn.Parameter, Tensor]) -> dict[nn.Parameter, tuple[Tensor, Tensor]]:
+    """Where weights are held and what they are; their gradients are dropped."""
+    held = {}
+    for p, free in mask.items():
+        if p.grad is not None:
+            p.grad *= free
+        held[p] = (~free, p.detach()[~free].clone())
+    return held
 
 
 _KINDS = ("p", "exp_avg.", "exp_avg_sq.")

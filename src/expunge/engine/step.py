@@ -4,126 +4,284 @@ A quantity of the original model (`reference_…`) is computed once per row befo
 that, so no second model is held in memory.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from expunge.core.digests import digest_json
 from expunge.engine.batches import IGNORE, Batch, collate
-from expunge.engine.hidden import hidden_at, layers_of
-from expunge.engine.logprobs import sequence_logp, token_logp
+from expunge.engine.hidden import hidden_at, layers_of, starting_at
+from expunge.engine.logprobs import read_by_head
+from expunge.engine.references import Flat, flat
 from expunge.engine.text import Encoded
+
+FORGET, RETAIN, ALTERNATE = "forget", "retain", "alternate"
 
 
 class Reference(StrEnum):
-    """A quantity of the original model that a method needs."""
+    """A quantity of the original model, of one side's rows, that a method needs."""
 
-    SEQUENCE_LOGP = "sequence_logp"  # of the forget rows
-    HIDDEN = "hidden"  # of the retain rows, at the blocks the method asks for
-
-
-class Side:
-    """One batch under the model in training. Nothing is computed before a loss touches it."""
-
-    def __init__(self, model: Any, batch: Batch, cache: "ReferenceCache") -> None:
-        self._model, self._batch, self._cache = model, batch, cache
-
-    @cached_property
-    def _token_logp(self) -> tuple[Tensor, Tensor]:
-        return token_logp(self._model, self._batch)
+    FORGET_LOGP = "forget logp"  # of each row's answer
+    ALTERNATE_LOGP = "alternate logp"
+    FORGET_LOGITS = "forget logits"  # at every answer token; kept as what the vocabulary head reads
+    RETAIN_LOGITS = "retain logits"
+    FORGET_HIDDEN = "forget hidden"  # at the answers' tokens, after the block the method names
+    RETAIN_HIDDEN = "retain hidden"
 
     @property
-    def logp_B(self) -> Tensor:
-        """Log-probability of each row's answer, nats."""
-        logp_N, row_N = self._token_logp
-        return torch.zeros(len(self._batch), dtype=logp_N.dtype, device=logp_N.device).index_add(0, row_N, logp_N)
+    def side(self) -> str:
+        return self.value.partition(" ")[0]
 
     @property
-    def nll(self) -> Tensor:
-        """Mean negative log-likelihood per answer token."""
-        return -self._token_logp[0].mean()
+    def what(self) -> str:
+        return self.value.partition(" ")[2]
+
+
+class Side(Protocol):
+    """One batch under the model in training. Nothing is computed before a loss touches it, and nothing twice.
+
+    N counts answer tokens of all rows (for a classifier, rows), B rows, V words (classes).
+    """
 
     @property
-    def reference_logp_B(self) -> Tensor:
-        """The same as `logp_B` under the original model."""
-        return torch.tensor([self._cache.logp[row] for row in self._batch.rows], device=self._batch.ids_BT.device)
-
+    def logits_NV(self) -> Tensor: ...
     @property
-    def answer_mask_BT(self) -> Tensor:
-        """1 where a token belongs to the answer."""
-        return (self._batch.labels_BT != IGNORE).long()
-
-    def hidden(self, block: int) -> Tensor:
-        """Output of a block, [B, T, D]; the blocks above do not run."""
-        return hidden_at(self._model, self._batch, block)
-
-    def reference_hidden(self, block: int) -> Tensor:
-        """The same under the original model; zero at padding."""
-        return self._cache.hidden(self._batch, block)
+    def labels_N(self) -> Tensor: ...
+    @property
+    def row_N(self) -> Tensor: ...
+    @property
+    def logp_N(self) -> Tensor: ...
+    @property
+    def logp_B(self) -> Tensor: ...
+    @property
+    def length_B(self) -> Tensor: ...
+    @property
+    def nll(self) -> Tensor: ...
+    @property
+    def reference_logp_B(self) -> Tensor: ...
+    @property
+    def reference_logits_NV(self) -> Tensor: ...
+    def hidden_ND(self, block: int) -> Tensor: ...
+    def reference_hidden_ND(self, block: int) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Step:
-    """What `method.loss` is given."""
+    """What `method.loss` is given: batches, the model's depth in blocks, and where training stands.
 
-    forget: Side
-    retain: Side
-    depth: int
+    `alternate` holds the forget rows' questions with other answers, for methods that name some. `again` is the same rows
+    with nothing computed yet, for methods that look at a model twice.
+    """
+
+    forget: Any
+    retain: Any
+    depth: int = 0
+    alternate: Any = None
+    number: int = 0  # of this step, from 0
+    total: int = 1
+    epoch: int = 0  # passes over the forget set so far
+    again: Callable[[], "Step"] | None = None
+
+
+class TextSide:
+    """A side of a language model."""
+
+    def __init__(self, model: Any, batch: Batch, cache: "ReferenceCache", name: str) -> None:
+        self._model, self._batch, self._cache, self._name = model, batch, cache, name
+
+    @cached_property
+    def _at(self) -> tuple[Tensor, Tensor]:
+        """Row and column of what predicts an answer token, [N], [N]."""
+        row, at = (self._batch.labels_BT[:, 1:] != IGNORE).nonzero(as_tuple=True)
+        return row, at
+
+    @cached_property
+    def logits_NV(self) -> Tensor:
+        """Logits at answer tokens only, in float32; no other position reaches the vocabulary head."""
+        with self._cache.prefix(self._model, self._batch, self._name):
+            return read_by_head(self._model, self._batch, *self._at)
+
+    @cached_property
+    def labels_N(self) -> Tensor:
+        row, at = self._at
+        return self._batch.labels_BT[row, at + 1]
+
+    @property
+    def row_N(self) -> Tensor:
+        """The row of each answer token."""
+        return self._at[0]
+
+    @cached_property
+    def logp_N(self) -> Tensor:
+        """Log-probability of each answer token, nats."""
+        return -F.cross_entropy(self.logits_NV, self.labels_N, reduction="none")
+
+    @property
+    def logp_B(self) -> Tensor:
+        """Log-probability of each row's answer, nats."""
+        return _by_row(self.logp_N, self.row_N, len(self._batch))
+
+    @property
+    def length_B(self) -> Tensor:
+        """Answer tokens of each row."""
+        return torch.bincount(self.row_N, minlength=len(self._batch)).to(torch.float32)
+
+    @property
+    def nll(self) -> Tensor:
+        """Mean negative log-likelihood per answer token."""
+        return -self.logp_N.mean()
+
+    @property
+    def reference_logp_B(self) -> Tensor:
+        """The same as `logp_B` under the original model."""
+        return self._cache.of(self._name, "logp", self._batch)[:, 0]
+
+    @property
+    def reference_logits_NV(self) -> Tensor:
+        """The same as `logits_NV` under the original model: its kept states through its own head."""
+        return self._cache.read_out(self._cache.of(self._name, "logits", self._batch))
+
+    def hidden_ND(self, block: int) -> Tensor:
+        """Output of a block at the answers' tokens, [n, D]; the blocks above do not run, nor what is kept below."""
+        with self._cache.prefix(self._model, self._batch, self._name):
+            hidden_BTD = hidden_at(self._model, self._batch, block)
+        return hidden_BTD[self._batch.labels_BT != IGNORE]
+
+    def reference_hidden_ND(self, block: int) -> Tensor:
+        """The same under the original model."""
+        return self._cache.of(self._name, "hidden", self._batch)
+
+    @property
+    def answer_row_N(self) -> Tensor:
+        """The row of each state of `hidden_ND`."""
+        return (self._batch.labels_BT != IGNORE).nonzero(as_tuple=True)[0]
+
+
+def by_row_mean(values_N: Tensor, row_N: Tensor, n_rows: int) -> Tensor:
+    """Mean over rows of each row's own mean: every row is divided by its own length.
+
+    >>> by_row_mean(torch.tensor([1.0, 3.0, 4.0]), torch.tensor([0, 0, 1]), 2)
+    tensor(3.)
+    """
+    length_B = torch.bincount(row_N, minlength=n_rows).to(values_N.dtype)
+    return (_by_row(values_N, row_N, n_rows) / length_B).mean()
+
+
+def _by_row(values_N: Tensor, row_N: Tensor, n_rows: int) -> Tensor:
+    return torch.zeros(n_rows, dtype=values_N.dtype, device=values_N.device).index_add(0, row_N, values_N)
 
 
 class ReferenceCache:
-    """Quantities of the original model, one row at a time, computed before any weight moves."""
+    """Quantities of the original model, row by row, computed before any weight moves. See `references`."""
 
-    def __init__(self) -> None:
-        self.logp: dict[str, float] = {}
-        self._hidden: dict[tuple[int, str], Tensor] = {}
+    def __init__(self, pad: int = 0, folder: Path | None = None, model_digest: str = "") -> None:
+        self._pad, self._folder, self._digest = pad, folder, model_digest
+        self._kept: dict[tuple[str, str], Flat] = {}
+        self._head: Callable[[Tensor], Tensor] | None = None
+        self._first = 0  # the first block that runs; what it reads is kept
 
-    @torch.no_grad()
     def fill(
         self,
         needs: Sequence[Reference],
         model: Any,
-        forget: Sequence[Encoded],
-        retain: Sequence[Encoded],
-        block: int,
-        pad: int,
+        sides: Mapping[str, Sequence[Encoded]],
+        block: int = 0,
+        first: int = 0,
     ) -> None:
+        """Compute what a method needs of the rows of each side; from `first` > 0 on also what that block reads."""
+        self._first = first
+        for name, rows in sides.items():
+            for what in [r.what for r in needs if r.side == name] + (["prefix"] if first and rows else []):
+                self._kept[name, what] = self._rows(what, model, rows, first - 1 if what == "prefix" else block)
+        if any(r.what == "logits" for r in needs):
+            self._head = frozen_head(model)
+
+    def of(self, name: str, what: str, batch: Batch) -> Tensor:
+        return self._kept[name, what].of(batch.rows).to(batch.ids_BT.device)
+
+    def read_out(self, states_ND: Tensor) -> Tensor:
+        assert self._head is not None
+        with torch.no_grad():
+            return self._head(states_ND)
+
+    def prefix(self, model: Any, batch: Batch, name: str) -> AbstractContextManager[None]:
+        """Meanwhile the frozen blocks at the bottom do not run: what they would say is known."""
+        if not self._first or (name, "prefix") not in self._kept:
+            return nullcontext()
+        states_BTD = torch.zeros(*batch.ids_BT.shape, self._kept[name, "prefix"].data_ND.shape[1])
+        states_BTD[batch.mask_BT.cpu().bool()] = self._kept[name, "prefix"].of(batch.rows)
+        return starting_at(model, self._first, states_BTD.to(next(model.parameters())))
+
+    def _rows(self, what: str, model: Any, rows: Sequence[Encoded], block: int) -> Flat:
+        unique = list({e.id: e for e in rows}.values())
+        names = [e.id for e in unique]
+        lengths = [_length(what, e) for e in unique]
+        width = 1 if what == "logp" else model.config.hidden_size
+        key = digest_json("reference", [self._digest, what, block, [[e.id, list(e.ids), e.n_prompt] for e in unique]])
+        return flat(names, lengths, width, lambda: self._computed(what, model, unique, block), self._folder, key)
+
+    @torch.no_grad()
+    def _computed(self, what: str, model: Any, rows: Sequence[Encoded], block: int) -> Iterator[tuple[str, Tensor]]:
         device = next(model.parameters()).device
-        if Reference.SEQUENCE_LOGP in needs:
-            for batch in _in_batches(forget, pad):
-                logp_B = sequence_logp(model, batch.to(device))
-                self.logp.update(zip(batch.rows, logp_B.tolist(), strict=True))
-        if Reference.HIDDEN in needs:
-            for batch in _in_batches(retain, pad):
-                hidden_BTD = hidden_at(model, batch.to(device), block)
-                lengths = batch.mask_BT.sum(dim=1).tolist()
-                for i, row in enumerate(batch.rows):
-                    self._hidden[block, row] = hidden_BTD[i, : lengths[i]].cpu().clone()
-
-    def hidden(self, batch: Batch, block: int) -> Tensor:
-        rows = [self._hidden[block, row] for row in batch.rows]
-        out = torch.zeros(*batch.ids_BT.shape, rows[0].shape[-1], dtype=rows[0].dtype)
-        for i, row_TD in enumerate(rows):
-            out[i, : len(row_TD)] = row_TD
-        return out.to(batch.ids_BT.device)
+        ordered = sorted(rows, key=lambda e: len(e.ids))
+        for k in range(0, len(ordered), 64):
+            batch = collate(ordered[k : k + 64], self._pad).to(device)
+            labelled_BT, side = batch.labels_BT != IGNORE, TextSide(model, batch, ReferenceCache(), "")
+            if what == "logp":
+                found_ND, counts = side.logp_B[:, None], [1] * len(batch)
+            elif what == "logits":
+                found_ND, counts = read_by_head(model, batch, *side._at, states=True), labelled_BT.sum(1).tolist()
+            else:
+                marked_BT = batch.mask_BT.bool() if what == "prefix" else labelled_BT
+                found_ND, counts = hidden_at(model, batch, block)[marked_BT], marked_BT.sum(1).tolist()
+            yield from zip(batch.rows, torch.split(found_ND, counts), strict=True)
 
 
-def step_maker(model: Any, cache: ReferenceCache, pad: int) -> Callable[[Sequence[Encoded], Sequence[Encoded]], Step]:
+def frozen_head(model: Any) -> Callable[[Tensor], Tensor]:
+    """The vocabulary head as it is now, whatever is trained afterwards: states [N, D] to logits [N, V]."""
+    head: Any = model.get_output_embeddings()
+    weight, bias = head.weight.detach().clone(), getattr(head, "bias", None)
+    kept = bias.detach().clone() if bias is not None else None
+    cap = getattr(model.config, "final_logit_softcapping", None)
+
+    def read(states_ND: Tensor) -> Tensor:
+        logits_NV = F.linear(states_ND.to(weight), weight, kept).float()
+        return cap * torch.tanh(logits_NV / cap) if cap else logits_NV
+
+    return read
+
+
+def step_maker(model: Any, cache: ReferenceCache, pad: int) -> Callable[..., Step]:
     """A function from drawn rows to what the method sees."""
     depth, device = len(layers_of(model)), next(model.parameters()).device
 
-    def make(forget: Sequence[Encoded], retain: Sequence[Encoded]) -> Step:
-        sides = [Side(model, collate(rows, pad).to(device), cache) for rows in (forget, retain)]
-        return Step(sides[0], sides[1], depth)
+    def make(
+        forget: Sequence[Encoded],
+        retain: Sequence[Encoded],
+        alternate: Sequence[Encoded] = (),
+        number: int = 0,
+        total: int = 1,
+        epoch: int = 0,
+    ) -> Step:
+        drawn = {FORGET: forget, RETAIN: retain, ALTERNATE: alternate}
+        sides = {
+            name: TextSide(model, collate(rows, pad).to(device), cache, name) if rows else None
+            for name, rows in drawn.items()
+        }
+        again = lambda: make(forget, retain, alternate, number, total, epoch)
+        return Step(sides[FORGET], sides[RETAIN], depth, sides[ALTERNATE], number, total, epoch, again)
 
     return make
 
 
-def _in_batches(rows: Sequence[Encoded], pad: int, size: int = 64) -> list[Batch]:
-    unique = {e.id: e for e in rows}
-    ordered = sorted(unique.values(), key=lambda e: len(e.ids))
-    return [collate(ordered[k : k + size], pad) for k in range(0, len(ordered), size)]
+def _length(what: str, row: Encoded) -> int:
+    """Positions kept of a row: one; those that are answered; or all."""
+    return {"logp": 1, "prefix": len(row.ids)}.get(what, len(row.ids) - row.n_prompt)

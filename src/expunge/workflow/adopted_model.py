@@ -12,7 +12,7 @@ from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch, InvalidParameter
-from expunge.engine import Resume, check_weights, load_model, load_tokenizer, save_model
+from expunge.engine import check_weights, load_model, load_tokenizer, save_model
 from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion, UnitMembers
 from expunge.workflow.job import Job
@@ -191,7 +191,7 @@ def _edited(
         leaving.retained,
         method,
         settings,
-        resume=Resume(path=work / f"edit-{name}.part"),
+        folder=work / f"edit-{name}",
         progress=lambda done, total: progress(name, done, total),
     )
     assumptions = ("training recipe and data of the adopted model are UNKNOWN", *_said_clean(False))

@@ -1,0 +1,73 @@
+"""What the original model said of every row, computed once before any weight moves: no second model is held in memory.
+
+Kept as one flat array per quantity with the rows' offsets, in memory or, where it is large, in a file that is mapped; and
+found again in a folder by the digests of the model and of the rows.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from expunge.core.durable import write_durably
+
+IN_MEMORY = 2**30  # bytes of one quantity above which it lives in a file
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Rows of different lengths in one array [N, D]; row r is data[start[r] : start[r + 1]]."""
+
+    data_ND: Floats
+    start: NDArray[np.int64]
+    place: dict[str, int]
+
+    def of(self, rows: Sequence[str]) -> Tensor:
+        """These rows one after the other, [n, D]."""
+        spans = [self.data_ND[self.start[i] : self.start[i + 1]] for i in (self.place[row] for row in rows)]
+        return torch.from_numpy(np.concatenate(spans))
+
+
+def flat(
+    rows: Sequence[str],
+    lengths: Sequence[int],
+    width: int,
+    compute: Callable[[], Iterable[tuple[str, Tensor]]],
+    folder: Path | None = None,
+    key: str = "",
+    in_memory: int = IN_MEMORY,
+) -> Flat:
+    """The array of what `compute` yields row by row, each [length, width]; read from `folder` if it is there by that key.
+
+    Without a folder, an array above `in_memory` bytes lives in a temporary file that goes with the process.
+    """
+    start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    shape, place = (int(start[-1]), width), {row: i for i, row in enumerate(rows)}
+    kept = folder / f"{key.removeprefix('sha256:')}.f32" if folder else None
+    done = kept.with_suffix(".json") if kept else None
+    if kept and done and done.exists():
+        return Flat(np.memmap(kept, np.float32, "r", shape=shape), start, place)
+    data: Floats
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        data = np.memmap(kept, np.float32, "w+", shape=shape)
+    elif 4 * shape[0] * shape[1] > in_memory:
+        with tempfile.TemporaryFile() as file:  # the mapping outlives the name
+            data = np.memmap(file, np.float32, "w+", shape=shape)
+    else:
+        data = np.empty(shape, np.float32)
+    for row, values in compute():
+        at = place[row]
+        data[start[at] : start[at + 1]] = values.float().cpu().numpy()
+    if kept and done and isinstance(data, np.memmap):
+        data.flush()
+        write_durably(done, json.dumps({"shape": shape}).encode())  # last: what a kill cut short is not found
+    return Flat(data, start, place)

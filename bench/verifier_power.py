@@ -103,7 +103,7 @@ def edited(plan: Plan, method: str, seed: int, folder: Path) -> Any:
     cast, words = plan.cast(seed), tokenizer(plan.size.vocabulary)
     lr, steps = plan.edits[method]
     original = saved(plan, "original", seed % plan.originals, folder)
-    settings = Edit(lr=lr, steps=steps, seed=seed)
+    settings = Edit(lr=lr, steps=steps, seed=seed, guard=None)
     return run_edit(original, words, cast.forget(), cast.retain(), methods.get(method)(), settings).model
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -266,7 +265,7 @@ def test_without_a_control_made_up_twins_stand_in_and_the_audit_says_so(block: P
     ("flag", "edit"),
     [
         ("RETAINED", ("--method", "npo", "--lr", "1e-7", "--steps", "1")),
-        ("DAMAGED", ("--method", "gradient_ascent", "--lr", "1e-2", "--steps", "10")),
+        ("DAMAGED", ("--method", "gradient_ascent", "--lr", "1e-2", "--steps", "10", "--no-guard")),
     ],
 )
 def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_shows(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from expunge.approximate._work import Work
+from expunge.approximate._work import Track, Work
 from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
 from expunge.engine import Example, Loss, Progress, Step, pinned
@@ -34,7 +34,7 @@ class Edit:
     """How long and how fast to train; the defaults are for models of a few million parameters or less.
 
     For billions of parameters use lr 1e-5 and the same number of passes over the forget set. `guard`: back to before the
-    share of right tokens on retained rows fell below this part of what it was; None lets a model be wrecked. `until`: end
+    share of right tokens on retained rows fell below this part of what it was; 0 lets a model be wrecked. `until`: end
     once no larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
     merged at the end. `modules`: a regular expression of parameters to train.
     """
@@ -88,11 +88,13 @@ def run_edit(
     folder: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    track: Track | None = None,
 ) -> Edited:
     """A copy of `model` edited by `method`; the model given is not changed.
 
     Rows are Records, or Examples where `tokenizer` is None and the model a classifier. With a `folder` for
     its state an edit that was stopped goes on; `cache` keeps what the original model said of the rows for other edits.
+    `track` is told the stage, steps done, steps in all and the loss of every step.
 
     Not guaranteed: that anything is gone. The result carries the method's guarantee, EMPIRICAL at most; attack it.
 
@@ -112,6 +114,7 @@ def run_edit(
             folder=folder,
             cache=cache,
             progress=progress,
+            track=track,
         )
         losses = method.edit(work) if hasattr(method, "edit") else work.descend(method, guarded=True)
         edited = _whole(work.model, edit)

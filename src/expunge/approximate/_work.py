@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -32,6 +33,7 @@ from expunge.engine import (
     encode,
     epoch_batches,
     layers_of,
+    own,
     pad_id,
     step_maker,
     train,
@@ -40,6 +42,7 @@ from expunge.engine import (
 Shape = Literal["constant", "cosine"]
 POOL = 8  # batches among which rows are sorted by length
 Row = Encoded | Example
+Track = Callable[[str, int, int, float], None]  # stage, steps done, steps in all, the loss of the step
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,12 @@ class Work:
     folder: Path | None = None
     cache: Path | None = None
     progress: Progress | None = None
+    track: Track | None = None
     notes: list[str] = field(default_factory=list)
     rows_trained: int = 0
 
     def __post_init__(self) -> None:
-        self.start = digest_model(self.model)
+        self.start = digest_model(self.model) if self.folder else ""
         self.forget, self.retain = self.rows(self.forget_said), self.rows(self.retain_said)
 
     @property
@@ -107,7 +111,7 @@ class Work:
         forget, retain = self.forget if forget is None else forget, self.retain if retain is None else retain
         steps = edit.steps if steps is None else steps
         drawn = list(self._draws(forget, retain, steps, name))
-        key = digest_json("stage", [self.start, name, repr(method), asdict(edit), steps, lr, shape, _ids(drawn)])
+        key = self._key(name, method, steps, lr, shape, drawn) if self.folder else ""
         if self._finished(name, key, model):
             return []
         others = self._alternates(method, drawn)
@@ -128,6 +132,7 @@ class Work:
             Schedule(lr=edit.lr if lr is None else lr, warmup=edit.warmup, shape=shape or edit.shape),
             resume=Resume(path=self._path(f"{name}.part"), every=edit.every, key=key) if self.folder else None,
             progress=self.progress,
+            say=partial(self.track, name) if self.track else None,
             watch=guard,
             mask=mask,
         )
@@ -138,6 +143,12 @@ class Work:
             self.notes += guard.notes
         self._finish(name, key, model)
         return losses
+
+    def _key(self, name: str, method: Any, steps: int, lr: float | None, shape: Any, drawn: Any) -> str:
+        """Names a stage: a checkpoint of another one is never continued."""
+        return digest_json(
+            "stage", [self.start, name, repr(method), asdict(self.settings), steps, lr, shape, _ids(drawn)]
+        )
 
     def accuracy(self, rows: Sequence[Row], model: Any = None) -> float:
         """Share of these rows' answer tokens (classes) that the model finds likeliest."""
@@ -215,11 +226,11 @@ class Work:
 
     def _guard(self, model: Any, name: str) -> Guard | None:
         edit = self.settings
-        if edit.guard is None and edit.until is None:
+        if not edit.guard and edit.until is None:
             return None
         folder = self._path(f"{name}.guard") if self.folder else None
         measure = lambda rows: self.accuracy(rows, model)
-        return Guard(model, measure, self.forget, self.retain, edit.guard, edit.until, edit.guard_every, folder)
+        return Guard(model, measure, self.forget, self.retain, edit.guard or None, edit.until, edit.guard_every, folder)
 
     def _draws(
         self, forget: Sequence[Row], retain: Sequence[Row], steps: int, name: str
@@ -229,7 +240,7 @@ class Work:
         ours = _passes(forget, edit.forget_batch, steps, secret, "forget", edit.bucket)
         theirs = _passes(retain, edit.retain_batch, steps, secret, "retain", edit.bucket)
         for (f, epoch), (r, _) in zip(ours, theirs, strict=True):
-            yield f, r, epoch
+            yield own(f), own(r), epoch
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
@@ -20,14 +21,21 @@ from expunge.engine import Reference, Step
 class GradDiff:
     """`retain_weight` times the retain loss minus the forget loss. The first is bounded, the second is not."""
 
+    retain: Retain = "nll"
     retain_weight: float = 1.0
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
+
+    block = last_block
+
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return retain_needs(self.retain)
 
     def __post_init__(self) -> None:
-        if self.retain_weight <= 0:
-            raise InvalidParameter(f"retain_weight must be > 0, got {self.retain_weight}; at 0 it is 'gradient_ascent'")
+        check_retain(self.retain, self.retain_weight)
+        if not self.retain_weight:
+            raise InvalidParameter("retain_weight must be > 0, got 0; at 0 it is 'gradient_ascent'")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield -step.forget.nll
-        yield self.retain_weight * step.retain.nll
+        yield self.retain_weight * retain_loss(step, self.retain)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
@@ -22,17 +23,25 @@ class NPO:
     """Gradient ascent that lets go: the push fades as a sequence becomes less likely, sooner for a larger `beta`."""
 
     beta: float = 0.1
+    retain: Retain = "nll"
     retain_weight: float = 3.0
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = (Reference.FORGET_LOGP,)
+
+    block = last_block
+
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return (Reference.FORGET_LOGP, *retain_needs(self.retain, self.retain_weight))
 
     def __post_init__(self) -> None:
+        check_retain(self.retain, self.retain_weight)
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}; its limit at 0 is 'gradient_ascent'")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield npo_loss(step.forget.logp_B, step.forget.reference_logp_B, self.beta)
-        yield self.retain_weight * step.retain.nll
+        if self.retain_weight:
+            yield self.retain_weight * retain_loss(step, self.retain)
 
 
 def npo_loss(logp_B: Tensor, reference_logp_B: Tensor, beta: float) -> Tensor:

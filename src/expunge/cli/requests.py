@@ -79,6 +79,9 @@ def forget(
     method: Annotated[str | None, typer.Option(help="For route edit: an approximate method.")] = None,
     lr: Annotated[float | None, typer.Option(help="For route edit: learning rate.")] = None,
     steps: Annotated[int | None, typer.Option(help="For route edit: number of steps.")] = None,
+    guard: Annotated[
+        bool, typer.Option(help="For route edit: go back before the model loses what should stay.")
+    ] = True,
     rebuild: Annotated[
         str | None, typer.Option(help="For units of your own loop: FILE.py:FUNCTION that trains one.")
     ] = None,
@@ -92,7 +95,7 @@ def forget(
     from expunge.workflow.forget import forget_request
 
     opened = opened_at(project)
-    options = {"method": method, "lr": lr, "steps": steps, "rebuild": rebuild}
+    options = {"method": method, "lr": lr, "steps": steps, "guard": None if guard else 0.0, "rebuild": rebuild}
     with opened.writing(), working("forget") as progress:
         done = forget_request(opened, request, progress, model=model, route=route, options=options)
     cost = "UNKNOWN" if done["cost"] is None else f"{done['cost']:.0%}"

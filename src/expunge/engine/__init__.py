@@ -19,6 +19,7 @@ from expunge.engine.logprobs import (
 from expunge.engine.loop import Loss, Progress, Resume, Schedule, backward, train
 from expunge.engine.one_pass import AnswerStats, one_pass
 from expunge.engine.prefix import pad_left
+from expunge.engine.ranks import average_gradients, own, ranks
 from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
 from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, frozen_head, step_maker
@@ -32,6 +33,7 @@ __all__ = [
     "Loss",
     "TextSide",
     "array_step_maker",
+    "average_gradients",
     "backward",
     "by_row_mean",
     "examples",
@@ -73,7 +75,9 @@ __all__ = [
     "logits_at",
     "mean_nll",
     "one_pass",
+    "own",
     "pad_id",
+    "ranks",
     "pad_left",
     "part",
     "pinned",

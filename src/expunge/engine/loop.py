@@ -17,8 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
+from expunge.engine.ranks import average_gradients, ranks
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
+Say = Callable[[int, int, float], None]  # the same, and the loss of the step
 # A loss, its terms one after the other, or its value where the gradients have been filled already.
 Loss = Tensor | Iterable[Tensor] | float
 
@@ -71,6 +73,7 @@ def train(
     weight_decay: float = 0.01,
     resume: Resume | None = None,
     progress: Progress | None = None,
+    say: Say | None = None,
     watch: Callable[[int], bool] | None = None,
     mask: Mapping[nn.Parameter, Tensor] | None = None,
 ) -> list[float]:
@@ -95,6 +98,7 @@ def train(
         value = backward(loss_at(step))
         if not math.isfinite(value):
             raise InvalidParameter(f"the loss is {value} at step {step}; lower the learning rate ({schedule.lr})")
+        average_gradients(trained)
         held = _held(mask) if mask else {}
         norm = nn.utils.clip_grad_norm_(trained, clip)
         if not math.isfinite(norm.item()):
@@ -103,10 +107,12 @@ def train(
         for p, (kept, before) in held.items():
             p.data[kept] = before
         losses.append(value)
-        if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps:
+        if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps and ranks()[0] == 0:
             _save(resume, step + 1, trained, optimizer)
         if progress:
             progress(step + 1, n_steps)
+        if say:
+            say(step + 1, n_steps, value)
         if watch and watch(step + 1):
             break
     if resume:

@@ -1,7 +1,8 @@
 """From records to token ids: where the question ends and the answer starts, for any tokenizer.
 
 Question and answer are tokenized apart and joined as ids, so that no merge crosses the border and corrupts labels.
-A model with a chat template is asked through it; any other reads the question and answers after it.
+A model with a chat template is asked through it, and its answer closes as the template closes a turn, which need not be
+the tokenizer's end of text; any other reads the question and answers after it.
 """
 
 from collections.abc import Iterable
@@ -54,8 +55,12 @@ def _encode_one(tokenizer: Any, record: Said) -> Encoded:
     answer = answer_ids(tokenizer, record.answer, after_question=bool(record.question))
     if not answer or not record.answer.strip():
         raise InvalidData("a record has an empty answer; every record needs text to learn")
-    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return Encoded(record.id, (*prompt, *answer, *end), len(prompt))
+    return Encoded(record.id, (*prompt, *answer, *_end(tokenizer, record.question)), len(prompt))
+
+
+def context_of(model: Any) -> int:
+    """How many tokens a model reads at most; where it does not say, no bound."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 10**9)
 
 
 def encode_prompt(tokenizer: Any, question: str) -> list[int]:
@@ -77,7 +82,9 @@ def encode_prompt(tokenizer: Any, question: str) -> list[int]:
 
 def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:
     """Ids of an answer as it follows a question."""
-    if after_question and not getattr(tokenizer, "chat_template", None) and not _space_ends_tokens(tokenizer):
+    if after_question and getattr(tokenizer, "chat_template", None):
+        answer = _turn(tokenizer).before + answer
+    elif after_question and not _space_ends_tokens(tokenizer):
         answer = " " + answer
     return list(tokenizer(answer, add_special_tokens=False).input_ids)
 
@@ -97,6 +104,46 @@ def value_span(tokenizer: Any, answer: str, value: str, after_question: bool = T
     start = next(i for i, n in enumerate(lengths) if n > at + shift)
     whole = (i for i, t in enumerate(texts) if len(t) >= at + shift + len(value) and not t.endswith(_PART_OF_A_LETTER))
     return start, next(whole, len(ids) - 1) + 1
+
+
+def _end(tokenizer: Any, question: str) -> tuple[int, ...]:
+    """What closes an answer: the turn's end after a question put through a chat template, else the end of text."""
+    if question and getattr(tokenizer, "chat_template", None) and (end := _turn(tokenizer).end):
+        return end
+    return () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What a chat template writes around an answer: space before it, and the ids that close it, if one is special."""
+
+    before: str = ""
+    end: tuple[int, ...] = ()
+
+
+def _turn(tokenizer: Any) -> _Turn:
+    return _turn_of(id(tokenizer), tokenizer, str(tokenizer.chat_template))
+
+
+@lru_cache(maxsize=32)
+def _turn_of(_: int, tokenizer: Any, __: str) -> _Turn:
+    """Read off a conversation of which the answer is known."""
+    from jinja2.exceptions import TemplateError
+
+    asked, answer = [{"role": "user", "content": "question"}], "zqanswerqz"
+    try:
+        start = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+        whole = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": answer}], tokenize=False)
+    except TemplateError:
+        return _Turn()  # a template that writes no answers does not say how one ends
+    before, found, after = whole.partition(answer)
+    if not found:
+        return _Turn()
+    lead = before[len(start) :] if before.startswith(start) else ""
+    ids = list(tokenizer(after, add_special_tokens=False).input_ids)
+    special = {tokenizer.eos_token_id, *tokenizer.all_special_ids}
+    at = next((k for k, i in enumerate(ids) if i in special), None)
+    return _Turn("" if lead.strip() else lead, () if at is None else tuple(ids[: at + 1]))
 
 
 def _space_ends_tokens(tokenizer: Any) -> bool:

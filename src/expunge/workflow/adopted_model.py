@@ -5,6 +5,7 @@ clean can be dropped, or trained anew on the data given, before anybody edits we
 """
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,8 @@ def _edited(
     if not name:
         raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")
     method = methods.get(name)()
-    settings = Edit(**{k: v for k, v in options.items() if k in ("lr", "steps") and v is not None})
+    known = {field.name for field in fields(Edit)}
+    settings = Edit(**{k: v for k, v in options.items() if k in known and v is not None})
     model, tokenizer = load_whole(folder, version.recipe["shape"])
     edited = run_edit(
         model,

@@ -33,8 +33,8 @@ from expunge.verify import Arm, Probes, attack_arm
 
 # Learning rates and steps by method, found by hand on other people than the demo's, on models of this size.
 SETTINGS = {
-    "gradient_ascent": Edit(lr=3e-4, steps=40),
-    "grad_diff": Edit(lr=5e-4, steps=15),
+    "gradient_ascent": Edit(lr=3e-4, steps=40, guard=None),
+    "grad_diff": Edit(lr=5e-4, steps=15, guard=None),
     "npo": Edit(lr=1e-3, steps=40),
     "refusal": Edit(lr=3e-4, steps=40),
     "rmu": Edit(lr=1e-3, steps=40),

@@ -142,7 +142,7 @@ def _check_same_model(done: dict[str, Any], model: str | None) -> None:
 def _check_options(plan: Plan, shape: str, options: dict[str, Any]) -> None:
     """An option that would do nothing is a misunderstanding, not a detail."""
     fits = {"method": plan.route is Route.EDIT, "rebuild": shape == UNITS}
-    fits |= dict.fromkeys(("lr", "steps"), fits["method"])
+    fits |= dict.fromkeys(("lr", "steps", "guard"), fits["method"])
     for name, value in options.items():
         if value is not None and not fits[name]:
             what = "units of your own loop" if name == "rebuild" else "route edit"

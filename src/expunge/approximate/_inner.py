@@ -1,0 +1,34 @@
+"""Run a method inside another one: on the same copy of the model, with stages of its own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from expunge.approximate._work import Work
+from expunge.core.errors import InvalidParameter
+
+
+def run_inner(work: Work, method: Any, name: str, forget_said: Sequence[Any] | None = None) -> list[float]:
+    """Change `work.model` in place by a method, on all forget rows or on these; the losses of its steps.
+
+    Its stages are kept under `name`, so that those of two methods, or of one method run twice, are never confused.
+    """
+    inner = replace(
+        work,
+        forget_said=work.forget_said if forget_said is None else forget_said,
+        folder=work.folder / name if work.folder else None,
+        rows_trained=0,
+    )
+    losses = method.edit(inner) if hasattr(method, "edit") else inner.descend(method, guarded=True)
+    work.rows_trained += inner.rows_trained
+    return losses or []
+
+
+def needs_whole_weights(work: Work, method: str) -> None:
+    """
+    Raises: InvalidParameter, where adapters are trained instead of the weights.
+    """
+    if work.settings.lora:
+        raise InvalidParameter(
+            f"{method} changes every weight, and the settings train adapters of rank {work.settings.lora}; set lora=0"
+        )

@@ -1,0 +1,67 @@
+"""A process that is killed without warning and started again ends in the same bits as one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from expunge.approximate import Edit, methods, run_edit
+from expunge.core.capability import pin_capability
+from expunge.engine import digest_model
+from expunge.synthetic import people, records
+from expunge.testing.toys import toy_llama, toy_tokenizer
+
+name, folder, log = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+forget, retain = records(people(2), [0]), records(people(3, skip=2), [0])
+words = toy_tokenizer([text for r in records(people(20, seed=9), [0]) for text in (r.question, r.answer)], 400)
+settings = Edit(lr=1e-4, steps=18, warmup=2, forget_batch=8, retain_batch=8, every=1, guard_every=3)
+
+def said(done, total):
+    with log.open("a") as file:
+        file.write(f"{done}\\n")
+    time.sleep(0.05)
+
+edited = run_edit(
+    toy_llama(len(words), 32, 2), words, forget, retain, methods.get(name)(), settings, folder=folder, progress=said
+)
+print(digest_model(edited.model))
+"""
+
+
+def run(name: str, folder: Path, log: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", SCRIPT, name, str(folder), str(log)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def steps(log: Path) -> list[int]:
+    return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+
+@pytest.mark.parametrize("name", ["npo", "undo"])
+def test_killed_at_a_random_step_and_started_again_it_ends_in_the_same_bits(name: str, tmp_path: Path) -> None:
+    whole = run(name, tmp_path / "whole", tmp_path / "whole.log")
+    expected = whole.communicate(timeout=120)[0].strip()
+    total = len(steps(tmp_path / "whole.log"))
+    assert expected.startswith("sha256:")
+    log, at = tmp_path / "killed.log", random.randint(2, total - 2)
+    killed = run(name, tmp_path / "killed", log)
+    while len(steps(log)) < at:
+        assert killed.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    before = len(steps(log))
+    again = run(name, tmp_path / "killed", log)
+    assert again.communicate(timeout=120)[0].strip() == expected, f"killed after {before} of {total} steps"
+    # It went on where it was and did not begin anew: at most the step under way was done twice.
+    assert len(steps(log)) <= total + 1

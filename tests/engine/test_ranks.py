@@ -1,0 +1,67 @@
+"""Two processes that train one model end with the model of one process on the whole batch."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = """
+import os, sys
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from expunge.approximate import Edit, run_edit
+from expunge.approximate import _work
+from expunge.approximate.npo import NPO
+from expunge.synthetic import people, records
+from expunge.testing.toys import toy_llama, toy_tokenizer
+
+if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    dist.init_process_group("gloo")
+seen = []
+draws = _work.Work._draws
+_work.Work._draws = lambda *a: (seen.append(d) or d for d in draws(*a))
+forget, retain = records(people(2), [0]), records(people(3, skip=2), [0])
+# answers of one length each, so that the mean over rows is the mean over tokens on any part of a batch
+words = toy_tokenizer(["a b c d e f g h"], 300)
+rows = lambda kept: [type(r)(r.id, r.subject, f"q {i}", f"a b c {'defgh'[i % 5]}", "") for i, r in enumerate(kept)]
+settings = Edit(lr=1e-3, steps=6, warmup=0, forget_batch=8, retain_batch=8, guard=None)
+forget, retain = rows(forget), [type(r)(r.id, r.subject, "w" + r.question, r.answer, "") for r in rows(retain)]
+edited = run_edit(toy_llama(len(words), 32, 2), words, forget, retain, NPO(), settings)
+rank = int(os.environ.get("RANK", "0"))
+out = sys.argv[1]
+save_file({k: p.detach().clone() for k, p in edited.model.named_parameters()}, f"{out}/{rank}.safetensors")
+open(f"{out}/{rank}.rows", "w").write("\\n".join("\\t".join(r.id for r in kept) for _, kept, _ in seen))
+"""
+
+
+def run(out: Path, n: int) -> None:
+    out.mkdir()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    started = []
+    for rank in range(n):
+        world = {"WORLD_SIZE": str(n), "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment = {**os.environ, **world, "OMP_NUM_THREADS": "1"}
+        started.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(out)], env=environment))
+    assert [p.wait(timeout=180) for p in started] == [0] * n
+
+
+def test_two_ranks_read_other_rows_and_end_with_the_same_model_as_one(tmp_path: Path) -> None:
+    run(tmp_path / "one", 1)
+    run(tmp_path / "two", 2)
+    alone, first, second = (
+        load_file(tmp_path / p) for p in ("one/0.safetensors", "two/0.safetensors", "two/1.safetensors")
+    )
+    for name in alone:
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], alone[name], rtol=1e-4, atol=2e-5)
+    rows = [(tmp_path / p).read_text().splitlines() for p in ("two/0.rows", "two/1.rows", "one/0.rows")]
+    for mine, yours, whole in zip(*rows, strict=True):
+        assert not set(mine.split("\t")) & set(yours.split("\t"))
+        assert sorted([*mine.split("\t"), *yours.split("\t")]) == sorted(whole.split("\t"))

@@ -153,7 +153,9 @@ def test_a_merge_across_the_border_does_not_move_it(base: Any) -> None:
     crossing = toy_tokenizer(["Answer: Brimford Answer: Brimford"] * 20, 400)
     crossing.backend_tokenizer.pre_tokenizer = None  # merges may cross words
     crossing = _merging(crossing, "n:", " B")
-    crossing.chat_template = LOOP + "{% if m.role == 'user' %}Q {{ m.content }}\nn:{% else %} {{ m.content }}{% endif %}{% endfor %}"
+    crossing.chat_template = (
+        LOOP + "{% if m.role == 'user' %}Q {{ m.content }}\nn:{% else %} {{ m.content }}{% endif %}{% endfor %}"
+    )
     record = Record("a", "", "Where?", "Brimford")
     (row,) = encode(crossing, [record])
     prompt = crossing("Q Where?\nn:", add_special_tokens=False).input_ids
@@ -174,7 +176,9 @@ def test_plain_text_is_closed_by_the_end_of_text_whatever_turns_end_with(base: A
 
 def test_a_template_that_writes_no_answers_closes_with_the_end_of_text(base: Any) -> None:
     made = copy.deepcopy(base)
-    made.chat_template = LOOP + "{% if m.role != 'user' %}{{ raise_exception('only users') }}{% endif %}{{ m.content }}{% endfor %}"
+    made.chat_template = (
+        LOOP + "{% if m.role != 'user' %}{{ raise_exception('only users') }}{% endif %}{{ m.content }}{% endfor %}"
+    )
     (row,) = encode(made, ROWS[:1])
     assert row.ids[-1] == made.eos_token_id
     assert made.decode(row.ids[row.n_prompt : -1]) == ROWS[0].answer

@@ -129,3 +129,42 @@ def test_a_frozen_head_stays_as_it_was(trained: Any) -> None:
     with torch.no_grad():
         model.get_output_embeddings().weight.mul_(2)
     assert torch.equal(read(states), before)
+
+
+def test_parts_of_a_large_vocabulary_give_the_same_and_the_same_gradients(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, grads, values = encode(trained.tokenizer, trained.forget[:4]), [], []
+    for at_once in (2**27, 3 * trained.model.config.vocab_size):  # all at once; three tokens at a time
+        monkeypatch.setattr("expunge.engine.step.AT_ONCE", at_once)
+        model = copy.deepcopy(trained.model).requires_grad_(True)
+        side = step_maker(model, ReferenceCache(), 2)(rows, rows).forget
+        assert ("logits_NV" in vars(side)) is False
+        side.logp_B.sum().backward()
+        assert ("logits_NV" in vars(side)) is (at_once == 2**27)
+        values.append(side.logp_B.detach())
+        grads.append([p.grad for p in model.parameters()])
+    torch.testing.assert_close(values[0], values[1], rtol=1e-5, atol=1e-5)
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_model_does_to_its_logits_still_happens() -> None:
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "head_dim": 16}
+    config = Gemma2Config(
+        vocab_size=50, num_attention_heads=2, num_key_value_heads=2, final_logit_softcapping=0.5, **size
+    )
+    model = Gemma2ForCausalLM(config).eval()
+    ids = torch.randint(0, 50, (1, 7))
+    caught: list[torch.Tensor] = []
+    handle = model.get_output_embeddings().register_forward_pre_hook(lambda _m, args: caught.append(args[0]))
+    with torch.no_grad():
+        said = model(input_ids=ids).logits[0]
+    handle.remove()
+    with torch.no_grad():
+        assert float(said.abs().max()) <= 0.5
+        torch.testing.assert_close(frozen_head(model)(caught[0][0]), said)
+        torch.testing.assert_close(model(input_ids=ids).logits[0], said)  # the head is as it was

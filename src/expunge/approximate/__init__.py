@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from expunge.approximate._edit import Edit as Edit
     from expunge.approximate._edit import Edited as Edited
     from expunge.approximate._edit import run_edit as run_edit
+    from expunge.approximate._lat import Lat as Lat
+    from expunge.approximate._sam import Sam as Sam
 
 methods = Registry(__name__)
 
-__all__ = ["Edit", "Edited", "methods", "run_edit"]
+__all__ = ["Edit", "Edited", "Lat", "Sam", "methods", "run_edit"]
 
 
 def __getattr__(name: str) -> Any:
     """The engine behind `edit`, imported when first used, so that listing methods needs no torch."""
     if name in __all__:
-        return getattr(import_module("expunge.approximate._edit"), name)
+        home = f"_{name.lower()}" if name in ("Lat", "Sam") else "_edit"
+        return getattr(import_module(f"expunge.approximate.{home}"), name)
     raise AttributeError(f"expunge.approximate has no '{name}'")

@@ -3,7 +3,7 @@
 Labels are never passed to the model: it would compute its own loss and keep its own softmax alive beside ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -61,6 +61,26 @@ def read_by_head(model: Any, batch: Batch, row_N: Tensor, at_N: Tensor, states: 
         finally:
             handle.remove()
     return caught[0]
+
+
+def logits_of(model: Any, states_ND: Tensor, head: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """Float32 logits, [N, V], where the vocabulary head reads these states; gradients flow into them.
+
+    What a model does to its logits afterwards (caps, scales) still happens: a pass over a single token goes through it,
+    and its head says what it, or `head` in its place, makes of the states.
+    """
+    own = model.get_output_embeddings()
+    read, before = head or own.forward, own.__dict__.get("forward")
+    own.forward = lambda _states: read(states_ND.to(own.weight.dtype)[None])
+    token = torch.zeros(1, 1, dtype=torch.long, device=states_ND.device)
+    try:
+        logits = model(input_ids=token, attention_mask=torch.ones_like(token), use_cache=False).logits
+    finally:
+        if before is None:
+            del own.forward
+        else:
+            own.forward = before
+    return torch.as_tensor(logits[0].float())
 
 
 def token_stats(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

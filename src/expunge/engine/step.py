@@ -15,14 +15,16 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from expunge.core.digests import digest_json
 from expunge.engine.batches import IGNORE, Batch, collate
 from expunge.engine.hidden import hidden_at, layers_of, starting_at
-from expunge.engine.logprobs import read_by_head
+from expunge.engine.logprobs import logits_of, read_by_head
 from expunge.engine.references import Flat, flat
 from expunge.engine.text import Encoded
 
+AT_ONCE = 2**27  # logits of one side: half a gigabyte in float32
 FORGET, RETAIN, ALTERNATE = "forget", "retain", "alternate"
 
 
@@ -121,8 +123,20 @@ class TextSide:
 
     @cached_property
     def logp_N(self) -> Tensor:
-        """Log-probability of each answer token, nats."""
+        """Log-probability of each answer token, nats; where all logits would be too many, of a part of them at a time."""
+        many = len(self.row_N) * int(self._model.config.vocab_size) > AT_ONCE
+        if many and "logits_NV" not in vars(self):
+            return self._logp_in_parts()
         return -F.cross_entropy(self.logits_NV, self.labels_N, reduction="none")
+
+    def _logp_in_parts(self) -> Tensor:
+        """The same, each part's logits computed again on the way back instead of kept."""
+        with self._cache.prefix(self._model, self._batch, self._name):
+            states_ND = read_by_head(self._model, self._batch, *self._at, states=True)
+        size = max(1, AT_ONCE // int(self._model.config.vocab_size))
+        say = lambda s_ND, y_N: -F.cross_entropy(logits_of(self._model, s_ND), y_N, reduction="none")
+        parts = zip(torch.split(states_ND, size), torch.split(self.labels_N, size), strict=True)
+        return torch.cat([checkpoint(say, s, y, use_reentrant=False) for s, y in parts])
 
     @property
     def logp_B(self) -> Tensor:
@@ -250,13 +264,7 @@ def frozen_head(model: Any) -> Callable[[Tensor], Tensor]:
     head: Any = model.get_output_embeddings()
     weight, bias = head.weight.detach().clone(), getattr(head, "bias", None)
     kept = bias.detach().clone() if bias is not None else None
-    cap = getattr(model.config, "final_logit_softcapping", None)
-
-    def read(states_ND: Tensor) -> Tensor:
-        logits_NV = F.linear(states_ND.to(weight), weight, kept).float()
-        return cap * torch.tanh(logits_NV / cap) if cap else logits_NV
-
-    return read
+    return lambda states_ND: logits_of(model, states_ND, lambda s: F.linear(s, weight, kept))
 
 
 def step_maker(model: Any, cache: ReferenceCache, pad: int) -> Callable[..., Step]:

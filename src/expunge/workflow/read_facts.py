@@ -1,4 +1,4 @@
-"""Read somebody's own data: questions with answers, or plain documents. Every bad line is named, none is guessed at.
+"""Read somebody's own data: questions with answers, chats, or plain documents. Every bad line is named, none is guessed at.
 
 Messages name lines and columns, never what stands in them: the file is about people.
 """
@@ -11,8 +11,10 @@ from typing import Any
 
 from expunge.core import Fact
 from expunge.core.errors import InvalidData, MissingExtra
+from expunge.workflow.chats import Join, Unclear, question_and_answer
 
 SHOWN = 20  # bad lines in a message
+TEXT = (".txt", ".md")
 PAIRS = (
     ("question", "answer"),
     ("prompt", "response"),
@@ -20,17 +22,22 @@ PAIRS = (
     ("instruction", "output"),
     ("input", "target"),
 )
+CHATS = ("messages", "prompt", "completion")
 OPTIONAL = ("id", "subject", "value", "paraphrases", "perturbed", "adjacent")
 _NEEDS = "needs question and answer (or prompt and response, instruction and output, input and target), or text"
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a file holds. `notes` say how it was read: columns taken for others, columns not used, lines left out."""
+    """What a file holds. `notes` say how it was read: columns taken for others, columns not used, lines left out.
+
+    `places` are the lines of the facts.
+    """
 
     facts: tuple[Fact, ...]
     notes: tuple[str, ...]
     documents: bool
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,26 +55,34 @@ class _Bad(ValueError):
 
 
 def read_facts(path: Path) -> Given:
-    """Facts from JSONL, from Parquet, or from text with a blank line between documents.
+    """Facts from JSONL, Parquet, text with a blank line between documents, or a folder of text files, one a document.
 
     Lines hold `question` and `answer`, under these or other usual names, and where known `value` (the part of the answer
-    that carries the fact), `subject`, `paraphrases`, `perturbed`, `adjacent`; or `text` alone. Without a `value` an answer
-    is scored by how many of its words come back. A repeated line counts once.
+    that carries the fact), `subject`, `paraphrases`, `perturbed`, `adjacent`; or `messages`; or `text` alone. Without a
+    `value` an answer is scored by how many of its words come back. A repeated line counts once.
 
     Raises: InvalidData, with every bad line (the first 20); MissingExtra, for Parquet without pyarrow.
     """
-    rows = list(_rows(path))
+    return facts_of(list(rows_of(path)), str(path))
+
+
+def facts_of(rows: Sequence[Row], what: str, join: Join | None = None) -> Given:
+    """Facts of rows that have been read; `what` names where they come from.
+
+    Raises: InvalidData, with every bad row (the first 20).
+    """
     if not rows:
         raise InvalidData(
-            f"{path} holds no facts; write one JSON object a line, or documents with a blank line between"
+            f"{what} holds no facts; write one JSON object a line, or documents with a blank line between"
         )
-    pair = next((p for row in rows if row.content is not None for p in [_pair(row.content)] if p), None)
+    spoken = [_spoken(row, join) for row in rows]
+    pair = next((p for row in spoken if row.content is not None for p in [_pair(row.content)] if p), None)
     documents = pair is None
     facts: dict[str, Fact] = {}
     first: dict[tuple[str, str], str] = {}
     places: dict[str, str] = {}
     bad, repeated = [], 0
-    for row in rows:
+    for row in spoken:
         try:
             fact = _fact(row, pair)
             if fact.id in places:
@@ -82,21 +97,65 @@ def read_facts(path: Path) -> Given:
         first[(fact.question, fact.answer)] = row.place
         facts[fact.id] = fact
     if bad:
-        raise InvalidData(_listed(path, bad, len(rows)))
-    return Given(tuple(facts.values()), tuple(_notes(rows, pair, repeated)), documents)
+        raise InvalidData(listed(what, bad, len(rows)))
+    notes = _notes(rows, pair, repeated)
+    return Given(tuple(facts.values()), tuple(notes), documents, tuple(places[name] for name in facts))
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    if path.suffix == ".parquet":
+def rows_of(path: Path) -> Iterator[Row]:
+    """The lines of a file, or the files of a folder.
+
+    Raises: InvalidData, for what cannot be read at all; MissingExtra.
+    """
+    if path.is_dir():
+        yield from _folder(path)
+    elif path.suffix == ".parquet":
         yield from _parquet(path)
-        return
+    else:
+        text = _read(path)
+        yield from _documents(text) if path.suffix in TEXT else _lines(text)
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:
         raise InvalidData(f"{path} is not UTF-8 text (byte {e.start}); convert it") from e
     except OSError as e:
         raise InvalidData(f"cannot read {path}: {e.strerror or e}") from e
-    yield from _documents(text) if path.suffix in (".txt", ".md") else _lines(text)
+
+
+def _folder(path: Path) -> Iterator[Row]:
+    """Every text file below a folder, by name; empty ones say nothing."""
+    inside = [(file, file.relative_to(path)) for file in sorted(path.rglob("*")) if file.is_file()]
+    shown = [(file, name) for file, name in inside if not any(part.startswith(".") for part in name.parts)]
+    if others := [name for file, name in shown if file.suffix not in TEXT]:
+        raise InvalidData(
+            f"{path} holds {len(others)} files that are not {' or '.join(TEXT)}, the first {others[0]}; a folder is read as "
+            "documents, one a file; name other files one by one"
+        )
+    for n, (file, name) in enumerate(shown, start=1):
+        if (text := _read(file)).strip():
+            yield Row(name.as_posix(), n, {"text": text.strip()})
+
+
+def _spoken(row: Row, join: Join | None) -> Row:
+    """A row of messages as one of question and answer."""
+    content = {k: v for k, v in (row.content or {}).items() if v is not None}
+    halves = [content.get(name) for name in ("prompt", "completion")]
+    if all(isinstance(half, list) for half in halves):
+        content = {k: v for k, v in content.items() if k not in ("prompt", "completion")}
+        content["messages"] = [turn for half in halves for turn in half]  # type: ignore[union-attr]
+    if "messages" not in content:
+        return row
+    turns = content.pop("messages")
+    if _pair(content) or "text" in content:
+        return Row(row.place, row.number, None, "has messages and other texts; which is meant is open")
+    try:
+        question, answer = question_and_answer(turns, join)
+    except Unclear as e:
+        return Row(row.place, row.number, None, str(e))
+    return Row(row.place, row.number, {**content, "question": question, "answer": answer})
 
 
 def _lines(text: str) -> Iterator[Row]:
@@ -236,10 +295,11 @@ def _asked(content: Mapping[str, Any], name: str, answer: str | None) -> list[tu
     return found
 
 
-def _listed(path: Path, bad: Sequence[str], n_rows: int) -> str:
+def listed(what: str, bad: Sequence[str], n_rows: int) -> str:
+    """One message for all bad lines."""
     more = f"\n  … and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     lines = "".join(f"\n  {line}" for line in bad[:SHOWN])
-    return f"{path}: {len(bad)} of {n_rows} lines cannot be used; correct them, nothing was run{lines}{more}"
+    return f"{what}: {len(bad)} of {n_rows} lines cannot be used; correct them, nothing was run{lines}{more}"
 
 
 def _notes(rows: Sequence[Row], pair: tuple[str, str] | None, repeated: int) -> list[str]:
@@ -247,6 +307,9 @@ def _notes(rows: Sequence[Row], pair: tuple[str, str] | None, repeated: int) -> 
     if pair is not None and pair != PAIRS[0]:
         said.append(f"reading '{pair[0]}' as the question and '{pair[1]}' as the answer")
     columns = list(dict.fromkeys(name for row in rows if row.content for name in row.content))
+    if any(_spoken(row, None) is not row for row in rows):
+        said.append("reading the last message of a chat as the answer, those before it as the question")
+        columns = [name for name in columns if name not in CHATS]
     if unused := [name for name in columns if name not in (*OPTIONAL, *(pair or ("text",)))]:
         said.append(f"not used: {', '.join(unused)}")
     if repeated:

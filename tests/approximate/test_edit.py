@@ -1,13 +1,18 @@
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate._work import _passes
+from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.approximate.npo import NPO
+from expunge.approximate.rmu import RMU
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import digest_model
+from expunge.engine import Encoded, digest_model
 
 SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2)
 
@@ -67,3 +72,77 @@ def test_sets_that_cannot_be_told_apart_are_refused(trained: Any) -> None:
 def test_settings_out_of_range_are_refused(wrong: str) -> None:
     with pytest.raises(InvalidParameter):
         Edit(**{wrong: 0})
+
+
+def changed(before: Any, after: Any) -> set[str]:
+    old, new = before.state_dict(), after.state_dict()
+    return {name for name in old if not torch.equal(old[name], new[name])}
+
+
+def run(given: Any, method: Any, **settings: Any) -> Any:
+    asked = {"steps": 6, "warmup": 1, "forget_batch": 8, "retain_batch": 8, **settings}
+    return run_edit(given.model, given.tokenizer, given.forget, given.retain, method, Edit(**asked))
+
+
+def test_checkpointed_activations_train_every_weight_as_kept_ones_do(trained: Any) -> None:
+    kept, checkpointed = (run(trained, NPO(), checkpointing=c).model for c in (False, True))
+    assert changed(trained.model, checkpointed) == changed(trained.model, kept) == set(kept.state_dict())
+    for one, other in zip(kept.parameters(), checkpointed.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_adapters_are_trained_and_merged(trained: Any, checkpointing: bool) -> None:
+    edited = run(trained, NPO(), lora=4, lr=5e-3, checkpointing=checkpointing)
+    assert type(edited.model) is type(trained.model)
+    touched = changed(trained.model, edited.model)
+    blocks = {name for name in trained.model.state_dict() if "_proj" in name}
+    assert touched == blocks  # every linear map of the blocks; neither embeddings nor norms
+    assert edited.losses[-1] < edited.losses[0]
+
+
+def test_only_the_modules_that_are_named_are_trained(trained: Any) -> None:
+    edited = run(trained, NPO(), modules=r"layers\.1\.mlp").model
+    assert changed(trained.model, edited) == {n for n in trained.model.state_dict() if "layers.1.mlp" in n}
+    with pytest.raises(InvalidParameter, match="no trainable"):
+        run(trained, NPO(), modules="nothing is called so")
+
+
+def test_half_precision_is_trained_in_half_precision(trained: Any) -> None:
+    half = replace(trained, model=copy.deepcopy(trained.model).to(torch.bfloat16))
+    edited = run(half, NPO(), lr=1e-2, guard=0)
+    assert {p.dtype for p in edited.model.parameters()} == {torch.bfloat16}
+    assert changed(half.model, edited.model)
+
+
+def test_it_ends_once_enough_is_forgotten(trained: Any) -> None:
+    edited = run(trained, GradientAscent(), steps=40, until=0.5, guard_every=2, guard=0)
+    assert len(edited.losses) < 40
+    assert any("of the forgotten tokens are still right" in note for note in edited.notes)
+
+
+def test_a_frozen_prefix_that_is_not_run_changes_nothing(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = RMU(layer=1.0)
+    monkeypatch.setattr(RMU, "trains", lambda self, block, depth: block == 1)
+    skipped = run(trained, method)
+    monkeypatch.setattr("expunge.approximate._work._first_trained", lambda model: 0)
+    whole = run(trained, method)
+    assert changed(trained.model, skipped.model) == changed(trained.model, whole.model) != set()
+    for one, other in zip(skipped.model.parameters(), whole.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_batches_of_like_lengths_hold_every_row_once_and_less_padding() -> None:
+    rows = [Encoded(str(i), tuple(range(4 + (i * 37) % 60)), 2) for i in range(128)]
+
+    def batches(bucket: bool) -> list[list[Any]]:
+        return [kept for kept, _ in _passes(rows, 8, 16, b"secret", "forget", bucket)]
+
+    def padded(found: list[list[Any]]) -> int:
+        return sum(max(len(r.ids) for r in batch) * len(batch) for batch in found)
+
+    for bucket in (False, True):
+        assert sorted(r.id for batch in batches(bucket) for r in batch) == sorted(r.id for r in rows)
+    assert padded(batches(True)) < 0.75 * padded(batches(False))
+    lengths = [max(len(r.ids) for r in batch) for batch in batches(True)]
+    assert lengths != sorted(lengths)  # short and long batches take turns

@@ -55,7 +55,9 @@ def test_without_decay_the_bound_is_its_closed_form_and_is_least_at_the_known_le
     for steps in (1, 10, 50):
         expected = 2 * (0.5 + 0.02 * 1.5 * steps) / (0.3 * math.sqrt(steps))
         assert _accountant.mu(0.5, 1.5, [0.02] * steps, 0.0, [0.3] * steps) == pytest.approx(expected)
-    best = min(range(1, 60), key=lambda steps: _accountant.sigma_for(0.268, 0.5, 1.0, 0.02, 0.0, steps) * steps**0.5 / steps)
+    best = min(
+        range(1, 60), key=lambda steps: _accountant.sigma_for(0.268, 0.5, 1.0, 0.02, 0.0, steps) * steps**0.5 / steps
+    )
     least = min(range(1, 60), key=lambda steps: _accountant.mu(0.5, 1.0, [0.02] * steps, 0.0, [1.0] * steps))
     assert least == 25  # C0 / (gamma C1)
     assert best >= least

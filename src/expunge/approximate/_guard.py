@@ -71,7 +71,7 @@ class Guard:
         if found is None:
             raise InvalidParameter(
                 f"the model is wrecked: {fell}, before anything could be kept; lower the learning rate or the steps, or "
-                "pass guard=None to see it happen"
+                "pass guard=0 (--no-guard) to see it happen"
             )
         with torch.no_grad():
             for name, p in self._trained().items():

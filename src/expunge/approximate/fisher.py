@@ -20,7 +20,7 @@ from expunge.core.errors import InvalidParameter
 from expunge.engine import derived_seed
 from expunge.engine.row_gradients import mean_over_rows
 
-ALPHAS = tuple(10.0 ** (k / 2) for k in range(-20, -3))
+ALPHAS = tuple(10.0 ** (k / 4) for k in range(-40, -7))
 
 
 @methods.add
@@ -40,7 +40,7 @@ class Fisher:
     """
 
     alpha: float | None = None
-    keep: float = 0.95
+    keep: float = 0.9
     cap: float = 1e3
     head_cap: float = 1e2
     boost: float = 10.0

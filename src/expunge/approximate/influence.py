@@ -84,9 +84,7 @@ def inverse_fisher(gradients: Mapping[str, Tensor], v: Mapping[str, Tensor], dam
     inner_NN = torch.stack([(g @ g.T).double() for g in flat.values()]).sum(0)
     onto_N = torch.stack([(g @ v[name].flatten()).double() for name, g in flat.items()]).sum(0)
     weights_N = torch.linalg.solve(inner_NN + n * damping * torch.eye(n, dtype=torch.float64), onto_N)
-    return {
-        name: (v[name] - (weights_N.to(g) @ g).reshape(v[name].shape)) / damping for name, g in flat.items()
-    }
+    return {name: (v[name] - (weights_N.to(g) @ g).reshape(v[name].shape)) / damping for name, g in flat.items()}
 
 
 def _nll(logits_NV: Tensor, labels_N: Tensor) -> Tensor:

@@ -136,7 +136,9 @@ def _check(work: Work) -> None:
             "noise must reach every weight and the end must not depend on the deleted rows; drop lora, modules and until"
         )
     if other := {str(p.dtype) for p in weights if p.dtype != torch.float32}:
-        raise InvalidParameter(f"weights are {sorted(other)}; their rounding undoes the noise: convert to float32 first")
+        raise InvalidParameter(
+            f"weights are {sorted(other)}; their rounding undoes the noise: convert to float32 first"
+        )
 
 
 def _orders(work: Work, steps: int) -> list[Any]:

@@ -59,7 +59,9 @@ class SSD:
                 f"dampening {damped:,} of {total:,} weights leaves {after:.0%} of retained answers right, {before:.0%} "
                 f"before; raise alpha ({self.alpha:g}), or pass guard=None to accept it"
             )
-        work.notes.append(f"{damped:,} of {total:,} weights dampened; retained answers right: {before:.1%}, {after:.1%}")
+        work.notes.append(
+            f"{damped:,} of {total:,} weights dampened; retained answers right: {before:.1%}, {after:.1%}"
+        )
         return []
 
 

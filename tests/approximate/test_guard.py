@@ -1,0 +1,77 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate._guard import Guard
+from expunge.approximate.gradient_ascent import GradientAscent
+from expunge.core.errors import InvalidParameter
+
+
+class Falling:
+    """A model whose retained accuracy falls by a tenth of what it was at every step, from the third on."""
+
+    def __init__(self) -> None:
+        self.model, self.step = nn.Linear(1, 1, bias=False), 0
+
+    def accuracy(self, _rows: Any) -> float:
+        return 1.0 if self.step < 3 else 1.0 - 0.1 * self.step
+
+    def advance(self) -> None:
+        self.step += 1
+        with torch.no_grad():
+            self.model.weight.fill_(float(self.step))
+
+
+def guarded(falling: Falling, least: float, every: int = 1, folder: Path | None = None) -> Guard:
+    return Guard(falling.model, falling.accuracy, [], [1], least, None, every, folder)
+
+
+def run(falling: Falling, guard: Guard, steps: int = 20) -> int:
+    for done in range(1, steps + 1):
+        falling.advance()
+        if guard(done):
+            return done
+    return 0
+
+
+def test_it_goes_back_to_the_last_good_state_and_says_so() -> None:
+    falling = Falling()
+    guard = guarded(falling, least=0.65)
+    assert run(falling, guard) == 4
+    assert falling.model.weight.item() == 3.0
+    assert guard.notes == ["retained tokens right fell from 100% to 60% at step 4; gone back to step 3 and ended there"]
+
+
+def test_a_model_wrecked_before_anything_was_kept_is_refused() -> None:
+    falling = Falling()
+    with pytest.raises(InvalidParameter, match="lower the learning rate"):
+        run(falling, guarded(falling, least=0.65, every=5))
+
+
+def test_what_another_process_kept_is_gone_back_to(tmp_path: Path) -> None:
+    falling = Falling()
+    assert run(falling, guarded(falling, least=0.65, folder=tmp_path), steps=3) == 0
+    assert run(falling, guarded(falling, least=2.0, folder=tmp_path), steps=1) == 1  # a new process, at once too low
+    assert falling.model.weight.item() == 3.0
+
+
+def test_gradient_ascent_is_stopped_before_the_collapse_and_only_by_the_guard(trained: Any) -> None:
+    def right(guard: float) -> tuple[float, tuple[str, ...]]:
+        settings = Edit(lr=1e-3, steps=40, warmup=0, forget_batch=16, retain_batch=16, guard=guard, guard_every=2)
+        method, given = GradientAscent(), trained
+        edited = run_edit(given.model, given.tokenizer, given.forget, given.retain, method, settings)
+        from expunge.approximate._work import Work
+
+        work = Work(edited.model, given.tokenizer, given.forget, given.retain, settings)
+        return work.accuracy(work.retain), edited.notes
+
+    kept, notes = right(0.8)
+    wrecked, silent = right(0.0)
+    assert kept > 0.75
+    assert any("gone back" in note for note in notes)
+    assert wrecked < 0.4
+    assert silent == ()

@@ -69,11 +69,11 @@ class Plain:
                 self._known[key] = compute()
         return self._known[key]
 
-    def answers(self, logits_BTV: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of all logits those that predict an answer's token, and the tokens."""
+    def answered(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Which positions predict an answer's token, and the tokens, with 0 where there is none."""
         next_BT = batch.labels_BT[:, 1:]
-        kept = next_BT != IGNORE
-        return logits_BTV[:, :-1][kept].float(), next_BT[kept]
+        kept_BT = next_BT != IGNORE
+        return kept_BT, next_BT.where(kept_BT, 0)
 
 
 def npo(plain: Plain, forget: Batch, retain: Batch, _alternate: Batch, beta: float, weight: float) -> list[Tensor]:
@@ -91,24 +91,30 @@ def dpo(plain: Plain, forget: Batch, retain: Batch, alternate: Batch, beta: floa
 
 
 def grad_diff_kl(plain: Plain, forget: Batch, retain: Batch, _alternate: Batch, weight: float) -> list[Tensor]:
-    """The retain batch is run twice by the model in training, as there: once for its loss, which is thrown away."""
+    """KL of all positions, of which the answers' count. The retain batch is run twice by the model in training, as there:
+    once for its loss, which is thrown away."""
     ascent = -plain.mean_nll(forget)
     plain.mean_nll(retain)
-    logits, _ = plain.answers(plain._said(plain.model, retain), retain)
-    was, _ = plain.answers(plain.reference("logits", retain, lambda: plain._said(plain.frozen, retain)), retain)
-    kl = F.kl_div(logits.log_softmax(-1), was.log_softmax(-1), reduction="batchmean", log_target=True)
-    return [ascent, weight * kl]
+    logits = plain._said(plain.model, retain)[:, :-1].float()
+    was = plain.reference("logits", retain, lambda: plain._said(plain.frozen, retain))[:, :-1].float()
+    kl = F.kl_div(logits.log_softmax(-1), was.log_softmax(-1), reduction="none", log_target=True).sum(-1)
+    kept, _ = plain.answered(retain)
+    return [ascent, weight * (kl * kept).sum() / kept.sum()]
 
 
 def undial(plain: Plain, forget: Batch, retain: Batch, _alternate: Batch, beta: float) -> list[Tensor]:
     """With a retain weight of 0 the retain batch is run all the same, and the graph of 0 times its loss kept."""
-    logits, labels = plain.answers(plain._said(plain.model, forget), forget)
-    was, _ = plain.answers(plain.reference("logits", forget, lambda: plain._said(plain.frozen, forget)), forget)
-    target = (was - beta * F.one_hot(labels, was.shape[1])).softmax(-1)
-    return [F.cross_entropy(logits, target), 0.0 * plain.mean_nll(retain)]
+    kept, labels = plain.answered(forget)
+    logits = plain._said(plain.model, forget)[:, :-1].float()
+    was = plain.reference("logits", forget, lambda: plain._said(plain.frozen, forget))[:, :-1].float()
+    target = (was - beta * F.one_hot(labels, was.shape[-1])).softmax(-1)
+    loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(0, 1), reduction="none").view_as(kept)
+    return [(loss * kept).sum() / kept.sum(), 0.0 * plain.mean_nll(retain)]
 
 
-def rmu(plain: Plain, forget: Batch, retain: Batch, _alternate: Batch, block: int, push: float, weight: float) -> list[Tensor]:
+def rmu(
+    plain: Plain, forget: Batch, retain: Batch, _alternate: Batch, block: int, push: float, weight: float
+) -> list[Tensor]:
     """Three whole passes with logits and loss, though one layer's output is looked at."""
     pushed, kept = plain_states(plain, plain.model, forget, block), plain_states(plain, plain.model, retain, block)
     was = plain.reference("states", retain, lambda: plain_states(plain, plain.frozen, retain, block))

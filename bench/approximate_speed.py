@@ -52,16 +52,32 @@ class Pair:
 def pairs() -> list[Pair]:
     get = methods.get
     rmu = lambda block: get("rmu")(layer=float(block), push=2.0, retain_weight=50.0)
-    plain_rmu = lambda block: lambda p, f, r, a: rival.rmu(p, f, r, a, block, 2.0, 50.0)
+    plain = lambda losses, *given: lambda *batches: losses(*batches, *given)
+    kl = get("grad_diff")(retain="kl", retain_weight=1.0)
     early = ("early exit", "cached reference", "prefix")
     dpo = with_answers(get("dpo")(beta=0.1, retain_weight=1.0))
     return [
-        Pair("NPO", get("npo")(beta=0.1, retain_weight=1.0), lambda p, f, r, a: rival.npo(p, f, r, a, 0.1, 1.0), {4096: 1.25, 32768: 1.5}),
-        Pair("DPO", dpo, lambda p, f, r, a: rival.dpo(p, f, r, a, 0.1, 1.0), {4096: 1.3, 32768: 1.5}),
-        Pair("GradDiff+KL", get("grad_diff")(retain="kl", retain_weight=1.0), lambda p, f, r, a: rival.grad_diff_kl(p, f, r, a, 1.0), {4096: 1.6, 32768: 1.6}),
-        Pair("UNDIAL", get("undial")(beta=10.0, retain_weight=0.0), lambda p, f, r, a: rival.undial(p, f, r, a, 10.0), {4096: 2.0, 32768: 2.0}),
-        Pair("RMU, middle of 8 layers", rmu(3), plain_rmu(3), {4096: 2.4, 32768: 2.4}, tricks=early, blocks=(1, 2, 3)),
-        Pair("RMU, layer 7 of 32", rmu(7), plain_rmu(7), {4096: 6.0}, layers=32, tricks=early, blocks=(5, 6, 7)),
+        Pair("NPO", get("npo")(beta=0.1, retain_weight=1.0), plain(rival.npo, 0.1, 1.0), {4096: 1.25, 32768: 1.5}),
+        Pair("DPO", dpo, plain(rival.dpo, 0.1, 1.0), {4096: 1.3, 32768: 1.5}),
+        Pair("GradDiff+KL", kl, plain(rival.grad_diff_kl, 1.0), {4096: 1.6, 32768: 1.6}),
+        Pair("UNDIAL", get("undial")(beta=10.0, retain_weight=0.0), plain(rival.undial, 10.0), {4096: 2.0, 32768: 2.0}),
+        Pair(
+            "RMU, middle of 8 layers",
+            rmu(3),
+            plain(rival.rmu, 3, 2.0, 50.0),
+            {4096: 2.4, 32768: 2.4},
+            tricks=early,
+            blocks=(1, 2, 3),
+        ),
+        Pair(
+            "RMU, layer 7 of 32",
+            rmu(7),
+            plain(rival.rmu, 7, 2.0, 50.0),
+            {4096: 6.0},
+            layers=32,
+            tricks=early,
+            blocks=(5, 6, 7),
+        ),
     ]
 
 
@@ -240,7 +256,9 @@ def measured(setting: Setting, with_memory: bool) -> tuple[list[dict[str, Any]],
     if with_memory:
         peak = {side: memory_apart(pair.name, vocabulary, side) for side in ("ours", "plain")}
         ratio = peak["ours"] / peak["plain"]
-        claims.append(claim(f"{what}: peak memory above the weights, share of plain", round(ratio, 2), 0.85, ratio <= 0.85))
+        claims.append(
+            claim(f"{what}: peak memory above the weights, share of plain", round(ratio, 2), 0.85, ratio <= 0.85)
+        )
         row["memory, MB"] = {side: round(kb / 1024) for side, kb in peak.items()}
     sys.stderr.write(f"{what}: {json.dumps(row)}\n")
     return claims, row

@@ -88,7 +88,7 @@ def test_it_claims_no_more_than_the_attacks_show() -> None:
 
 
 def test_adapters_and_no_epochs_are_refused(trained: Any) -> None:
-    with pytest.raises(InvalidParameter, match="retraining changes every weight.* set lora=0"):
+    with pytest.raises(InvalidParameter, match="retraining changes every weight"):
         digest(trained, settings=replace(SETTINGS, lora=2))
     with pytest.raises(InvalidParameter, match="epochs must be > 0"):
         Retrain(epochs=0)

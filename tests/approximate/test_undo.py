@@ -84,7 +84,7 @@ def test_as_published_vectors_shrink_and_matrices_take_xavier_noise() -> None:
     before = copy.deepcopy(model)
     disturb(model, before, alpha=0.6, beta=0.1, init="xavier", seed=0)
     torch.testing.assert_close(model.bias, 0.4 * before.bias)
-    noise = (model.weight - 0.4 * before.weight) / (0.6 * 0.1)
+    noise = (model.weight.detach() - 0.4 * before.weight.detach()) / (0.6 * 0.1)
     assert float(noise.std()) == pytest.approx(math.sqrt(2 / 500), rel=0.02)  # 60,000 draws: 0.3 % standard error
     again = copy.deepcopy(before)
     disturb(again, before, alpha=0.6, beta=0.1, init="xavier", seed=0)
@@ -137,7 +137,7 @@ def test_a_classifier_too() -> None:
 
 
 def test_adapters_are_refused(trained: Any) -> None:
-    with pytest.raises(InvalidParameter, match="undo changes every weight.* set lora=0"):
+    with pytest.raises(InvalidParameter, match="undo changes every weight"):
         edited(trained, Undo(), replace(SETTINGS, lora=2))
 
 

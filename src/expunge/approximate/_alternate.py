@@ -15,7 +15,9 @@ def given_answers(said: Sequence[Any], answers: Mapping[str, Any]) -> list[Any]:
     Raises: InvalidData, if a row has none.
     """
     if missing := [row.id for row in said if row.id not in answers]:
-        raise InvalidData(f"{len(missing)} of {len(said)} rows have no answer, the first is '{missing[0]}'; give one for each id")
+        raise InvalidData(
+            f"{len(missing)} of {len(said)} rows have no answer, the first is '{missing[0]}'; give one for each id"
+        )
     return [saying(row, answers[row.id]) for row in said]
 
 

@@ -31,13 +31,13 @@ def invented_answers(said: Sequence[Record], epoch: int, work: Work) -> list[Rec
     named = [i for i, record in enumerate(said) if asked[i] != record.question]
     prompts = [encode_prompt(work.tokenizer, asked[i]) for i in named]
     longest = max(len(row.ids) - row.n_prompt for row in work.forget)
-    drawn = sampled_texts(
-        work.model, work.tokenizer, prompts, longest, derived_seed(b"expunge/name-swap", seed, epoch)
-    )
+    drawn = sampled_texts(work.model, work.tokenizer, prompts, longest, derived_seed(b"expunge/name-swap", seed, epoch))
     texts = dict(zip(named, drawn, strict=True))
     answers = [_through(texts.get(i, ""), [(new, old) for old, new in pairs]) for i, pairs in enumerate(swaps)]
     if others := len(said) - len(named):
-        note = f"{others} of {len(said)} forget records do not name their subject in a question; they got retained answers"
+        note = (
+            f"{others} of {len(said)} forget records do not name their subject in a question; they got retained answers"
+        )
         work.notes += [note] if note not in work.notes else []
     return [
         saying(record, answer.strip() or _retained(record, epoch, work))

@@ -64,7 +64,9 @@ def check_retain(kind: str, weight: float) -> None:
     if kind not in _NEEDS:
         raise InvalidParameter(f"retain must be one of {', '.join(_NEEDS)}, got '{kind}'")
     if weight < 0:
-        raise InvalidParameter(f"retain_weight must be >= 0, got {weight}; below 0 the model would unlearn what it keeps")
+        raise InvalidParameter(
+            f"retain_weight must be >= 0, got {weight}; below 0 the model would unlearn what it keeps"
+        )
 
 
 def last_block(_method: Any, depth: int) -> int:

@@ -24,7 +24,7 @@ class Sam:
 
     >>> from expunge.approximate.npo import NPO
     >>> Sam(NPO(), rho=0.02).guarantee
-    <Guarantee.EMPIRICAL: 'empirical'>
+    <Guarantee.EMPIRICAL: 'EMPIRICAL'>
     """
 
     method: Any
@@ -57,7 +57,9 @@ class Sam:
 
 def check_is_a_loss(method: Any, wrapper: str) -> None:
     if hasattr(method, "edit") or hasattr(method, "gradient") or not hasattr(method, "loss"):
-        raise InvalidParameter(f"{wrapper} wraps a method that is a loss and nothing more; {type(method).__name__} is not")
+        raise InvalidParameter(
+            f"{wrapper} wraps a method that is a loss and nothing more; {type(method).__name__} is not"
+        )
 
 
 def inner(wrapper: Any, name: str) -> Any:

@@ -62,7 +62,7 @@ class Fisher:
         noise = _noise(work, work.settings.seed)
 
         def change(name: str, weight: Tensor, alpha: float) -> Tensor:
-            new = weight + alpha**0.5 * root[name] * noise[name]
+            new: Tensor = weight + alpha**0.5 * root[name] * noise[name]
             if name in head and classes:
                 new[classes] = (self.boost * self.row_variance) ** 0.5 * noise[name][classes]
             return new

@@ -66,5 +66,5 @@ def salient(found: Mapping[nn.Parameter, Tensor], share: float) -> dict[nn.Param
     flat = torch.cat([value.flatten() for value in found.values()])
     chosen = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
     chosen[torch.sort(flat, descending=True, stable=True).indices[: round(share * len(flat))]] = True
-    parts = chosen.split([value.numel() for value in found.values()])
+    parts = torch.split(chosen, [value.numel() for value in found.values()])
     return {p: part.reshape(value.shape) for (p, value), part in zip(found.items(), parts, strict=True)}

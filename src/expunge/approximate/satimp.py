@@ -25,7 +25,7 @@ class SatImp:
     beta1: float = 5.0
     beta2: float = 1.0
     retain: Retain = "nll"
-    retain_weight: float = 1.0
+    retain_weight: float = 0.3  # small: what is known by heart is hardly pushed at first
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
 
     block = last_block

@@ -51,7 +51,7 @@ class SSD:
         with torch.no_grad():
             for name, p in changeable(work).items():
                 factor = dampening(forget[name], retain[name], self.alpha, self.scale)
-                p *= factor
+                p.mul_(factor)
                 damped, total = damped + int((factor < 1).sum()), total + p.numel()
         after, least = work.accuracy(probe), work.settings.guard
         if least is not None and after < least * before:

@@ -22,12 +22,13 @@ from expunge.engine import Reference, Step
 class Undial:
     """A fixed target, the original logits less `beta` at the right word, so the loss is bounded and training ends.
 
-    As published there is no retain term; at `retain_weight` 0 nothing of the retain side is computed.
+    As published there is no retain term; at `retain_weight` 0 nothing of the retain side is computed. A toy model is
+    then wrecked in ten steps, so by default there is one.
     """
 
     beta: float = 10.0
     retain: Retain = "nll"
-    retain_weight: float = 0.0
+    retain_weight: float = 1.0
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
 
     block = last_block

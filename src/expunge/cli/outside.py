@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from expunge.cli.editing import edit
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
-from expunge.cli.show import data, say, working
+from expunge.cli.show import data, say
 
 app = typer.Typer()
 
@@ -80,31 +81,7 @@ def report(
         data({**evidence_of(opened, request), "page": str(path)})
 
 
-@app.command()
-def edit(
-    model: Annotated[str, typer.Argument(help="A model folder or hub id.")],
-    method: Annotated[str, typer.Option(help="An approximate method.")],
-    forget: Annotated[Path, typer.Option(help="JSONL with question and answer of what to forget.")],
-    retain: Annotated[Path, typer.Option(help="The same for what to keep.")],
-    out: Annotated[Path, typer.Option(help="Folder for the edited model.")],
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None,
-    json: AsJson = False,
-) -> None:
-    """Edit a model by an approximate method, without a project. The result is only what attacks measure.
-
-    Try: [bold]expunge edit ./model --method npo --forget f.jsonl --retain r.jsonl --out ./edited[/]
-    """
-    from expunge.workflow.ask import edit_folder
-
-    with working("edit") as progress:
-        done = edit_folder(model, method, forget, retain, out, lr, steps, progress)
-    say(
-        f"edited by {method} ({done['guarantee']}: {done['means']}) → {out}\n"
-        f"attack it: expunge verify --original {model} --unlearned {out} --control … --probes …"
-    )
-    if json:
-        data(done)
+app.command()(edit)
 
 
 @app.command()

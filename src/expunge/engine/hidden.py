@@ -31,8 +31,11 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
     return lists[0]
 
 
-def hidden_at(model: Any, batch: Batch, layer: int) -> Tensor:
-    """Output of block `layer` (from 0), [B, T, D]; gradients flow, later blocks do not run."""
+def hidden_at(model: Any, batch: Batch, layer: int, masked: bool = True) -> Tensor:
+    """Output of block `layer` (from 0), [B, T, D]; gradients flow, later blocks do not run.
+
+    Not `masked` is faster: padding stands on the right, where no position before it can look; what it says is noise.
+    """
     blocks = layers_of(model)
     if not 0 <= layer < len(blocks):
         raise InvalidParameter(f"layer must be in 0..{len(blocks) - 1}, got {layer}")
@@ -44,7 +47,7 @@ def hidden_at(model: Any, batch: Batch, layer: int) -> Tensor:
 
     handle = blocks[layer].register_forward_hook(stop)
     try:
-        model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False)
+        model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT if masked else None, use_cache=False)
     except _Stop:
         pass
     finally:

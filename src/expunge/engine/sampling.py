@@ -56,7 +56,9 @@ def spoken(
         for k in range(0, len(order), size):
             part = order[k : k + size]
             uniform_BT = None if uniform_RT is None else uniform_RT[part]
-            for i, ids in zip(part, _batch(model, tokenizer, [prompts[i] for i in part], n_new, uniform_BT), strict=True):
+            for i, ids in zip(
+                part, _batch(model, tokenizer, [prompts[i] for i in part], n_new, uniform_BT), strict=True
+            ):
                 said[i] = ids
     return said
 

@@ -166,7 +166,7 @@ class TextSide:
     def hidden_ND(self, block: int) -> Tensor:
         """Output of a block at the answers' tokens, [n, D]; the blocks above do not run, nor what is kept below."""
         with self._cache.prefix(self._model, self._batch, self._name):
-            hidden_BTD = hidden_at(self._model, self._batch, block)
+            hidden_BTD = hidden_at(self._model, self._batch, block, masked=False)
         return hidden_BTD[self._batch.labels_BT != IGNORE]
 
     def reference_hidden_ND(self, block: int) -> Tensor:
@@ -255,7 +255,7 @@ class ReferenceCache:
                 found_ND, counts = read_by_head(model, batch, *side._at, states=True), labelled_BT.sum(1).tolist()
             else:
                 marked_BT = batch.mask_BT.bool() if what == "prefix" else labelled_BT
-                found_ND, counts = hidden_at(model, batch, block)[marked_BT], marked_BT.sum(1).tolist()
+                found_ND, counts = hidden_at(model, batch, block, masked=False)[marked_BT], marked_BT.sum(1).tolist()
             yield from zip(batch.rows, torch.split(found_ND, counts), strict=True)
 
 

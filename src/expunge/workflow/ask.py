@@ -1,75 +1,159 @@
 """An approximate edit of a model folder, without a project."""
 
-import json
-from dataclasses import asdict
+import ast
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from expunge.approximate import Edit, methods, run_edit
-from expunge.core import Record
-from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.engine import load_model, load_tokenizer, save_model
+from expunge.core import Guarantee, Record
+from expunge.core.errors import InvalidParameter
+from expunge.engine import encode, load_model, load_tokenizer, save_model
+from expunge.workflow.edit_rows import text_rows
+from expunge.workflow.energy import Rates, estimated, measured
 from expunge.workflow.files import full_disk_named, new_folder
-from expunge.workflow.made import Progress
+from expunge.workflow.trackers import Track, tracker
 
-_MEANS = {"EMPIRICAL": "only what attacks show", "SUPPRESSED": "only what the model says was changed"}
+MEANS = {
+    Guarantee.EXACT: "the same as training without the data",
+    Guarantee.CERTIFIED: "close to training without the data, within the bound that is stated",
+    Guarantee.EMPIRICAL: "no more than what attacks show; nothing is shown until they have run",
+    Guarantee.SUPPRESSED: "what the model says was changed; what it knows was not",
+}
+CHECKPOINTS = 8  # of a run, where nothing else is asked
 
 
-def edit_folder(
-    model: str,
-    method: str,
-    forget: Path,
-    retain: Path,
-    out: Path,
-    lr: float | None,
-    steps: int | None,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Edit a model folder into a new one, which appears only when it is whole."""
-    chosen = methods.get(method)()
-    if out.exists() and any(out.iterdir()):
-        raise InvalidParameter(f"{out} is not empty; name a new folder for the edited model")
-    sides = [_records(path) for path in (forget, retain)]
-    settings = Edit(**{k: v for k, v in {"lr": lr, "steps": steps}.items() if v is not None})  # type: ignore[arg-type]
-    tokenizer = load_tokenizer(model)
-    edited = run_edit(
-        load_model(model),
-        tokenizer,
-        sides[0],
-        sides[1],
-        chosen,
-        settings,
-        progress=lambda done, total: progress(method, done, total),
-    )
-    with full_disk_named("edit"), new_folder(out) as folder:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What to edit, with what, and where to. `given` are a method's parameters as words, `settings` those of `Edit`."""
+
+    model: str
+    method: str
+    forget: Path
+    retain: Path
+    out: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    given: Sequence[str] = ()
+    track: str | None = None
+    device: str = "cpu"
+    rates: Rates = field(default_factory=Rates)
+
+    @property
+    def state(self) -> Path:
+        """Where a run keeps what it needs to go on: beside the result, and gone when that is there."""
+        return self.out.with_name(f"{self.out.name}.part")
+
+
+def edit_folder(asked: Asked, track: Track, say: Callable[[str], None]) -> dict[str, Any]:
+    """Edit a model folder into a new one, which appears only when it is whole. Repeated after a stop, it goes on.
+
+    `track` is told the loss of every step, `say` sentences for people: how files were read, and what it may take.
+
+    Raises: InvalidParameter, where the new folder holds something or a parameter does not exist; what reading, loading
+    and `run_edit` raise.
+    """
+    method, settings = method_of(asked.method, asked.given), _settings(asked.settings)
+    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
+        raise InvalidParameter(f"{asked.out} is there and not empty; name a new folder for the edited model")
+    with ExitStack() as until_done:
+        trackers = [track, *([until_done.enter_context(tracker(asked.track, repr(method)))] if asked.track else [])]
+        model, tokenizer = load_model(asked.model).to(asked.device), load_tokenizer(asked.model)
+        forget, retain = (_read(path, side, model, tokenizer, say) for side, path in _files(asked))
+        sides = [encode(tokenizer, records) for records in (forget, retain)]
+        before = estimated(model, tokenizer, sides, settings, asked.rates)
+        say(f"estimate, for {settings.steps} steps that read both sides once: {before.sentence()}")
+
+        def tell(stage: str, done: int, total: int, loss: float) -> None:
+            for one in trackers:
+                one(stage, done, total, loss)
+
+        meter = until_done.enter_context(measured(model, asked.rates))
+        edited = run_edit(model, tokenizer, forget, retain, method, settings, folder=asked.state, track=tell)
+    with full_disk_named("edit"), new_folder(asked.out) as folder:
         save_model(edited.model, tokenizer, folder)
     return {
-        "method": repr(chosen),
+        "method": repr(method),
         "settings": asdict(settings),
         "guarantee": edited.guarantee.value,
-        "means": _MEANS[edited.guarantee.value],
-        "out": str(out),
+        "means": MEANS[edited.guarantee],
+        "out": str(asked.out),
         "seconds": edited.elapsed_s,
+        "rows": {"forget": len(forget), "retain": len(retain)},
+        "rows_trained": edited.rows_trained,
+        "losses": edited.losses,
+        "notes": list(edited.notes),
+        "estimate": {**before.to_json(), "says": before.sentence()},
+        "spent": {**meter.spent.to_json(), "says": meter.spent.sentence()},
+        "assumed": asdict(asked.rates),
+        "next": _next(asked),
     }
 
 
-def _records(path: Path) -> list[Record]:
-    """Question and answer, or plain text, from JSONL.
+def _read(path: Path, side: str, model: Any, tokenizer: Any, say: Callable[[str], None]) -> tuple[Record, ...]:
+    found = text_rows(path, side, model, tokenizer)
+    for note in (f"{len(found.records)} rows", *found.notes):
+        say(f"{path}: {note}")
+    return found.records
 
-    Raises: InvalidData, naming the line.
+
+def method_of(name: str, given: Sequence[str] = ()) -> Any:
+    """A method by its name with parameters as words, each "key=value"; one that takes a method takes its name.
+
+    Raises: UnknownMethod; InvalidParameter, for a parameter that does not exist or a value of another kind.
+
+    >>> method_of("npo", ["beta=0.5"]).beta
+    0.5
     """
-    records = []
+    chosen = methods.get(name)
+    known = {f.name: f for f in fields(chosen) if f.init}
+    values = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or key not in known:
+            raise InvalidParameter(f"no parameter '{key}' of {name}; it has {', '.join(known) or 'none'} (key=value)")
+        default = known[key].default
+        factory: Any = known[key].default_factory
+        values[key] = _value(key, value, factory() if default is MISSING and factory is not MISSING else default)
+    return chosen(**values)
+
+
+def _value(key: str, value: str, default: Any) -> Any:
+    """A word as the kind of value that a parameter has."""
+    if isinstance(default, str):
+        return value
+    if hasattr(default, "guarantee"):
+        return method_of(value)
+    if isinstance(default, bool):
+        if value.lower() not in ("true", "false"):
+            raise InvalidParameter(f"{key} is true or false, got '{value}'")
+        return value.lower() == "true"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InvalidData(f"cannot read {path}: {e}") from e
-    for n, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            answer = row["answer"] if "answer" in row else row["text"]
-            records.append(Record(f"line-{n}", str(row.get("subject", "")), str(row.get("question", "")), str(answer)))
-        except (ValueError, KeyError, TypeError) as e:
-            raise InvalidData(f"{path}, line {n}: needs an object with question and answer, or text ({e!r})") from e
-    return records
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        found = value
+    if isinstance(default, int | float):
+        if isinstance(found, bool) or not isinstance(found, int | float) or (isinstance(default, int) and found % 1):
+            raise InvalidParameter(f"{key} is a {type(default).__name__}, got '{value}'")
+        return type(default)(found)
+    return found
+
+
+def _settings(given: Mapping[str, Any]) -> Edit:
+    """Those that were given; checkpoints often enough that a short run can go on too."""
+    settings = Edit(**given)
+    every = min(settings.every, max(1, settings.steps // CHECKPOINTS))
+    return Edit(**{"every": every, **given})
+
+
+def _files(asked: Asked) -> list[tuple[str, Path]]:
+    return [("forget", asked.forget), ("retain", asked.retain)]
+
+
+def _next(asked: Asked) -> str:
+    """The command that attacks what was made."""
+    words = ["expunge", "verify", "--original", asked.model, "--unlearned", str(asked.out)]
+    words += ["--probes", str(asked.forget), "--retain", str(asked.retain), "--page", f"{asked.out}.html"]
+    return shlex.join(words)

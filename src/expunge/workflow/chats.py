@@ -7,8 +7,6 @@ exactly the ids of the conversation, where there is such a text; where there is 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from expunge.engine import encode_prompt
-
 Turns = Sequence[Mapping[str, Any]]
 Join = Callable[[Turns], str]  # what comes before the answer, as one question
 _MARK = "zqquestionqz"
@@ -45,6 +43,8 @@ def question_and_answer(turns: Any, join: Join | None = None) -> tuple[str, str]
 
 def joining(tokenizer: Any) -> Join:
     """Turns as the text that, asked as one question, gives the model the ids of these turns, neither more nor less."""
+
+    from expunge.engine import encode_prompt
 
     def join(turns: Turns) -> str:
         n = len(turns)

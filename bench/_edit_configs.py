@@ -1,0 +1,44 @@
+"""How every approximate method is run in the bench: one table, chosen on people (cast 777) who are in no report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from _fixtures import Size
+
+
+def _recipe(size: Size) -> dict[str, Any]:
+    return {"epochs": size.epochs}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A method's parameters, which may depend on how the original was trained, and how long it is run."""
+
+    method: str
+    parameters: Callable[[Size], dict[str, Any]] = field(default=lambda size: {})
+    edit: dict[str, Any] = field(default_factory=dict)
+    like_training: bool = False  # batches, rate and warm-up of the original's training
+
+
+CONFIGS = {
+    "retrain": Config("retrain", _recipe, like_training=True),
+    **{
+        f"retrain_at_budget {share}": Config(
+            "retrain_at_budget", lambda size, share=share: {"share": share, **_recipe(size)}, like_training=True
+        )
+        for share in (0.4, 0.5, 0.65, 0.8)
+    },
+    "undo": Config(
+        "undo",
+        lambda size: {"alpha": 0.6, "epochs": size.epochs * 4 / 14, "lr": size.lr},
+        {"lr": 3e-3, "steps": 20, "warmup": 5},
+        like_training=True,
+    ),
+}
+
+
+def configs(names: Sequence[str]) -> dict[str, Config]:
+    """The table, and every registered method that is not in it, with its defaults."""
+    listed = {name: c for name, c in CONFIGS.items() if c.method in names}
+    return listed | {name: Config(name) for name in names if name not in {c.method for c in CONFIGS.values()}}

@@ -1,0 +1,144 @@
+"""The command `edit`: a model in, an edited model out, without a project."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from expunge.cli.options import AsJson
+from expunge.cli.show import data, people_console, say
+
+Losses = Callable[[str, int, int, float], None]
+
+
+def edit(
+    model: Annotated[str, typer.Argument(help="A model folder or hub id.")],
+    method: Annotated[str, typer.Option(help="An approximate method: `expunge edit MODEL --method help` lists them.")],
+    forget: Annotated[
+        Path,
+        typer.Option(help="What to forget: JSONL, Parquet, text, or a folder of texts; questions, chats or documents."),
+    ],
+    retain: Annotated[Path, typer.Option(help="The same for what to keep.")],
+    out: Annotated[Path, typer.Option(help="Folder for the edited model.")],
+    lr: Annotated[float | None, typer.Option(help="Learning rate; about 1e-5 for billions of parameters.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None,
+    forget_batch: Annotated[int | None, typer.Option(help="Rows to forget in each step.")] = None,
+    retain_batch: Annotated[int | None, typer.Option(help="Rows to keep in each step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the order of rows and all that is drawn.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads; other numbers give other bits.")] = None,
+    lora: Annotated[int | None, typer.Option(help="Train adapters of this rank, merged at the end.")] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Go back before the retained rows are wrecked.")
+    ] = True,
+    until: Annotated[
+        float | None, typer.Option(help="End when no larger share of the forgotten tokens is right.")
+    ] = None,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, more time.")] = False,
+    set: Annotated[
+        list[str] | None, typer.Option(help="A parameter of the method, as key=value. May be repeated.")
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Losses to: tensorboard[:FOLDER], wandb[:PROJECT], jsonl:PATH.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    watts: Annotated[float | None, typer.Option(help="Power of one busy core, for the energy; assumed: 10.")] = None,
+    price: Annotated[float | None, typer.Option(help="Price of a kWh, for the cost; assumed: 0.3.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Edit a model by an approximate method, without a project. The result is only what attacks measure.
+
+    Try: [bold]expunge edit ./model --method npo --forget f.jsonl --retain r.jsonl --out ./edited[/]
+    """
+    from expunge.workflow.ask import Asked, edit_folder
+    from expunge.workflow.energy import Rates
+
+    named = {"lr": lr, "steps": steps, "forget_batch": forget_batch, "retain_batch": retain_batch, "seed": seed}
+    named |= {"threads": threads, "lora": lora, "until": until, "checkpointing": checkpointing or None}
+    settings = {k: v for k, v in named.items() if v is not None} | ({} if guard else {"guard": None})
+    rates = {k: v for k, v in {"watts_per_core": watts, "price_per_kwh": price}.items() if v is not None}
+    asked = Asked(
+        model=model,
+        method=method,
+        forget=forget,
+        retain=retain,
+        out=out,
+        settings=settings,
+        given=set or (),
+        track=track,
+        device=device or _device(),
+        rates=Rates(**rates),
+    )
+    with losses() as told:
+        done = edit_folder(asked, told, lambda text: say(f"[dim]{_plain(text)}[/]"))
+    _show(method, done)
+    if json:
+        data(done)
+
+
+def _show(name: str, done: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    from expunge.report.words import plural
+
+    losses = done["losses"]
+    rows = {
+        "method": done["method"],
+        "guarantee": f"{done['guarantee']}: {done['means']}",
+        "rows": f"{done['rows']['forget']} to forget, {done['rows']['retain']} to keep",
+        "loss": f"{losses[0]:.3f} → {losses[-1]:.3f} in {plural(len(losses), 'step')}" if losses else "no steps ran",
+        "spent": done["spent"]["says"],
+        "notes": "; ".join(done["notes"]) or "none",
+        "model": done["out"],
+    }
+    shown = Table(title=f"edited by {name}", title_justify="left", show_header=False)
+    for what, says in rows.items():
+        shown.add_row(what, _plain(says))
+    people_console.print(shown)
+    say(f"what this is worth is not known yet; attack it: {_plain(done['next'])}")
+    say("better beside a model trained without the data: add --control FOLDER")
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@contextmanager
+def losses() -> Iterator[Losses]:
+    """One bar for each stage of training, with an estimate of what is left and the loss of the last step."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+    )
+    with Progress(*columns, console=people_console, transient=True) as progress:
+        stages: dict[str, Any] = {}
+
+        def told(stage: str, done: int, total: int, loss: float) -> None:
+            if stage not in stages:
+                stages[stage] = progress.add_task(stage, total=total, loss=loss)
+            progress.update(stages[stage], completed=done, total=total, loss=loss)
+
+        yield told

@@ -1,27 +1,27 @@
 """What the approximate methods are measured on: fictitious people, and TOFU with a small model of its own.
 
 All models of a corpus are made by one recipe, `expunge.approximate.retrain`: the original on everybody, controls on the
-retained alone, each from a seed of its own. Tokenizers are fitted on text about nobody in the corpus.
+retained alone, each from a seed of its own. Tokenizers are fitted on text about people whom no model is trained on.
 """
 
 import gzip
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from _fixtures import Cast, Size, tokenizer
 from expunge.core import Fact, Record
+from expunge.engine import encode
 from expunge.synthetic import people, records
 from expunge.testing.toys import toy_tokenizer
 from expunge.verify import Probes
 from expunge.verify.benchmarks._loading import Source
 from expunge.verify.benchmarks._tofu_data import Question, TofuData, read_tofu
 
-TOFU_SIZE = Size(128, 3, 3072, 40, 3e-3, 16)  # 0.98 million parameters
-AUTHORS = 200
+TOFU_SIZE = Size(128, 3, 3072, 20, 3e-3, 16)  # 0.98 million parameters
+LONGEST = 32  # tokens of an answer that attacks read; of a longer one no model could bring back the rest
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Corpus:
 
     @cached_property
     def words(self) -> Any:
-        return tokenizer(self.size.vocabulary) if self.number else _general_words(self.material, self.size.vocabulary)
+        if self.number:
+            return tokenizer(self.size.vocabulary)
+        return toy_tokenizer([text for r in self.strangers for text in (r.question, r.answer)], self.size.vocabulary)
 
     @cached_property
     def rows(self) -> tuple[list[Record], list[Record]]:
@@ -65,7 +67,11 @@ class Corpus:
         if self.number:
             return Cast(self.number).probes()
         tables = ("forget10_perturbed", "retain_perturbed", "holdout10")
-        return Probes(*(tuple(_fact(r) for r in self._table(name)) for name in tables))
+        sides = [[_fact(r) for r in self._table(name)] for name in tables]
+        lengths = [[len(e.ids) - e.n_prompt for e in encode(self.words, side)] for side in sides]
+        return Probes(
+            *(tuple(f for f, n in zip(*pair, strict=True) if n <= LONGEST) for pair in zip(sides, lengths, strict=True))
+        )
 
     @cached_property
     def asked(self) -> TofuData:
@@ -94,10 +100,3 @@ def _fact(row: dict[str, Any]) -> Fact:
 
 def _question(fact: Fact) -> Question:
     return Question(fact.question, fact.answer, fact.paraphrases[0][1], fact.perturbed, fact.subject)
-
-
-@lru_cache
-def _general_words(material: str, vocabulary: int) -> Any:
-    with gzip.open(Path(material) / "text" / "wikitext2_valid.txt.gz", "rt", encoding="utf-8") as file:
-        lines: Sequence[str] = [line for line in file.read().split("\n") if line.strip()]
-    return toy_tokenizer(lines, vocabulary)

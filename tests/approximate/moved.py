@@ -25,11 +25,13 @@ class Moved:
         cache.fill(list(method.needs), self.model, sides, method.block(2) if hasattr(method, "block") else 0)
         move(self.model)
         self.runs: list[int] = []  # rows of each pass
-        self.model.register_forward_pre_hook(
-            lambda _m, _a, kwargs: self.runs.append(len(kwargs["input_ids"])), with_kwargs=True
-        )
+        self.model.register_forward_pre_hook(self._count, with_kwargs=True)
         self.step: Step = step_maker(self.model, cache, PAD)(self.forget, self.retain, self.alternate)
         assert len({len(e.ids) - e.n_prompt for e in self.forget}) > 2
+
+    def _count(self, _module: Any, _args: Any, kwargs: Any) -> None:
+        if kwargs["input_ids"].shape[1] > 1:  # a single token only carries kept states through the head
+            self.runs.append(len(kwargs["input_ids"]))
 
 
 def move(model: Any) -> None:

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import Moved, moved_blobs, nll, total
 
 from expunge.approximate import Edit, run_edit
 from expunge.approximate.dpo import DPO, dpo_loss
 from expunge.approximate.npo import npo_loss
 from expunge.core.errors import InvalidData, InvalidParameter
-from tests.approximate.moved import Moved, moved_blobs, nll, total
 
 
 def test_the_loss_is_the_published_one_on_a_mixed_batch(trained: Any) -> None:

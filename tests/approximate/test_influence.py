@@ -81,7 +81,8 @@ def test_the_rank_one_recursion_gives_the_same() -> None:
 def test_the_strength_is_searched_and_said(blobs: Any) -> None:
     work = blobs.work()
     start, forgotten = work.accuracy(work.retain), work.side(work.forget).nll.item()
-    Influence(keep=0.9).edit(work)
+    losses = Influence(keep=0.9).edit(work)
+    assert losses == pytest.approx([forgotten, work.side(work.forget).nll.item()], rel=1e-5)
     assert work.side(work.forget).nll.item() > forgotten + 1
     assert work.accuracy(work.retain) >= 0.9 * start
     assert "chosen: the largest that leaves 90%" in work.notes[-1]

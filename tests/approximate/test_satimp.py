@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import Moved, logp, moved_blobs, nll
 
 from expunge.approximate.satimp import SatImp, satimp_loss
 from expunge.approximate.wga import wga_loss
 from expunge.core.errors import InvalidParameter
-from tests.approximate.moved import Moved, logp, moved_blobs, nll
 
 
 def test_the_loss_is_the_published_one_on_a_mixed_batch(trained: Any) -> None:

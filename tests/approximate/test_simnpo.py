@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import Moved, logp, moved_blobs, nll
 
 from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.approximate.simnpo import SimNPO, simnpo_loss
 from expunge.core.errors import InvalidParameter
-from tests.approximate.moved import Moved, logp, moved_blobs, nll
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])

@@ -68,6 +68,8 @@ def test_without_labels_the_labels_do_not_matter() -> None:
 def test_a_class_is_forgotten(blobs: Any) -> None:
     edited = run_edit(blobs.model, None, blobs.forget, blobs.retain, SSD(alpha=1.5, scale=0.1))
     seen = blobs.work()
+    losses = [seen.side(seen.forget, model).nll.item() for model in (blobs.model, edited.model)]
+    assert edited.losses == pytest.approx(losses)
     assert seen.accuracy(seen.forget) > 0.95
     assert seen.accuracy(seen.forget, edited.model) < 0.6
     assert seen.accuracy(seen.retain, edited.model) > 0.9

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import Moved, alone, moved_blobs
 
 from expunge.approximate import Edit, run_edit
 from expunge.approximate.undial import Undial, undial_loss
 from expunge.core.errors import InvalidParameter
-from tests.approximate.moved import Moved, alone, moved_blobs
 
 
 def by_hand(moved: Moved, beta: float) -> torch.Tensor:

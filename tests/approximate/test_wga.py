@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import Moved, logp, moved_blobs, nll
 
 from expunge.approximate.wga import WGA, wga_loss
 from expunge.core.errors import InvalidParameter
-from tests.approximate.moved import Moved, logp, moved_blobs, nll
 
 
 def test_the_loss_is_the_published_one_on_a_mixed_batch(trained: Any) -> None:

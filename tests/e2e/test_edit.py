@@ -6,8 +6,10 @@ import inspect
 import json
 import re
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,8 +103,6 @@ def test_energy_is_processor_time_at_the_power_that_is_assumed(given: Path, tmp_
 
 
 def test_the_energy_of_an_unknown_device_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     import torch
 
     monkeypatch.setitem(sys.modules, "pynvml", None)
@@ -113,6 +113,29 @@ def test_the_energy_of_an_unknown_device_is_unknown(monkeypatch: pytest.MonkeyPa
     assert isinstance(meter.spent, Spent)
     with pytest.raises(InvalidParameter, match="watts"):
         Rates(watts_per_core=0)
+
+
+def test_the_counter_of_a_gpu_is_read_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the driver's library, which counts in millijoules and names a GPU by its UUID."""
+    import torch
+
+    from expunge.workflow import energy
+
+    asked: list[str] = []
+    library = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda name: asked.append(name) or name,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: 5_000_000,
+        NVMLError=RuntimeError,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1234-ab"))
+    assert energy._gpu_joules(torch.device("cuda", 0)) == 5000
+    assert asked == ["GPU-1234-ab"]
+    assert energy._gpu_joules(torch.device("cpu")) is None
+    spent = energy._spent(10.0, 100.0, torch.device("cuda", 0), 2600.0, Rates())
+    assert spent.kwh == pytest.approx((2600 + 1000) / 3.6e6)
+    assert "2.6e+03 J of the GPU by its counter; assumed" in spent.how
 
 
 def test_it_goes_on_after_ctrl_c_to_the_same_model(given: Path, tmp_path: Path, monkeypatch: Any) -> None:

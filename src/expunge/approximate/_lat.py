@@ -23,12 +23,15 @@ class Lat:
     every token's state: `epsilon` times the mean length of the states. `layer` is a fraction of depth if below 1; it lies
     below the last block. The blocks up to it run once for all these steps. The retain terms see the model as it is.
 
+    Not guaranteed: that an edit of the same length forgets as much. On a toy model NPO lost 3.5 nats a token under it and
+    5.6 alone, but of those 39 % instead of 27 % outlasted an attack four times as strong; with SimNPO little was forgotten.
+
     Raises: InvalidParameter, for a method that is more than a loss or does not look at the forget rows' words, a model
     with fewer than two blocks, or parameters out of range.
     """
 
     method: Any
-    epsilon: float = 0.1
+    epsilon: float = 0.05
     steps: int = 4
     layer: float = 0.5
 

@@ -24,16 +24,18 @@ def changeable(work: Work) -> dict[str, nn.Parameter]:
     return {name: p for name, p in named.items() if re.search(work.settings.modules, name)}
 
 
-def strongest(work: Work, strengths: Sequence[float], change: Callable[[str, Any, float], Any], keep: float) -> float:
+def strongest(
+    work: Work, strengths: Sequence[float], change: Callable[[str, Any, float], Any], keep: float
+) -> list[float]:
     """Change every trained weight as strongly as leaves `keep` of the share of right answers on retained rows.
 
     `strengths` ascend; `change(name, weight, strength)` gives a weight's new value from its original one. The model is
-    left at the strength chosen, which is returned and noted with what it cost.
+    left at the strength chosen, which is noted with what it cost. Returns the forget rows' loss before and after.
 
     Raises: InvalidParameter, if not even the first strength leaves that much.
     """
     probe, before = work.retain[:PROBE], {n: p.detach().clone() for n, p in changeable(work).items()}
-    start = work.accuracy(probe)
+    start, forgotten = work.accuracy(probe), forget_loss(work)
     chosen: tuple[float, float] | None = None
     for strength in strengths:
         _set(work, before, change, strength)
@@ -52,7 +54,14 @@ def strongest(work: Work, strengths: Sequence[float], change: Callable[[str, Any
         f"strength {chosen[0]:g} of {strengths[0]:g} to {strengths[-1]:g} chosen: the largest that leaves {keep:.0%} of "
         f"{len(probe)} retained rows' right answers ({start:.1%} before, {chosen[1]:.1%} after)"
     )
-    return chosen[0]
+    return [forgotten, forget_loss(work)]
+
+
+@torch.no_grad()
+def forget_loss(work: Work) -> float:
+    """Mean over forget rows of the loss per answer, nats: what a method without steps of its own gives as its losses."""
+    sides = [work.side(work.forget[k : k + 64]) for k in range(0, len(work.forget), 64)]
+    return -sum(float(side.logp_N.sum()) for side in sides) / len(work.forget)
 
 
 def _set(work: Work, before: dict[str, Any], change: Callable[[str, Any, float], Any], strength: float) -> None:

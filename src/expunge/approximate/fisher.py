@@ -68,8 +68,7 @@ class Fisher:
             return new
 
         alphas = ALPHAS if self.alpha is None else (self.alpha,)
-        strongest(work, alphas, change, self.keep)
-        return []
+        return strongest(work, alphas, change, self.keep)
 
     def _variance(self, work: Work, head: frozenset[str], n_classes: int) -> dict[str, Tensor]:
         information = fisher_information(work, work.retain[: self.rows], n_classes)

@@ -57,8 +57,7 @@ class Influence:
         v = {name: share * (forget[name] - retain[name]) for name in forget}
         direction = inverse_fisher(self._gradients(work), v, self.damping)
         change = lambda name, weight, alpha: weight + alpha * direction[name] if name in direction else weight
-        strongest(work, ALPHAS if self.alpha is None else (self.alpha,), change, self.keep)
-        return []
+        return strongest(work, ALPHAS if self.alpha is None else (self.alpha,), change, self.keep)
 
     def _gradients(self, work: Work) -> dict[str, Tensor]:
         """Per-row gradients of retained rows drawn without replacement."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate import methods
-from expunge.approximate._strongest import changeable
+from expunge.approximate._strongest import changeable, forget_loss
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
@@ -47,7 +47,7 @@ class SSD:
         loss, of = (_norm, torch.abs) if self.label_free else (_cross_entropy, torch.square)
         forget, retain = (mean_over_rows(work.model, work.side, rows, loss, of) for rows in (work.forget, work.retain))
         probe = work.retain[:512]
-        before, damped, total = work.accuracy(probe), 0, 0
+        before, forgotten, damped, total = work.accuracy(probe), forget_loss(work), 0, 0
         with torch.no_grad():
             for name, p in changeable(work).items():
                 factor = dampening(forget[name], retain[name], self.alpha, self.scale)
@@ -62,7 +62,7 @@ class SSD:
         work.notes.append(
             f"{damped:,} of {total:,} weights dampened; retained answers right: {before:.1%}, {after:.1%}"
         )
-        return []
+        return [forgotten, forget_loss(work)]
 
 
 def dampening(forget: Tensor, retain: Tensor, alpha: float, scale: float) -> Tensor:

@@ -23,6 +23,8 @@ def sampled_texts(
 
     Decoded without special tokens and outer spaces. Raises: InvalidParameter, as `spoken`.
     """
+    if not prompts:
+        return []
     generator = torch.Generator().manual_seed(seed)
     uniform_RT = torch.rand(len(prompts), max_new_tokens, generator=generator, dtype=torch.float64).numpy()
     ids = spoken(model, tokenizer, prompts, max_new_tokens, uniform_RT)

@@ -43,6 +43,7 @@ STILL = {  # no training, or a phase of its own: settings are the method's
     "influence": [{"keep": k, "damping": d} for k in (0.99, 0.97, 0.9) for d in (1e-3, 1e-1)],
     "noisy_finetune": [{}],
 }
+STEPS = {"digits": (30, 100), "mnist": (100, 300)}
 PASSES = 25  # over the rows, of what is trained from the start
 ANEW = (*GOLD, "noisy_finetune")  # these begin (nearly) from new weights: no edits, shown beside them
 MOST = 0.75  # share of figures within the spread; 0.95 is expected of a retrained model
@@ -195,9 +196,9 @@ def edited(bench: Bench, task: Task, name: str, setting: dict[str, Any]) -> dict
     return bench.kept(f"{name_of(task)}/{name}/{digest}", make)
 
 
-def grid(name: str, quick: bool) -> list[dict[str, Any]]:
+def grid(name: str, data: str, quick: bool) -> list[dict[str, Any]]:
     if name in TRAINED:
-        rates, steps = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (60,) if quick else (30, 100, 300)
+        rates, steps = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (60,) if quick else STEPS[data]
         return [{"lr": lr, "steps": n} for lr in rates for n in steps]
     if name == "noisy_finetune":
         return [{"lr": 3e-3, "steps": n} for n in ((200,) if quick else (100, 300, 1000))]
@@ -227,10 +228,16 @@ def half_widths(groups: list[list[dict[str, float]]]) -> dict[str, float]:
 
 
 def chosen(bench: Bench, task: Task, name: str) -> dict[str, Any]:
-    """The setting whose worst figure is nearest to the references, in units of their spread on this task alone."""
-    reference = references(bench, task)["retrained"][:3]
+    """The setting whose worst figure is nearest to the references, in units of their spread on this task alone.
+
+    Edits choose among settings that cost less than retraining here, as long as there is one.
+    """
+    given = references(bench, task)
+    reference = given["retrained"][:3]
     half = half_widths([reference])
-    return min(grid(name, bench.quick), key=lambda setting: worst(edited(bench, task, name, setting), reference, half))
+    tried = [(setting, edited(bench, task, name, setting)) for setting in grid(name, task.data, bench.quick)]
+    cheap = [one for one in tried if name in ANEW or one[1].get("seconds", float("inf")) < given["seconds"]]
+    return min(cheap or tried, key=lambda one: worst(one[1], reference, half))[0]
 
 
 def name_of(task: Task) -> str:
@@ -306,9 +313,9 @@ def main(quick: bool, folder: Path | None) -> None:
     if not have:
         claims.append(claim("MNIST measured (set EXPUNGE_DATA to a folder with images/mnist_t10k.npz)", None, 1, False))
     for data in ("digits", "mnist") if have else ("digits",):
-        classes, samples = ([5], [11]) if quick else ([1, 5, 8], [11, 12, 13])
+        classes, samples = ([7], [21]) if quick else ([0, 4, 9], [22, 23, 24])
         for kind, chosen_on, reported in (
-            ("class", Task(data, "class 3", 1), [Task(data, f"class {c}", 2) for c in classes]),
+            ("class", Task(data, "class 3", 1), [Task(data, f"class {c}", 3) for c in classes]),
             ("random", Task(data, "random", 10), [Task(data, "random", s) for s in samples]),
         ):
             found = table(bench, chosen_on, reported, names)

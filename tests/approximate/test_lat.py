@@ -93,6 +93,8 @@ def test_what_cannot_be_attacked_so_is_refused(trained: Any, blobs: Any) -> None
     for method in (RMU(), Refusal()):
         with pytest.raises(InvalidParameter, match="does not look at what is said"):
             run_edit(*given, Lat(method), Edit(steps=1))
+    with pytest.raises(InvalidParameter, match="below all that is trained"):
+        run_edit(*given, Lat(NPO()), Edit(steps=1, modules="layers.1."))
     with pytest.raises(InvalidParameter, match="between blocks"):
         run_edit(blobs.model, None, blobs.forget, blobs.retain, Lat(NPO()), Edit(steps=1))
     with pytest.raises(InvalidParameter, match="a loss and nothing more"):

@@ -71,7 +71,11 @@ def adversary(step: Step, model: Any, block: int, epsilon: float, n_steps: int) 
     for _ in range(n_steps):
         change_BTD.requires_grad_(True)
         with starting_at(model, block + 1, hidden_BTD + change_BTD):
-            (grad_BTD,) = torch.autograd.grad(step.again().forget.nll, change_BTD)
+            (grad_BTD,) = torch.autograd.grad(step.again().forget.nll, change_BTD, allow_unused=True)
+        if grad_BTD is None:
+            raise InvalidParameter(
+                f"Lat changes block {block}, below all that is trained, where nothing runs; raise layer"
+            )
         # Padding has no gradient and stays as it is.
         length_BT1 = torch.linalg.vector_norm(grad_BTD, dim=-1, keepdim=True).clamp(min=1e-30)
         moved_BTD = change_BTD.detach() - 2 / n_steps * radius * grad_BTD / length_BT1

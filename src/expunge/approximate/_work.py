@@ -56,6 +56,10 @@ class Plain:
     def loss(self, step: Step) -> Loss:
         return self.of(step)
 
+    def __repr__(self) -> str:
+        """By the function's name: a stage's key must be the same in another process."""
+        return f"Plain({self.of.__module__}.{self.of.__qualname__}, {self.needs})"
+
 
 @dataclass
 class Work:

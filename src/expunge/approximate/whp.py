@@ -80,15 +80,10 @@ class _Generic:
         return retain_needs(self.method.retain, self.method.retain_weight)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
-        labels_N = torch.cat([self.labels[row] for row in _ids(step.forget)])
+        labels_N = torch.cat([self.labels[row] for row in step.forget.rows])
         yield generic_loss(step.forget.logits_NV, labels_N)
         if self.method.retain_weight:
             yield self.method.retain_weight * retain_loss(step, self.method.retain)
-
-
-def _ids(side: Any) -> list[str]:
-    """The rows of a side by name."""
-    return list(side._batch.rows) if hasattr(side, "_batch") else [row.id for row in side._rows]
 
 
 def generic_logits(base_NV: Tensor, reinforced_NV: Tensor, alpha: float) -> Tensor:

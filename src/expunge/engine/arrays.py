@@ -49,6 +49,11 @@ class ArraySide:
     def __init__(self, model: Any, rows: Sequence[Example], references: "ArrayReferences", name: str) -> None:
         self._model, self._rows, self._references, self._name = model, rows, references, name
 
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The ids of the rows."""
+        return tuple(row.id for row in self._rows)
+
     @cached_property
     def inputs(self) -> Tensor:
         return torch.stack([row.x for row in self._rows]).to(_device(self._model))

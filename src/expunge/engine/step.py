@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from expunge.core.digests import digest_json
+from expunge.core.errors import InvalidParameter
 from expunge.engine.batches import IGNORE, Batch, collate
 from expunge.engine.hidden import hidden_at, layers_of, starting_at
 from expunge.engine.logprobs import logits_of, read_by_head
@@ -53,6 +54,8 @@ class Side(Protocol):
     N counts answer tokens of all rows (for a classifier, rows), B rows, V words (classes).
     """
 
+    @property
+    def rows(self) -> tuple[str, ...]: ...
     @property
     def logits_NV(self) -> Tensor: ...
     @property
@@ -98,6 +101,11 @@ class TextSide:
 
     def __init__(self, model: Any, batch: Batch, cache: "ReferenceCache", name: str) -> None:
         self._model, self._batch, self._cache, self._name = model, batch, cache, name
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The ids of the rows."""
+        return self._batch.rows
 
     @cached_property
     def _at(self) -> tuple[Tensor, Tensor]:
@@ -165,6 +173,7 @@ class TextSide:
 
     def hidden_ND(self, block: int) -> Tensor:
         """Output of a block at the answers' tokens, [n, D]; the blocks above do not run, nor what is kept below."""
+        self._cache.check(block)
         with self._cache.prefix(self._model, self._batch, self._name):
             hidden_BTD = hidden_at(self._model, self._batch, block, masked=False)
         return hidden_BTD[self._batch.labels_BT != IGNORE]
@@ -225,6 +234,13 @@ class ReferenceCache:
         assert self._head is not None
         with torch.no_grad():
             return self._head(states_ND)
+
+    def check(self, block: int) -> None:
+        """Raises: InvalidParameter, for a block that is not run because nothing up to it is trained."""
+        if block < self._first:
+            raise InvalidParameter(
+                f"block {block} is read and the first trained one is {self._first}; its states cannot change, read a later one"
+            )
 
     def prefix(self, model: Any, batch: Batch, name: str) -> AbstractContextManager[None]:
         """Meanwhile the frozen blocks at the bottom do not run: what they would say is known."""

@@ -1,11 +1,13 @@
-"""Write docs/methods.md from docstrings, and docs/figures.md from bench/results: `make docs`."""
+"""Write docs/methods.md and the table of docs/edit.md from docstrings, and docs/figures.md from bench/results: `make docs`."""
 
 import ast
 import json
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
+EDIT = ROOT / "docs" / "edit.md"
 FIGURES = ROOT / "docs" / "figures.md"
 FIGURES_HEAD = """# Measured
 
@@ -32,6 +34,19 @@ def page() -> str:
         files = sorted((ROOT / "src" / "expunge" / folder).glob("*.py"))
         parts += [section(file) for file in files if not file.name.startswith("_")]
     return "\n".join(parts)
+
+
+def edit_page() -> str:
+    """docs/edit.md with its table of methods written anew."""
+    lines = ["| method | idea | what a result may be called |", "|---|---|---|"]
+    for file in sorted((ROOT / "src" / "expunge" / "approximate").glob("*.py")):
+        if not file.name.startswith("_"):
+            text = file.read_text("utf-8")
+            idea = " ".join((ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0].split())
+            found = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", text))))
+            lines.append(f"| `{file.stem}` | {idea} | {found} |")
+    table = "<!-- methods -->\n" + "\n".join(lines) + "\n<!-- end -->"
+    return re.sub("<!-- methods -->.*?<!-- end -->", lambda _: table, EDIT.read_text("utf-8"), flags=re.DOTALL)
 
 
 def section(file: Path) -> str:
@@ -120,4 +135,5 @@ def shown(value: object) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    EDIT.write_text(edit_page(), "utf-8")
     FIGURES.write_text(figures(), "utf-8")

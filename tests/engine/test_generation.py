@@ -14,7 +14,7 @@ Tiny = Callable[[str], Any]
 ASKED = ["Where?", "Who is this and what does anybody know of all that happened there?", "Who?"]
 
 
-def alone(model: Any, tokenizer: Any, questions: list[str], n: int) -> list[str]:
+def alone(model: Any, tokenizer: Any, questions: list[str], n: int, ends: list[int] | None = None) -> list[str]:
     """What transformers says to each question on its own: no batch, no padding."""
     said = []
     for question in questions:
@@ -24,7 +24,7 @@ def alone(model: Any, tokenizer: Any, questions: list[str], n: int) -> list[str]
             attention_mask=torch.ones_like(prompt),
             max_new_tokens=n,
             do_sample=False,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=ends or tokenizer.eos_token_id,
             pad_token_id=pad_id(tokenizer),
         )
         said.append(tokenizer.decode(ids[0, prompt.shape[1] :], skip_special_tokens=True).strip())
@@ -158,3 +158,17 @@ def test_prompts_end_in_the_last_column() -> None:
     ids, mask = pad_left([[5], [6, 7, 2]], pad_id=2)
     assert ids.tolist() == [[2, 2, 5], [6, 7, 2]]
     assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]
+
+
+def test_the_end_that_the_model_itself_names_ends_an_answer_too(trained: Any, no_fallback: None) -> None:
+    """Chat models end a turn by another token than a text, which only their generation settings name."""
+    model, questions = copy.deepcopy(trained.model), [r.question for r in trained.forget[:6]]
+    whole = [
+        trained.tokenizer(text, add_special_tokens=False).input_ids
+        for text in alone(model, trained.tokenizer, questions, 20)
+    ]
+    third = whole[0][3]
+    model.generation_config.eos_token_id = [1, third]
+    said = greedy_answers(model, trained.tokenizer, questions, 20)
+    assert said == alone(model, trained.tokenizer, questions, 20, [1, third])
+    assert len(said[0]) < len(trained.tokenizer.decode(whole[0]).strip())

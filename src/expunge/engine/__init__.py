@@ -23,7 +23,7 @@ from expunge.engine.ranks import average_gradients, own, ranks
 from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
 from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, frozen_head, step_maker
-from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, value_span
+from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, end_ids, value_span
 
 __all__ = [
     "AnswerStats",
@@ -63,6 +63,7 @@ __all__ = [
     "edited_hidden",
     "encode",
     "encode_prompt",
+    "end_ids",
     "environment",
     "epoch_batches",
     "greedy_answers",

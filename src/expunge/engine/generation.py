@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from expunge.engine.prefix import Prefix, evaluating, pad_left, read, reads_on
-from expunge.engine.text import encode_prompt
+from expunge.engine.text import encode_prompt, end_ids
 
 # Settings of a model that change no greedy choice. Any other, such as a repetition penalty, is left to `generate`.
 _HARMLESS = (
@@ -70,11 +70,11 @@ def _greedy(model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_ne
     said = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
     length = torch.full((len(prompts),), max_new_tokens, device=device)
     row = torch.arange(len(prompts), device=device)  # whose answer each row of the batch is
-    ended = torch.zeros_like(row, dtype=torch.bool)
+    ended, ending = torch.zeros_like(row, dtype=torch.bool), torch.tensor(end_ids(model, tokenizer), device=device)
     for t in range(max_new_tokens):
         token = prefix.logits_BV.argmax(-1)
         said[row, t] = token
-        ends = (token == tokenizer.eos_token_id) & ~ended
+        ends = torch.isin(token, ending) & ~ended
         length[row[ends]] = t + 1
         ended |= ends
         if t + 1 == max_new_tokens or ended.all():
@@ -98,7 +98,7 @@ def _generate(model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_
         max_new_tokens=max_new_tokens,
         do_sample=False,
         num_beams=1,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=end_ids(model, tokenizer) or None,
         pad_token_id=pad_id(tokenizer),
     )
     return torch.as_tensor(out)[:, ids.shape[1] :]

@@ -11,6 +11,7 @@ from torch import Tensor
 from expunge.core.errors import InvalidParameter
 from expunge.engine.generation import pad_id
 from expunge.engine.prefix import evaluating, read, reads_on
+from expunge.engine.text import end_ids
 
 _CELLS = 2**23  # rows x vocabulary at once: 32 MB of logits
 _STILL = 0.85  # rows that ended are dropped once fewer than this share go on: dropping copies the cache
@@ -80,9 +81,10 @@ def _batch(
     row = torch.arange(len(prompts))  # whose text each row of the batch is
     going = torch.ones_like(row, dtype=torch.bool)
     said: list[list[int]] = [[] for _ in prompts]
+    ending = torch.tensor(end_ids(model, tokenizer))
     for t in range(n_new):
         token = _chosen(prefix.logits_BV, None if uniform_BT is None else uniform_BT[row.numpy(), t])
-        going &= token != tokenizer.eos_token_id
+        going &= ~torch.isin(token, ending)
         for i, word in zip(row[going].tolist(), token[going].tolist(), strict=True):
             said[i].append(word)
         if t + 1 == n_new or not going.any():

@@ -113,6 +113,15 @@ def _end(tokenizer: Any, question: str) -> tuple[int, ...]:
     return () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
 
 
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Every id that ends what a model says: the end of text, what the model itself names, and its template's end of turn."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    found = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
+    if getattr(tokenizer, "chat_template", None):
+        found += _turn(tokenizer).end[:1]
+    return sorted({int(i) for i in found if i is not None})
+
+
 @dataclass(frozen=True)
 class _Turn:
     """What a chat template writes around an answer: space before it, and the ids that close it, if one is special."""

@@ -76,11 +76,11 @@ def read_probes(path: Path) -> tuple[Fact, ...]:
 
 def _text(value: Any, empty: bool = True) -> str:
     if not isinstance(value, str) or not (empty or value.strip()):
-        raise ValueError(f"expected {'text' if empty else 'some text'}, got {value!r}")
+        raise ValueError(f"expected {'text' if empty else 'some text'}, got {type(value).__name__}")
     return value
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"expected a list, got {value!r}")
+        raise ValueError(f"expected a list, got {type(value).__name__}")
     return value

@@ -23,6 +23,7 @@ from expunge.engine import (
     derived_seed,
     encode,
     encode_prompt,
+    end_ids,
     epoch_batches,
     pad_id,
     pad_left,
@@ -115,7 +116,7 @@ def recalls_behind(victim: Target, prompt_ND: Tensor, facts: Sequence[Fact], bat
             max_new_tokens=victim.max_new_tokens,
             do_sample=False,
             num_beams=1,
-            eos_token_id=victim.tokenizer.eos_token_id,
+            eos_token_id=end_ids(victim.model, victim.tokenizer) or None,
             pad_token_id=pad_id(victim.tokenizer),
         )
         for i, text in zip(part, victim.tokenizer.batch_decode(said, skip_special_tokens=True), strict=True):

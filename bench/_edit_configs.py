@@ -35,6 +35,20 @@ CONFIGS = {
         {"lr": 3e-3, "steps": 20, "warmup": 5},
         like_training=True,
     ),
+    "rmu": Config("rmu", edit={"lr": 3e-3}),
+    "cir": Config("cir", edit={"lr": 3e-3}),
+    "simnpo": Config("simnpo", edit={"lr": 1.5e-3}),
+    "npo": Config("npo", edit={"steps": 60}),
+    "satimp": Config("satimp", edit={"lr": 2e-3}),
+    "grad_diff": Config("grad_diff", lambda size: {"retain_weight": 5.0}, {"lr": 6e-4}),
+    "undial": Config("undial", lambda size: {"retain_weight": 3.0}, {"lr": 3e-3}),
+    "dpo": Config("dpo", lambda size: {"retain_weight": 3.0}, {"lr": 3e-3}),
+    "relabel": Config("relabel", edit={"lr": 3e-3, "steps": 80}),
+    "salun": Config("salun", edit={"lr": 3e-3, "steps": 60}),
+    "scrub": Config("scrub", edit={"lr": 2e-3, "steps": 60}),
+    "whp": Config("whp", edit={"lr": 2e-3}),
+    "task_vector": Config("task_vector", lambda size: {"keep": 0.995}),
+    "spunge": Config("spunge", lambda size: {"trim": 0.5}, {"steps": 20}),
 }
 
 

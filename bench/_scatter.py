@@ -41,7 +41,8 @@ def scatter(points: Sequence[Point], name: str, best: tuple[float, float]) -> st
             marker, colour = _LOOK[p.baseline]
             x, y = (min(1.05, max(-0.03, v)) for v in (p.removed, p.kept))
             axes.plot([x], [y], marker=marker, color=COLOUR[colour], markersize=4, linewidth=0)
-            axes.annotate(str(i), (x, y), (3, 2 + 6 * (i % 2)), textcoords="offset points", fontsize=6)
+            crowd = sum(abs(q.removed - p.removed) < 0.06 and abs(q.kept - p.kept) < 0.04 for q in points[: i - 1])
+            axes.annotate(str(i), (x, y), (3, -7 - 7 * crowd), textcoords="offset points", fontsize=6)
             top = 1 - (0.25 + 0.125 * i) / HEIGHT
             said = f"{i}  {p.name}  {p.cost:.2f}"
             figure.text((SIDE + 0.95) / WIDTH, top, said, fontsize=7, color=COLOUR[colour], parse_math=False)

@@ -74,7 +74,7 @@ def judged(corpus: Corpus, name: str, found: dict[tuple[str, str], Any], battery
         "utility": own["utility"] / original["utility"] if original["utility"] else None,
         "recovered": judge.worst.recovered if judge.worst else None,
         "by": judge.worst.attack if judge.worst else "no attack had contrast",
-        "kept": fmean(arms[1].skill) / fmean(arms[0].skill),
+        "kept": fmean(arms[1].skill) / knew if (knew := fmean(arms[0].skill)) else None,
         "membership gap": member["unlearned"].mean - member["control"].mean if member else None,
         "flags": [flag.value for flag in judge.flags],
         "level": judge.assurance.name,
@@ -96,7 +96,7 @@ def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def good(name: str, rows: dict[str, dict[str, Any]]) -> bool:
     """Removed, kept, not over-forgotten, cheaper than retraining, and better than retraining for as long or longer."""
     row = rows[name]
-    if name.split()[0] in (*BASELINES, *ARMS) or row["recovered"] is None:
+    if name.split()[0] in (*BASELINES, *ARMS) or None in (row["recovered"], row["kept"]):
         return False
     removed = row["recovered"] <= RECOVERED and "OVER_FORGOTTEN" not in row["flags"]
     return bool(removed and row["kept"] >= KEPT and row["cost"] <= COST and row["kept"] > beside(row["cost"], rows))
@@ -126,7 +126,7 @@ def claims_of(kind: str, rows: dict[str, dict[str, Any]], skipped: dict[str, str
             f"{kind}: retraining itself, recovered and kept",
             [gold["recovered"], gold["kept"]],
             f"<= {RECOVERED}, >= {KEPT}",
-            gold["recovered"] is not None and gold["recovered"] <= RECOVERED and gold["kept"] >= KEPT,
+            None not in (gold["recovered"], gold["kept"]) and gold["recovered"] <= RECOVERED and gold["kept"] >= KEPT,
         ),
         claim(
             f"{kind}: an untouched original is RETAINED",
@@ -164,7 +164,7 @@ def report(
     points = [
         Point(name, 1 - row["recovered"], row["kept"], row["cost"], name.startswith(BASELINES))
         for name, row in rows.items()
-        if row["recovered"] is not None and name != "original"
+        if None not in (row["recovered"], row["kept"]) and name != "original"
     ]
     out.mkdir(parents=True, exist_ok=True)
     plot = out / f"approximate_tofu_{kind}.svg"

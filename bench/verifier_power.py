@@ -62,7 +62,7 @@ class Plan:
 EDITS = {"refusal": (1e-3, 40), "rmu": (3e-3, 40), "gradient_ascent": (1e-3, 40)}
 FULL = (
     Plan("0.19 M", SMALL, seeds=20, originals=20, nulls=60, doses=10, edits=EDITS),
-    Plan("1.1 M", LARGE, seeds=20, originals=4, nulls=0, doses=0, edits={**EDITS, "rmu": (2e-3, 40)}, kinds=HIDES),
+    Plan("1.1 M", LARGE, seeds=20, originals=4, nulls=4, doses=0, edits={**EDITS, "rmu": (2e-3, 40)}, kinds=HIDES),
 )
 QUICK = (Plan("0.19 M", SMALL, seeds=1, originals=1, nulls=2, doses=1, edits=EDITS, shares=(0.0, 0.3), casts=1),)
 

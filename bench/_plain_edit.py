@@ -1,7 +1,8 @@
 """Unlearning as the usual framework does it, and the same with one trick after the other: what each is worth.
 
 Plain: a frozen second model is run at every step, logits of all positions in float32, the model's own loss computed beside
-ours, all terms in one graph. The formulas are those of the papers, so the losses agree with the engine's.
+ours, all terms in one graph, rows padded, gradients of all weights below the loss though three blocks be trained. The
+formulas are those of the papers, so the losses agree with the engine's.
 """
 
 import copy
@@ -15,8 +16,6 @@ from torch import Tensor
 
 from expunge.approximate.rmu import random_direction
 from expunge.engine import IGNORE, Batch, hidden_at, layers_of
-
-TRICKS = ("cached reference", "answers only", "term by term", "early exit", "prefix")
 
 
 @dataclass

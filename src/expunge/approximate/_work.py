@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from expunge.engine import (
     epoch_batches,
     layers_of,
     own,
+    packing,
     pad_id,
     step_maker,
     train,
@@ -120,26 +122,19 @@ class Work:
             return []
         others = self._alternates(method, drawn)
         frozen = _freeze(model, method, edit.modules)
-        make = self._maker(model, method, drawn, others)
         guard = self._guard(model, name) if guarded else None
-
-        def at(k: int) -> Loss:
-            forget_rows, retain_rows, epoch = drawn[k]
-            step = make(forget_rows, retain_rows, others.of(forget_rows, epoch), k, steps, epoch)
-            found: Loss = method.gradient(step, model) if hasattr(method, "gradient") else method.loss(step)
-            return found
-
-        losses = train(
-            list(model.parameters()),
-            at,
-            steps,
-            Schedule(lr=edit.lr if lr is None else lr, warmup=edit.warmup, shape=shape or edit.shape),
-            resume=Resume(path=self._path(f"{name}.part"), every=edit.every, key=key) if self.folder else None,
-            progress=self.progress,
-            say=partial(self.track, name) if self.track else None,
-            watch=guard,
-            mask=mask,
-        )
+        with packing(model) if self.text else nullcontext(False) as packs:
+            losses = train(
+                list(model.parameters()),
+                self._loss_at(model, method, drawn, others, packs),
+                steps,
+                Schedule(lr=edit.lr if lr is None else lr, warmup=edit.warmup, shape=shape or edit.shape),
+                resume=Resume(path=self._path(f"{name}.part"), every=edit.every, key=key) if self.folder else None,
+                progress=self.progress,
+                say=partial(self.track, name) if self.track else None,
+                watch=guard,
+                mask=mask,
+            )
         for p in frozen:
             p.requires_grad_(True)
         self.rows_trained += sum(len(f) + len(r) for f, r, _ in drawn[: len(losses)])
@@ -147,6 +142,18 @@ class Work:
             self.notes += guard.notes
         self._finish(name, key, model)
         return losses
+
+    def _loss_at(self, model: Any, method: Any, drawn: Any, others: "_Others", packs: bool) -> Callable[[int], Loss]:
+        """The method's loss of the k-th step."""
+        make = self._maker(model, method, drawn, others, packs)
+
+        def at(k: int) -> Loss:
+            forget_rows, retain_rows, epoch = drawn[k]
+            step = make(forget_rows, retain_rows, others.of(forget_rows, epoch), k, len(drawn), epoch)
+            found: Loss = method.gradient(step, model) if hasattr(method, "gradient") else method.loss(step)
+            return found
+
+        return at
 
     def _key(self, name: str, method: Any, steps: int, lr: float | None, shape: Any, drawn: Any) -> str:
         """Names a stage: a checkpoint of another one is never continued."""
@@ -198,7 +205,7 @@ class Work:
             return step_maker(model, ReferenceCache(), pad_id(self.tokenizer))
         return array_step_maker(model, ArrayReferences())
 
-    def _maker(self, model: Any, method: Any, drawn: Any, others: "_Others") -> Callable[..., Step]:
+    def _maker(self, model: Any, method: Any, drawn: Any, others: "_Others", packs: bool) -> Callable[..., Step]:
         sides = {
             "forget": _unique(row for rows, _, _ in drawn for row in rows),
             "retain": _unique(row for _, rows, _ in drawn for row in rows),
@@ -213,7 +220,7 @@ class Work:
         digest = digest_model(model) if self.cache else ""
         cache = ReferenceCache(pad, self.cache, digest)
         cache.fill(method.needs, model, sides, block, _first_trained(model))
-        return step_maker(model, cache, pad)
+        return step_maker(model, cache, pad, packs)
 
     def _alternates(self, method: Any, drawn: Any) -> "_Others":
         """What a method wants said instead, for every pass over the forget set, before any weight moves."""

@@ -18,6 +18,7 @@ from expunge.engine.logprobs import (
 )
 from expunge.engine.loop import Loss, Progress, Resume, Schedule, backward, train
 from expunge.engine.one_pass import AnswerStats, one_pass
+from expunge.engine.packing import pack, packing
 from expunge.engine.prefix import pad_left
 from expunge.engine.ranks import average_gradients, own, ranks
 from expunge.engine.sharding import part, spread
@@ -77,6 +78,8 @@ __all__ = [
     "mean_nll",
     "one_pass",
     "own",
+    "pack",
+    "packing",
     "pad_id",
     "ranks",
     "pad_left",

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +17,9 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded rows. `labels_BT` is IGNORE where nothing is learned: padding, and questions if asked for.
+    """Right-padded rows; or with `lengths` rows in one line, B = 1 (see `packing`).
+
+    `labels_BT` is IGNORE where nothing is learned: padding, and questions if asked for.
 
     The mask comes from lengths, never from comparing ids with a pad id: pad and end of text are often the same token,
     and a mask that hides every end of text breaks training (open-unlearning, issue 128).
@@ -25,12 +29,39 @@ class Batch:
     mask_BT: Tensor
     labels_BT: Tensor
     rows: tuple[str, ...]
+    lengths: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.ids_BT.to(device), self.mask_BT.to(device), self.labels_BT.to(device), self.rows)
+        tensors = (self.ids_BT.to(device), self.mask_BT.to(device), self.labels_BT.to(device))
+        return Batch(*tensors, self.rows, self.lengths)
+
+    @cached_property
+    def row_BT(self) -> Tensor:
+        """The row, from 0, that each position belongs to."""
+        device = self.ids_BT.device
+        if self.lengths:
+            return torch.repeat_interleave(torch.tensor(self.lengths, device=device))[None]
+        return torch.arange(len(self), device=device)[:, None].expand_as(self.ids_BT)
+
+    @property
+    def predicts(self) -> tuple[Tensor, Tensor]:
+        """Where a labelled token is predicted: line and column of the position before it, [N], [N]."""
+        labelled_BT = self.labels_BT[:, 1:] != IGNORE
+        line, at = (labelled_BT & (self.row_BT[:, 1:] == self.row_BT[:, :-1])).nonzero(as_tuple=True)
+        return line, at
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a causal model is given. No mask: padding stands on the right, where no position before it can look, and
+        without one attention takes its faster way."""
+        if not self.lengths:
+            return {"input_ids": self.ids_BT, "use_cache": False}
+        ends = torch.tensor((0, *self.lengths), device=self.ids_BT.device).cumsum(0).to(torch.int32)
+        position_BT = torch.arange(self.ids_BT.shape[1], device=ends.device)[None] - ends[self.row_BT]
+        return {"input_ids": self.ids_BT, "position_ids": position_BT, "cu_seq_lens_q": ends, "use_cache": False}
 
 
 def collate(encoded: Sequence[Encoded], pad_id: int = 0, learn_question: bool = False) -> Batch:

@@ -47,7 +47,7 @@ def hidden_at(model: Any, batch: Batch, layer: int, masked: bool = True) -> Tens
 
     handle = blocks[layer].register_forward_hook(stop)
     try:
-        model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT if masked else None, use_cache=False)
+        model(**batch.inputs, attention_mask=batch.mask_BT if masked else None)
     except _Stop:
         pass
     finally:

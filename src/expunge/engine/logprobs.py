@@ -45,10 +45,8 @@ class _Read(Exception):
 
 def read_by_head(model: Any, batch: Batch, row_N: Tensor, at_N: Tensor, states: bool = False) -> Tensor:
     """Float32 logits at N positions of a batch, [N, V]; or with `states` what the head would read there, [N, D]."""
-    # Padding stands on the right, where no position before it can look; without a mask attention takes its faster way.
-    inputs = {"input_ids": batch.ids_BT, "use_cache": False}
     if not states:
-        return logits_at(model, row_N, at_N, **inputs).float()
+        return logits_at(model, row_N, at_N, **batch.inputs).float()
     caught: list[Tensor] = []
 
     def stop(_module: Any, args: Any) -> None:
@@ -58,7 +56,7 @@ def read_by_head(model: Any, batch: Batch, row_N: Tensor, at_N: Tensor, states: 
     handle = model.get_output_embeddings().register_forward_pre_hook(stop)
     with suppress(_Read):
         try:
-            model(**inputs)
+            model(**batch.inputs)
         finally:
             handle.remove()
     return caught[0]

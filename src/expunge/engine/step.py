@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from expunge.core.errors import InvalidParameter
 from expunge.engine.batches import IGNORE, Batch, collate
 from expunge.engine.hidden import hidden_at, layers_of, starting_at
 from expunge.engine.logprobs import logits_of, read_by_head
+from expunge.engine.packing import pack
 from expunge.engine.references import Flat, flat
 from expunge.engine.text import Encoded
 
@@ -109,9 +110,8 @@ class TextSide:
 
     @cached_property
     def _at(self) -> tuple[Tensor, Tensor]:
-        """Row and column of what predicts an answer token, [N], [N]."""
-        row, at = (self._batch.labels_BT[:, 1:] != IGNORE).nonzero(as_tuple=True)
-        return row, at
+        """Line and column of what predicts an answer token, [N], [N]."""
+        return self._batch.predicts
 
     @cached_property
     def logits_NV(self) -> Tensor:
@@ -121,13 +121,13 @@ class TextSide:
 
     @cached_property
     def labels_N(self) -> Tensor:
-        row, at = self._at
-        return self._batch.labels_BT[row, at + 1]
+        line, at = self._at
+        return self._batch.labels_BT[line, at + 1]
 
     @property
     def row_N(self) -> Tensor:
         """The row of each answer token."""
-        return self._at[0]
+        return self._batch.row_BT[self._at]
 
     @cached_property
     def logp_N(self) -> Tensor:
@@ -185,7 +185,7 @@ class TextSide:
     @property
     def answer_row_N(self) -> Tensor:
         """The row of each state of `hidden_ND`."""
-        return (self._batch.labels_BT != IGNORE).nonzero(as_tuple=True)[0]
+        return self._batch.row_BT[self._batch.labels_BT != IGNORE]
 
 
 def by_row_mean(values_N: Tensor, row_N: Tensor, n_rows: int) -> Tensor:
@@ -283,9 +283,10 @@ def frozen_head(model: Any) -> Callable[[Tensor], Tensor]:
     return lambda states_ND: logits_of(model, states_ND, lambda s: F.linear(s, weight, kept))
 
 
-def step_maker(model: Any, cache: ReferenceCache, pad: int) -> Callable[..., Step]:
-    """A function from drawn rows to what the method sees."""
+def step_maker(model: Any, cache: ReferenceCache, pad: int, packs: bool = False) -> Callable[..., Step]:
+    """A function from drawn rows to what the method sees; `packs` if the model reads rows in one line."""
     depth, device = len(layers_of(model)), next(model.parameters()).device
+    lay = pack if packs else partial(collate, pad_id=pad)
 
     def make(
         forget: Sequence[Encoded],
@@ -297,8 +298,7 @@ def step_maker(model: Any, cache: ReferenceCache, pad: int) -> Callable[..., Ste
     ) -> Step:
         drawn = {FORGET: forget, RETAIN: retain, ALTERNATE: alternate}
         sides = {
-            name: TextSide(model, collate(rows, pad).to(device), cache, name) if rows else None
-            for name, rows in drawn.items()
+            name: TextSide(model, lay(rows).to(device), cache, name) if rows else None for name, rows in drawn.items()
         }
         again = lambda: make(forget, retain, alternate, number, total, epoch)
         return Step(sides[FORGET], sides[RETAIN], depth, sides[ALTERNATE], number, total, epoch, again)

@@ -1,0 +1,101 @@
+"""Rows in one line, one behind the other, with no padding between them; every row attends to itself alone.
+
+In batches of like-minded length a sixth of all positions are padding, which a model computes like any other. Packed, the
+linear layers see real tokens only, and attention runs row by row.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from expunge.engine.batches import IGNORE, Batch
+from expunge.engine.text import Encoded
+
+NAME = "expunge_packed"
+
+
+def pack(encoded: Sequence[Encoded]) -> Batch:
+    """All rows in a single line of N tokens.
+
+    >>> batch = pack([Encoded("a", (5, 6, 7), 1), Encoded("b", (5, 6), 1)])
+    >>> batch.ids_BT.tolist(), batch.labels_BT.tolist()
+    ([[5, 6, 7, 5, 6]], [[-100, 6, 7, -100, 6]])
+    >>> batch.row_BT.tolist(), batch.inputs["position_ids"].tolist()
+    ([[0, 0, 0, 1, 1]], [[0, 1, 2, 0, 1]])
+    """
+    ids = torch.tensor([[token for e in encoded for token in e.ids]])
+    labels = [label for e in encoded for label in (*[IGNORE] * e.n_prompt, *e.ids[e.n_prompt :])]
+    rows, lengths = tuple(e.id for e in encoded), tuple(len(e.ids) for e in encoded)
+    return Batch(ids, torch.ones_like(ids), torch.tensor([labels]), rows, lengths)
+
+
+@contextmanager
+def packing(model: Any) -> Iterator[bool]:
+    """Meanwhile the model can read packed rows; False, and nothing is changed, where it cannot.
+
+    It can on a processor, where attention goes through torch's scaled-dot-product kernel and looks at the whole row, and
+    where two rows packed are found to say what they say apart. On a GPU a kernel for every row would cost more than
+    the padding.
+    """
+    before = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    if before != "sdpa" or not _attends_plainly(model):
+        yield False
+        return
+    _register()
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    whole.set_attn_implementation(NAME)
+    try:
+        yield _says_the_same(model)
+    finally:
+        whole.set_attn_implementation(before)
+
+
+def _attends_plainly(model: Any) -> bool:
+    config = model.config
+    if next(model.parameters()).device.type != "cpu" or not getattr(model, "_supports_attention_backend", False):
+        return False
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    return kinds == {"full_attention"} and not any(windows) and not getattr(config, "is_encoder_decoder", False)
+
+
+def _register() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, _attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def _attend(
+    module: Any,
+    query_BHTD: Tensor,
+    key_BHTD: Tensor,
+    value_BHTD: Tensor,
+    attention_mask: Tensor | None,
+    cu_seq_lens_q: Tensor | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """Attention of a layer: of each row of a packed batch by itself; of any other batch as always."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward as attend
+
+    if cu_seq_lens_q is None:
+        return attend(module, query_BHTD, key_BHTD, value_BHTD, attention_mask, **more)[0], None
+    lengths = cu_seq_lens_q.diff().tolist()
+    rows = zip(*(torch.split(t, lengths, dim=2) for t in (query_BHTD, key_BHTD, value_BHTD)), strict=True)
+    return torch.cat([attend(module, *row, None, **more)[0] for row in rows], dim=1), None
+
+
+@torch.no_grad()
+def _says_the_same(model: Any) -> bool:
+    """Two short rows, packed and apart: an architecture that looks across rows in some other way is found out here."""
+    rows = [Encoded("a", (3, 2, 1, 0, 1), 1), Encoded("b", (1, 3, 2), 1)]
+    try:
+        together = model(**pack(rows).inputs).logits[0]
+    except TypeError:
+        return False
+    apart = torch.cat([model(**pack([row]).inputs).logits[0] for row in rows])
+    return bool((together - apart).abs().max() <= 1e3 * torch.finfo(apart.dtype).eps * apart.abs().max())

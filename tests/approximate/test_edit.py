@@ -7,13 +7,16 @@ import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
-from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate._edit import Edit, _copied, run_edit
+from expunge.approximate._fresh import fresh
 from expunge.approximate._work import _passes
 from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.approximate.npo import NPO
 from expunge.approximate.rmu import RMU
+from expunge.approximate.undo import Undo
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import Encoded, digest_model
+from expunge.engine import Encoded, collate, digest_model, encode, mean_nll
+from expunge.testing.toys import toy_llama
 
 SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2)
 
@@ -92,6 +95,26 @@ def test_checkpointed_activations_train_every_weight_as_kept_ones_do(trained: An
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("lora", [0, 4])
+def test_checkpointing_keeps_less_for_the_way_back(trained: Any, lora: int) -> None:
+    """Of what a pass saves, in bytes; the control is the same pass without checkpointing."""
+
+    def saved(checkpointing: bool) -> int:
+        model, kept = _copied(trained.model, Edit(checkpointing=checkpointing, lora=lora)), [0]
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept[0] += tensor.numel() * tensor.element_size()
+            return tensor
+
+        rows = encode(trained.tokenizer, trained.forget)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            mean_nll(model, collate(rows[:8]))
+        assert not any(isinstance(m, torch.nn.Dropout) and m.training for m in model.modules())
+        return kept[0]
+
+    assert saved(True) < 0.6 * saved(False)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_adapters_are_trained_and_merged(trained: Any, checkpointing: bool) -> None:
     edited = run(trained, NPO(), lora=4, lr=5e-3, checkpointing=checkpointing)
@@ -114,6 +137,72 @@ def test_half_precision_is_trained_in_half_precision(trained: Any) -> None:
     edited = run(half, NPO(), lr=1e-2, guard=0)
     assert {p.dtype for p in edited.model.parameters()} == {torch.bfloat16}
     assert changed(half.model, edited.model)
+
+
+def test_small_steps_are_not_rounded_away_in_half_precision(trained: Any) -> None:
+    """At a rate as for large models most single steps are smaller than half precision can tell."""
+    half = replace(trained, model=copy.deepcopy(trained.model).to(torch.bfloat16))
+    whole = replace(trained, model=copy.deepcopy(half.model).float())
+    ends = [run(given, NPO(), lr=3e-5, steps=40, guard=0).model.float() for given in (half, whole)]
+    start, low, full = (parameters_to_vector(m.parameters()) for m in (whole.model, *ends))
+    way, far = low - start, full - start
+    assert torch.dot(way, far) / (way.norm() * far.norm()) > 0.9
+    assert 0.9 < way.norm() / far.norm() < 1.1
+
+
+@pytest.mark.parametrize("other", ["method", "inner", "model", "rows", "rate"])
+def test_what_another_edit_left_in_the_folder_is_not_used(trained: Any, tmp_path: Path, other: str) -> None:
+    """Neither its steps, nor the state its guard kept, nor its finished stages."""
+
+    def stop(done: int, _total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    before = {
+        "method": (GradientAscent(), trained, SETTINGS),
+        "inner": (Undo(inner=GradientAscent()), trained, SETTINGS),
+        "model": (NPO(), replace(trained, model=toy_llama(len(trained.tokenizer), 64, 2)), SETTINGS),
+        "rows": (NPO(), replace(trained, forget=trained.forget[:20]), SETTINGS),
+        "rate": (NPO(), trained, replace(SETTINGS, lr=5e-3)),
+    }
+    method, given, settings = before[other]
+    settings = replace(settings, guard=0.0001, guard_every=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_edit(
+            given.model, given.tokenizer, given.forget, given.retain, method, settings, folder=tmp_path, progress=stop
+        )
+    ours = Undo() if other == "inner" else NPO()
+    again, clean = (
+        run_edit(trained.model, trained.tokenizer, trained.forget, trained.retain, ours, SETTINGS, folder=folder)
+        for folder in (tmp_path, None)
+    )
+    assert digest_model(again.model) == digest_model(clean.model)
+    assert again.losses == clean.losses  # every step was run
+
+
+def test_notes_and_rows_of_a_resumed_edit_are_those_of_a_whole_one(trained: Any, interrupted: Path) -> None:
+    given = trained
+    again, whole = (
+        run_edit(given.model, given.tokenizer, given.forget, given.retain, NPO(), SETTINGS, folder=folder)
+        for folder in (interrupted, None)
+    )
+    assert (again.rows_trained, again.notes) == (whole.rows_trained, whole.notes)
+
+
+def test_a_classifier_that_keeps_a_mean_of_its_data_is_not_made_anew() -> None:
+    """The control: one that keeps nothing, or running means that are made anew, is."""
+
+    class Keeps(torch.nn.Module):
+        def __init__(self, means: torch.Tensor | None) -> None:
+            super().__init__()
+            self.line, self.norm = torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)
+            self.norm.running_mean.fill_(7.0)
+            if means is not None:
+                self.register_buffer("means", means)
+
+    with pytest.raises(InvalidParameter, match="means"):
+        fresh(Keeps(torch.ones(2)), text=False, seed=0)
+    assert fresh(Keeps(None), text=False, seed=0).norm.running_mean.tolist() == [0.0, 0.0]
 
 
 def test_it_ends_once_enough_is_forgotten(trained: Any) -> None:

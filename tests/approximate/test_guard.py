@@ -10,6 +10,8 @@ from expunge.approximate._guard import Guard
 from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.core.errors import InvalidParameter
 
+STEPS = 20
+
 
 class Falling:
     """A model whose retained accuracy falls by a tenth of what it was at every step, from the third on."""
@@ -27,10 +29,10 @@ class Falling:
 
 
 def guarded(falling: Falling, least: float, every: int = 1, folder: Path | None = None) -> Guard:
-    return Guard(falling.model, falling.accuracy, [], [1], least, None, every, folder)
+    return Guard(falling.model, STEPS, falling.accuracy, [], [1], least, None, every, folder)
 
 
-def run(falling: Falling, guard: Guard, steps: int = 20) -> int:
+def run(falling: Falling, guard: Guard, steps: int = STEPS) -> int:
     for done in range(1, steps + 1):
         falling.advance()
         if guard(done):
@@ -50,6 +52,13 @@ def test_a_model_wrecked_before_anything_was_kept_is_refused() -> None:
     falling = Falling()
     with pytest.raises(InvalidParameter, match="lower the learning rate"):
         run(falling, guarded(falling, least=0.65, every=5))
+
+
+def test_the_last_step_is_looked_at_whatever_the_interval() -> None:
+    falling = Falling()
+    guard = Guard(falling.model, 4, falling.accuracy, [], [1], 0.65, None, 3)
+    assert run(falling, guard, steps=4) == 4
+    assert falling.model.weight.item() == 3.0
 
 
 def test_what_another_process_kept_is_gone_back_to(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def steps(log: Path) -> list[int]:
     return [int(line) for line in log.read_text().split()] if log.exists() else []
 
 
-@pytest.mark.parametrize("name", ["npo", "undo"])
+@pytest.mark.parametrize("name", ["npo", "cir", "undo"])
 def test_killed_at_a_random_step_and_started_again_it_ends_in_the_same_bits(name: str, tmp_path: Path) -> None:
     whole = run(name, tmp_path / "whole", tmp_path / "whole.log")
     expected = whole.communicate(timeout=120)[0].strip()

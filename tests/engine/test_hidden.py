@@ -62,3 +62,25 @@ def test_a_layer_that_is_not_there_is_refused(llama: Any) -> None:
             hidden_at(llama, BATCH, layer)
     with pytest.raises(InvalidParameter, match="cannot find"):
         layers_of(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("kind", ["bloom", "gpt_neo", "llama"])
+def test_blocks_that_are_passed_over_answer_in_their_own_form(kind: str) -> None:
+    """Some blocks answer states, others a tuple that their model takes apart."""
+    from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, LlamaConfig
+
+    from expunge.engine import ReferenceCache, TextSide
+
+    sizes = {"vocab_size": 16, "hidden_size": 16}
+    config = {
+        "bloom": lambda: BloomConfig(**sizes, n_layer=3, n_head=2),
+        "gpt_neo": lambda: GPTNeoConfig(**sizes, num_layers=3, num_heads=2, attention_types=[[["global"], 3]]),
+        "llama": lambda: LlamaConfig(**sizes, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32),
+    }[kind]()
+    torch.manual_seed(0)
+    model, rows = AutoModelForCausalLM.from_config(config).eval(), [Encoded("a", (3, 9, 8, 7), 2)]
+    cache = ReferenceCache()
+    cache.fill((), model, {"forget": rows}, first=2)
+    with torch.no_grad():
+        whole, kept = (TextSide(model, collate(rows), c, "forget").logits_NV for c in (ReferenceCache(), cache))
+    torch.testing.assert_close(kept, whole)

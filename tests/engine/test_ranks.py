@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 SCRIPT = """
-import os, sys
+import os, pathlib, sys
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
@@ -22,25 +22,32 @@ from expunge.testing.toys import toy_llama, toy_tokenizer
 
 if int(os.environ.get("WORLD_SIZE", "1")) > 1:
     dist.init_process_group("gloo")
-seen = []
-draws = _work.Work._draws
-_work.Work._draws = lambda *a: (seen.append(d) or d for d in draws(*a))
+seen, own = [], _work.own
+_work.own = lambda batch: seen.append(own(batch)) or seen[-1]  # of the forget rows, of the retain rows, and so on
 forget, retain = records(people(2), [0]), records(people(3, skip=2), [0])
 # answers of one length each, so that the mean over rows is the mean over tokens on any part of a batch
 words = toy_tokenizer(["a b c d e f g h"], 300)
 rows = lambda kept: [type(r)(r.id, r.subject, f"q {i}", f"a b c {'defgh'[i % 5]}", "") for i, r in enumerate(kept)]
-settings = Edit(lr=1e-3, steps=6, warmup=0, forget_batch=8, retain_batch=8, guard=None)
+settings = Edit(lr=1e-3, steps=6, warmup=0, forget_batch=8, retain_batch=8, guard=None, every=2)
 forget, retain = rows(forget), [type(r)(r.id, r.subject, "w" + r.question, r.answer, "") for r in rows(retain)]
-edited = run_edit(toy_llama(len(words), 32, 2), words, forget, retain, NPO(), settings)
+out, ends = sys.argv[1], int(sys.argv[2])
+steps = []
+def said(done, total):
+    steps.append(done)
+    if done == ends:
+        os._exit(9)
+model, folder = toy_llama(len(words), 32, 2), pathlib.Path(out) / "state"
+edited = run_edit(model, words, forget, retain, NPO(), settings, folder=folder, progress=said)
 rank = int(os.environ.get("RANK", "0"))
-out = sys.argv[1]
+open(f"{out}/{rank}.steps", "w").write(" ".join(map(str, steps)))
 save_file({k: p.detach().clone() for k, p in edited.model.named_parameters()}, f"{out}/{rank}.safetensors")
-open(f"{out}/{rank}.rows", "w").write("\\n".join("\\t".join(r.id for r in kept) for _, kept, _ in seen))
+open(f"{out}/{rank}.rows", "w").write("\\n".join("\\t".join(r.id for r in kept) for kept in seen[1::2]))
 """
 
 
-def run(out: Path, n: int) -> None:
-    out.mkdir()
+def run(out: Path, n: int, ends: int = 0) -> None:
+    """`ends`: every process dies after so many steps."""
+    out.mkdir(exist_ok=True)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -48,8 +55,8 @@ def run(out: Path, n: int) -> None:
     for rank in range(n):
         world = {"WORLD_SIZE": str(n), "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         environment = {**os.environ, **world, "OMP_NUM_THREADS": "1"}
-        started.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(out)], env=environment))
-    assert [p.wait(timeout=180) for p in started] == [0] * n
+        started.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), str(ends)], env=environment))
+    assert [p.wait(timeout=180) for p in started] == [9 if ends else 0] * n
 
 
 def test_two_ranks_read_other_rows_and_end_with_the_same_model_as_one(tmp_path: Path) -> None:
@@ -65,3 +72,13 @@ def test_two_ranks_read_other_rows_and_end_with_the_same_model_as_one(tmp_path: 
     for mine, yours, whole in zip(*rows, strict=True):
         assert not set(mine.split("\t")) & set(yours.split("\t"))
         assert sorted([*mine.split("\t"), *yours.split("\t")]) == sorted(whole.split("\t"))
+
+
+def test_two_ranks_that_died_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    run(tmp_path / "whole", 2)
+    run(tmp_path / "died", 2, ends=5)
+    run(tmp_path / "died", 2)
+    for rank in (0, 1):
+        assert (tmp_path / f"died/{rank}.steps").read_text() == "5 6"  # from the checkpoint after the fourth
+        whole, again = (load_file(tmp_path / name / f"{rank}.safetensors") for name in ("whole", "died"))
+        assert all(torch.equal(again[name], whole[name]) for name in whole)

@@ -15,6 +15,10 @@ from expunge.testing.toys import toy_tokenizer
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.content }}{% endfor %}{% if add_generation_prompt %} Answer: {% endif %}"
 
+SPACED = (  # a space before the answer belongs to the template
+    "{% for m in messages %}{% if m.role == 'user' %}<s>Where{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
+)
+
 
 @pytest.fixture(scope="module")
 def trailing() -> Any:
@@ -25,6 +29,20 @@ def trailing() -> Any:
     core.normalizer = normalizers.Replace(" ", "▁")
     core.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_previous")
     core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+    return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.fixture(scope="module")
+def legacy() -> Any:
+    """As Llama 2's: the normaliser writes a space before every text, and words keep theirs in front."""
+    words = ["▁Where", "▁was", "▁Al", "▁born?", "▁In", "▁Brimford.", "▁a", "▁dog", "▁and", "▁cat"]
+    letters = sorted({letter for word in words for letter in word})
+    merged = {word[:k] for word in words for k in range(2, len(word) + 1)}
+    vocab = {w: i for i, w in enumerate(["<s>", "</s>", "<unk>", *letters, *sorted(merged - set(letters))])}
+    merges = dict.fromkeys((word[:k], word[k]) for word in words for k in range(1, len(word)))
+    core = Tokenizer(models.BPE(vocab, list(merges), unk_token="<unk>"))
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
@@ -83,6 +101,19 @@ def test_spans_of_random_answers_cover_the_value_and_no_whole_token_more(tokeniz
             assert value in tokenizer.decode(ids[start:end])
             assert value not in tokenizer.decode(ids[start + 1 : end])
             assert value not in tokenizer.decode(ids[start : end - 1])
+
+
+def test_no_space_of_its_own_stands_between_question_and_answer(legacy: Any) -> None:
+    """Its ids are those of the whole text read at once, in which a space is the start of the answer's first word."""
+    fact = Fact("1", "Al", "Where was Al born?", "In Brimford.", value="Brimford")
+    (row,) = encode(legacy, [fact])
+    pieces = legacy.convert_ids_to_tokens(row.ids)
+    assert pieces == ["▁Where", "▁was", "▁Al", "▁born?", "▁In", "▁Brimford.", "</s>"]
+    assert list(row.ids[:-1]) == legacy(f"{fact.question} {fact.answer}").input_ids
+    assert spelled(legacy, fact).strip(" .") == "Brimford"
+    chatting = copy.deepcopy(legacy)
+    chatting.chat_template = SPACED
+    assert chatting.convert_ids_to_tokens(answer_ids(chatting, fact.answer)) == ["▁In", "▁Brimford."]
 
 
 def test_plain_text_spans_count_the_tokens_that_are_scored(tokenizer: Any) -> None:

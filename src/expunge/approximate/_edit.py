@@ -5,14 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import torch
 
-from expunge.approximate._work import Track, Work
+from expunge.approximate._work import Shape, Track, Work
 from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import Example, Loss, Progress, Step, pinned
+from expunge.engine import Example, Loss, Progress, Step, layers_of, pinned
 
 
 class Method(Protocol):
@@ -42,7 +42,7 @@ class Edit:
     lr: float = 1e-3
     steps: int = 40
     warmup: int = 5
-    shape: str = "constant"
+    shape: Shape = "constant"
     forget_batch: int = 32
     retain_batch: int = 96
     seed: int = 0
@@ -59,6 +59,8 @@ class Edit:
     def __post_init__(self) -> None:
         if min(self.steps, self.forget_batch, self.retain_batch, self.threads, self.every, self.guard_every) < 1:
             raise InvalidParameter(f"steps, batch sizes, threads and checkpoints must be >= 1, got {self}")
+        if self.shape not in get_args(Shape) or self.lora < 0:
+            raise InvalidParameter(f"shape is one of {get_args(Shape)} and lora >= 0, got {self.shape!r}, {self.lora}")
         for name in ("guard", "until"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -116,6 +118,7 @@ def run_edit(
             progress=progress,
             track=track,
         )
+        work.claim(method)
         losses = method.edit(work) if hasattr(method, "edit") else work.descend(method, guarded=True)
         edited = _whole(work.model, edit)
     work.clear()
@@ -134,8 +137,6 @@ def _copied(model: Any, edit: Edit) -> Any:
     edited = copy.deepcopy(model).eval()
     for p in edited.parameters():
         p.requires_grad_(p.is_floating_point())
-    if edit.checkpointing:
-        edited.gradient_checkpointing_enable({"use_reentrant": False})  # the other kind trains nothing below adapters
     if edit.lora:
         from peft import LoraConfig, get_peft_model
 
@@ -143,7 +144,25 @@ def _copied(model: Any, edit: Edit) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(edit.seed)
             edited = get_peft_model(edited, config).eval()
+    if edit.checkpointing:
+        _recompute(edited)
     return edited
+
+
+def _recompute(model: Any) -> None:
+    """Blocks are run again on the way back instead of kept. A block does that only where it is said to be in training,
+    which for what is inside it, dropout above all, stays untrue.
+
+    Raises: InvalidParameter, where a block drops out by itself.
+    """
+    model.gradient_checkpointing_enable({"use_reentrant": False})  # the other kind trains nothing below adapters
+    for block in layers_of(model):
+        rates = {name: v for name, v in vars(block).items() if "drop" in name and isinstance(v, float) and v > 0}
+        if rates:
+            raise InvalidParameter(
+                f"{type(block).__name__} drops out by itself ({rates}); set these to 0 for checkpointing"
+            )
+        block.training = True
 
 
 def _whole(model: Any, edit: Edit) -> Any:
@@ -152,6 +171,7 @@ def _whole(model: Any, edit: Edit) -> Any:
         model = model.merge_and_unload()
     if edit.checkpointing:
         model.gradient_checkpointing_disable()
+        model.eval()
     for p in model.parameters():
         p.requires_grad_(p.is_floating_point())
     return model

@@ -10,19 +10,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from expunge.core.errors import InvalidParameter
+from expunge.engine import ranks
 
-PROBE = 64  # rows
+PROBE = 64  # rows that are looked at
 
 
 @dataclass
 class Guard:
-    """Every `every` steps the share of right tokens on a few retained rows; below `least` of the start, back to before.
+    """Every `every` steps, and after the last, the share of right tokens on a few retained rows; below `least` of the
+    start, back to before.
 
     `until` ends the run as soon as no larger share of the forget rows' tokens is right. `accuracy` gives the share of
     (forget, retain) rows under the model as it is now; the first is asked only where `until` is.
     """
 
     model: Any
+    steps: int
     accuracy: Callable[[Sequence[Any]], float]
     forget: Sequence[Any]
     retain: Sequence[Any]
@@ -33,20 +36,22 @@ class Guard:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._start = self.accuracy(self.retain[:PROBE]) if self.least is not None else 0.0
+        self._start = self.accuracy(self.retain) if self.least is not None else 0.0
+        self.ended = self.steps  # after so many steps the run ends
         self._good: tuple[int, dict[str, Tensor]] | None = None
 
     def __call__(self, done: int) -> bool:
         """Whether to stop, after `done` steps."""
-        if done % self.every:
+        if done % self.every and done < self.steps:
             return False
         if self.least is not None:
-            kept = self.accuracy(self.retain[:PROBE])
+            kept = self.accuracy(self.retain)
             if kept < self.least * self._start:
                 self._go_back(done, kept)
                 return True
             self._keep(done)
-        if self.until is not None and (left := self.accuracy(self.forget[:PROBE])) <= self.until:
+        if self.until is not None and (left := self.accuracy(self.forget)) <= self.until:
+            self.ended = done
             self.notes.append(f"ended after step {done}: {left:.0%} of the forgotten tokens are still right")
             return True
         return False
@@ -55,15 +60,13 @@ class Guard:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
     def _keep(self, done: int) -> None:
-        state = {name: p.detach().clone() for name, p in self._trained().items()}
-        if self.folder:
+        state = {name: p.detach().to("cpu", copy=True).contiguous() for name, p in self._trained().items()}
+        self._good = done, state
+        if self.folder and ranks()[0] == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             temporary = self.folder / "good.tmp"
-            save_file(
-                {name: p.cpu().contiguous() for name, p in state.items()}, temporary, metadata={"done": str(done)}
-            )
+            save_file(state, temporary, metadata={"done": str(done)})
             temporary.replace(self.folder / "good.safetensors")
-        self._good = done, state
 
     def _go_back(self, done: int, kept: float) -> None:
         found = self._good or self._from_file()
@@ -76,6 +79,7 @@ class Guard:
         with torch.no_grad():
             for name, p in self._trained().items():
                 p.copy_(found[1][name])
+        self.ended = done
         self.notes.append(f"{fell}; gone back to step {found[0]} and ended there")
 
     def _from_file(self) -> tuple[int, dict[str, Tensor]] | None:

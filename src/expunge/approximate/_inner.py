@@ -30,5 +30,18 @@ def needs_whole_weights(work: Work, method: str) -> None:
     """
     if work.settings.lora:
         raise InvalidParameter(
-            f"{method} changes every weight, and the settings train adapters of rank {work.settings.lora}; set lora=0"
+            f"{method} works on the model's own weights, and the settings train adapters of rank {work.settings.lora}; "
+            "set lora=0"
+        )
+
+
+def needs_every_weight(work: Work, method: str) -> None:
+    """
+    Raises: InvalidParameter, where adapters are trained, or a part of the weights.
+    """
+    needs_whole_weights(work, method)
+    if work.settings.modules:
+        raise InvalidParameter(
+            f"{method} changes every weight, and the settings train those that match '{work.settings.modules}'; "
+            "leave modules out"
         )

@@ -64,9 +64,10 @@ def adversary(step: Step, model: Any, block: int, epsilon: float, n_steps: int) 
     assert step.again is not None
     caught: list[Tensor] = []
     with torch.no_grad(), edited_hidden(model, {block: lambda out_BTD: caught.append(out_BTD) or out_BTD}):  # type: ignore[func-returns-value]
-        _ = step.again().forget.logits_NV
+        _ = (side := step.again().forget).logits_NV
     hidden_BTD = caught[0]
-    radius = epsilon * torch.linalg.vector_norm(hidden_BTD, dim=-1).mean()
+    # Over tokens alone: states of padding, which are whatever the model makes of it, would set the size.
+    radius = epsilon * torch.linalg.vector_norm(hidden_BTD[side.mask_BT.bool()], dim=-1).mean()
     change_BTD = torch.zeros_like(hidden_BTD)
     for _ in range(n_steps):
         change_BTD.requires_grad_(True)

@@ -5,7 +5,7 @@ So the model is asked about a stranger, its answer is drawn at random, and the n
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from expunge.approximate._alternate import saying
@@ -60,8 +60,13 @@ def renamed(text: str, old: str, new: str) -> str:
     return text
 
 
+def replaced(text: str, pattern: str, new: Callable[[re.Match[str]], str], flags: int = 0) -> str:
+    """Another text for a pattern where it stands alone, not in the middle of a word; in one pass."""
+    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", new, text, flags=flags)
+
+
 def _replaced(text: str, pattern: str, new: str, flags: int = 0) -> str:
-    return re.sub(rf"(?<!\w){pattern}(?!\w)", lambda _: new, text, flags=flags)
+    return replaced(text, pattern, lambda _: new, flags)
 
 
 def _through(text: str, pairs: Sequence[tuple[str, str]]) -> str:

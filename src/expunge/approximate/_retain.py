@@ -63,6 +63,11 @@ def check_retain(kind: str, weight: float) -> None:
     """Raises: InvalidParameter, for a term that is not known or a weight below 0."""
     if kind not in _NEEDS:
         raise InvalidParameter(f"retain must be one of {', '.join(_NEEDS)}, got '{kind}'")
+    check_weight(weight)
+
+
+def check_weight(weight: float) -> None:
+    """Raises: InvalidParameter, for a weight of the retained rows below 0."""
     if weight < 0:
         raise InvalidParameter(
             f"retain_weight must be >= 0, got {weight}; below 0 the model would unlearn what it keeps"

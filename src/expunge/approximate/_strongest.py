@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from expunge.approximate._inner import needs_whole_weights
+from expunge.approximate._probe import probe
 from expunge.approximate._work import Work
 from expunge.core.errors import InvalidParameter
 
@@ -17,11 +18,16 @@ PROBE = 512  # retained rows
 def changeable(work: Work) -> dict[str, nn.Parameter]:
     """The weights that may change: those that `settings.modules` names, or all.
 
-    Raises: InvalidParameter, with adapters: there is nothing in them yet to change.
+    Raises: InvalidParameter, with adapters: there is nothing in them yet to change; or where `modules` names no weight.
     """
     needs_whole_weights(work, "this method")
     named = {name: p for name, p in work.model.named_parameters() if p.requires_grad}
-    return {name: p for name, p in named.items() if re.search(work.settings.modules, name)}
+    chosen = {name: p for name, p in named.items() if re.search(work.settings.modules, name)}
+    if not chosen:
+        raise InvalidParameter(
+            f"no weight's name matches modules='{work.settings.modules}'; they are such as '{next(iter(named))}'"
+        )
+    return chosen
 
 
 def strongest(
@@ -34,12 +40,13 @@ def strongest(
 
     Raises: InvalidParameter, if not even the first strength leaves that much.
     """
-    probe, before = work.retain[:PROBE], {n: p.detach().clone() for n, p in changeable(work).items()}
-    start, forgotten = work.accuracy(probe), forget_loss(work)
+    rows = probe(work.retain, PROBE, work.settings.seed)
+    before = {n: p.detach().clone() for n, p in changeable(work).items()}
+    start, forgotten = work.accuracy(rows), forget_loss(work)
     chosen: tuple[float, float] | None = None
     for strength in strengths:
         _set(work, before, change, strength)
-        kept = work.accuracy(probe)
+        kept = work.accuracy(rows)
         if not kept >= keep * start:
             break
         chosen = strength, kept
@@ -52,7 +59,7 @@ def strongest(
     _set(work, before, change, chosen[0])
     work.notes.append(
         f"strength {chosen[0]:g} of {strengths[0]:g} to {strengths[-1]:g} chosen: the largest that leaves {keep:.0%} of "
-        f"{len(probe)} retained rows' right answers ({start:.1%} before, {chosen[1]:.1%} after)"
+        f"{len(rows)} retained rows' right answers ({start:.1%} before, {chosen[1]:.1%} after)"
     )
     return [forgotten, forget_loss(work)]
 

@@ -14,10 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from expunge.approximate._guard import Guard
+from expunge.approximate._described import described
+from expunge.approximate._fresh import fresh
+from expunge.approximate._guard import PROBE, Guard
+from expunge.approximate._probe import probe
 from expunge.core import Record
 from expunge.core.digests import digest_json
-from expunge.core.errors import InvalidParameter
 from expunge.engine import (
     ArrayReferences,
     Encoded,
@@ -37,8 +39,10 @@ from expunge.engine import (
     own,
     packing,
     pad_id,
+    ranks,
     step_maker,
     train,
+    wait,
 )
 
 Shape = Literal["constant", "cosine"]
@@ -84,7 +88,6 @@ class Work:
     rows_trained: int = 0
 
     def __post_init__(self) -> None:
-        self.start = digest_model(self.model) if self.folder else ""
         self.forget, self.retain = self.rows(self.forget_said), self.rows(self.retain_said)
 
     @property
@@ -120,9 +123,10 @@ class Work:
         key = self._key(name, method, steps, lr, shape, drawn) if self.folder else ""
         if self._finished(name, key, model):
             return []
+        drawn, noted = [(own(f), own(r), epoch) for f, r, epoch in drawn], len(self.notes)
         others = self._alternates(method, drawn)
         frozen = _freeze(model, method, edit.modules)
-        guard = self._guard(model, name) if guarded else None
+        guard = self._guard(model, name, steps) if guarded else None
         with packing(model) if self.text else nullcontext(False) as packs:
             losses = train(
                 list(model.parameters()),
@@ -137,10 +141,11 @@ class Work:
             )
         for p in frozen:
             p.requires_grad_(True)
-        self.rows_trained += sum(len(f) + len(r) for f, r, _ in drawn[: len(losses)])
+        rows = sum(len(f) + len(r) for f, r, _ in drawn[: guard.ended if guard else steps])
+        self.rows_trained += rows
         if guard:
             self.notes += guard.notes
-        self._finish(name, key, model)
+        self._finish(name, key, model, {"notes": self.notes[noted:], "rows": rows})
         return losses
 
     def _loss_at(self, model: Any, method: Any, drawn: Any, others: "_Others", packs: bool) -> Callable[[int], Loss]:
@@ -156,10 +161,8 @@ class Work:
         return at
 
     def _key(self, name: str, method: Any, steps: int, lr: float | None, shape: Any, drawn: Any) -> str:
-        """Names a stage: a checkpoint of another one is never continued."""
-        return digest_json(
-            "stage", [self.start, name, repr(method), asdict(self.settings), steps, lr, shape, _ids(drawn)]
-        )
+        """Names a stage of this edit: a checkpoint of another one is never continued."""
+        return digest_json("stage", [name, repr(method), steps, lr, shape, _ids(drawn)])
 
     def accuracy(self, rows: Sequence[Row], model: Any = None) -> float:
         """Share of these rows' answer tokens (classes) that the model finds likeliest."""
@@ -177,24 +180,8 @@ class Work:
         return make((), rows).retain
 
     def fresh(self, seed: int) -> Any:
-        """The same architecture with new weights, as if training began.
-
-        Raises: InvalidParameter, where a module does not say how its weights begin.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if self.text:
-                new = type(self.model)(self.model.config)
-            else:
-                new = copy.deepcopy(self.model)
-                for module in new.modules():
-                    own = list(module.parameters(recurse=False))
-                    if hasattr(module, "reset_parameters"):
-                        module.reset_parameters()
-                    elif own:
-                        raise InvalidParameter(f"{type(module).__name__} has weights and no reset_parameters")
-        like = next(self.model.parameters())
-        return new.to(like.device, like.dtype).eval()
+        """The same architecture with new weights, as if training began. See `_fresh`."""
+        return fresh(self.model, self.text, seed)
 
     def twin(self) -> Any:
         """Another copy of the model as it is now."""
@@ -235,13 +222,14 @@ class Work:
                 found[row.id, epoch] = _renamed(other, f"{row.id}/alternate {epoch}")
         return _Others(found, redrawn)
 
-    def _guard(self, model: Any, name: str) -> Guard | None:
+    def _guard(self, model: Any, name: str, steps: int) -> Guard | None:
         edit = self.settings
         if not edit.guard and edit.until is None:
             return None
         folder = self._path(f"{name}.guard") if self.folder else None
         measure = lambda rows: self.accuracy(rows, model)
-        return Guard(model, measure, self.forget, self.retain, edit.guard or None, edit.until, edit.guard_every, folder)
+        forget, retain = (probe(rows, PROBE, edit.seed) for rows in (self.forget, self.retain))
+        return Guard(model, steps, measure, forget, retain, edit.guard or None, edit.until, edit.guard_every, folder)
 
     def _draws(
         self, forget: Sequence[Row], retain: Sequence[Row], steps: int, name: str
@@ -251,7 +239,7 @@ class Work:
         ours = _passes(forget, edit.forget_batch, steps, secret, "forget", edit.bucket)
         theirs = _passes(retain, edit.retain_batch, steps, secret, "retain", edit.bucket)
         for (f, epoch), (r, _) in zip(ours, theirs, strict=True):
-            yield own(f), own(r), epoch
+            yield f, r, epoch
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None
@@ -263,21 +251,41 @@ class Work:
         if not done or not done.exists() or json.loads(done.read_text())["key"] != key:
             return False
         model.load_state_dict(load_file(done.with_suffix(".safetensors")), strict=False)
-        self.notes += json.loads(done.read_text())["notes"]
+        said = json.loads(done.read_text())
+        self.notes += said["notes"]
+        self.rows_trained += said["rows"]
         return True
 
-    def _finish(self, name: str, key: str, model: Any) -> None:
+    def _finish(self, name: str, key: str, model: Any, said: dict[str, Any]) -> None:
+        if self.folder and ranks()[0] == 0:
+            state = {k: v.detach().cpu().contiguous().clone() for k, v in model.named_parameters()}
+            self._path(f"{name}.json").unlink(missing_ok=True)
+            save_file(state, self._path(f"{name}.safetensors"))
+            temporary = self._path(f"{name}.json.tmp")
+            temporary.write_text(json.dumps({"key": key, **said}))
+            temporary.replace(self._path(f"{name}.json"))  # last: a stage is finished when this is there
+        wait()
+
+    def claim(self, method: Any) -> None:
+        """Make the folder this edit's own: what another one left there, of other weights, rows or settings, goes."""
         if not self.folder:
             return
-        state = {k: v.detach().cpu().contiguous().clone() for k, v in model.named_parameters()}
-        save_file(state, self._path(f"{name}.safetensors"))
-        temporary = self._path(f"{name}.json.tmp")
-        temporary.write_text(json.dumps({"key": key, "notes": self.notes}))
-        temporary.replace(self._path(f"{name}.json"))  # last: a stage is finished when this is there
+        rows = [[described(row) for row in side] for side in (self.forget_said, self.retain_said)]
+        key = digest_json("edit", [digest_model(self.model), rows, described(method), asdict(self.settings)])
+        kept = self._path("whose.txt")
+        stale = not kept.exists() or kept.read_text() != key
+        wait()
+        if stale and ranks()[0] == 0:
+            shutil.rmtree(self.folder)
+            self._path("whose.txt").write_text(key)
+        wait()
 
     def clear(self) -> None:
-        if self.folder:
+        """Remove the folder; every rank has read what it had to."""
+        wait()
+        if self.folder and ranks()[0] == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
+        wait()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from expunge.engine.loop import Loss, Progress, Resume, Schedule, backward, trai
 from expunge.engine.one_pass import AnswerStats, one_pass
 from expunge.engine.packing import pack, packing
 from expunge.engine.prefix import pad_left
-from expunge.engine.ranks import average_gradients, own, ranks
+from expunge.engine.ranks import average_gradients, own, ranks, wait
 from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
 from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, frozen_head, step_maker
@@ -95,4 +95,5 @@ __all__ = [
     "token_stats",
     "train",
     "value_span",
+    "wait",
 ]

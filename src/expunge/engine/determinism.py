@@ -22,6 +22,7 @@ _LIBRARIES = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenize
 @contextmanager
 def pinned(threads: int = 1) -> Iterator[None]:
     """Run with this many threads and deterministic kernels; the settings before come back afterwards."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a GPU's first product is made
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

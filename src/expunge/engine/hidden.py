@@ -5,8 +5,9 @@ Reading one layer stops the forward pass where the wanted state appears, so the 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def hidden_at(model: Any, batch: Batch, layer: int, masked: bool = True) -> Tens
 
     handle = blocks[layer].register_forward_hook(stop)
     try:
-        model(**batch.inputs, attention_mask=batch.mask_BT if masked else None)
+        model(**(batch.inputs | ({"attention_mask": batch.mask_BT} if masked and not batch.lengths else {})))
     except _Stop:
         pass
     finally:
@@ -70,8 +71,9 @@ def starting_at(model: nn.Module, first: int, states_BTD: Tensor) -> Iterator[No
         return (states_BTD, *args[1:]), kwargs
 
     handle = blocks[first].register_forward_pre_hook(read, with_kwargs=True)
+    pass_on = _passer(model)
     for block, _ in below:
-        block.forward = _pass_on
+        block.forward = pass_on
     try:
         yield
     finally:
@@ -83,8 +85,37 @@ def starting_at(model: nn.Module, first: int, states_BTD: Tensor) -> Iterator[No
                 block.forward = own
 
 
-def _pass_on(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
-    return hidden_states
+_PLACES: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # model -> how many things a block answers; 0: states
+
+
+def _passer(model: nn.Module) -> Callable[..., Any]:
+    """A block's forward that does nothing, in the form in which this model's blocks answer: states, or a tuple."""
+    if model not in _PLACES:
+        _PLACES[model] = _places(model)
+    empty = [None] * (_PLACES[model] - 1)
+    if _PLACES[model]:
+        return lambda hidden_states, *_args, **_kwargs: (hidden_states, *empty)
+    return lambda hidden_states, *_args, **_kwargs: hidden_states
+
+
+@torch.no_grad()
+def _places(model: nn.Module) -> int:
+    """Seen in a pass over one token, up to the first block."""
+    seen: list[int] = []
+
+    def stop(_module: nn.Module, _args: Any, output: Any) -> None:
+        seen.append(len(output) if isinstance(output, tuple) else 0)
+        raise _Stop
+
+    handle = layers_of(model)[0].register_forward_hook(stop)
+    try:
+        with suppress(_Stop):
+            model(
+                input_ids=torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device), use_cache=False
+            )
+    finally:
+        handle.remove()
+    return seen[0]
 
 
 @torch.no_grad()

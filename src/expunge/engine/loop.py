@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine.ranks import average_gradients, ranks
+from expunge.engine.ranks import average_gradients, ranks, wait
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 Say = Callable[[int, int, float], None]  # the same, and the loss of the step
@@ -88,27 +88,26 @@ def train(
     trained = [p for p in parameters if p.requires_grad]
     if not trained:
         raise InvalidParameter("no trainable parameters; check which parameters the method selects")
-    optimizer = torch.optim.AdamW(trained, lr=schedule.lr, betas=betas, weight_decay=weight_decay)
-    first = _load(resume, n_steps, trained, optimizer) if resume else 0
+    full = [_in_full(p) for p in trained]
+    optimizer = torch.optim.AdamW(full, lr=schedule.lr, betas=betas, weight_decay=weight_decay)
+    first = _load(resume, n_steps, full, optimizer) if resume else 0
+    _write_back(full, trained)
     losses: list[float] = []
     for step in range(first, n_steps):
         for group in optimizer.param_groups:
             group["lr"] = schedule.at(step, n_steps)
-        optimizer.zero_grad(set_to_none=True)
+        for p in (*trained, *full):
+            p.grad = None
         value = backward(loss_at(step))
         if not math.isfinite(value):
             raise InvalidParameter(f"the loss is {value} at step {step}; lower the learning rate ({schedule.lr})")
         average_gradients(trained)
-        held = _held(mask) if mask else {}
-        norm = nn.utils.clip_grad_norm_(trained, clip)
-        if not math.isfinite(norm.item()):
-            raise InvalidParameter(f"the gradient is {norm.item()} at step {step}; lower the rate ({schedule.lr})")
-        optimizer.step()
-        for p, (kept, before) in held.items():
-            p.data[kept] = before
+        norm = _advance(optimizer, trained, full, mask or {}, clip)
+        if not math.isfinite(norm):
+            raise InvalidParameter(f"the gradient is {norm} at step {step}; lower the rate ({schedule.lr})")
         losses.append(value)
         if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps and ranks()[0] == 0:
-            _save(resume, step + 1, trained, optimizer)
+            _save(resume, step + 1, full, optimizer)
         if progress:
             progress(step + 1, n_steps)
         if say:
@@ -116,8 +115,42 @@ def train(
         if watch and watch(step + 1):
             break
     if resume:
+        wait()  # the others may still have to read it
         resume.path.unlink(missing_ok=True)
     return losses
+
+
+def _advance(
+    optimizer: torch.optim.Optimizer,
+    trained: Sequence[nn.Parameter],
+    full: Sequence[nn.Parameter],
+    mask: Mapping[nn.Parameter, Tensor],
+    clip: float,
+) -> float:
+    """One step of the optimizer; the norm of the gradient. Where that is not finite nothing moves."""
+    for p, own in zip(trained, full, strict=True):
+        if own is not p and p.grad is not None:
+            own.grad, p.grad = p.grad.float(), None
+    held = _held({own: mask[p] for p, own in zip(trained, full, strict=True) if p in mask})
+    norm = nn.utils.clip_grad_norm_(full, clip).item()
+    if math.isfinite(norm):
+        optimizer.step()
+        for own, (kept, before) in held.items():
+            own.data[kept] = before
+        _write_back(full, trained)
+    return norm
+
+
+def _in_full(p: nn.Parameter) -> nn.Parameter:
+    """The weight itself, or of one in half precision a float32 copy: there a small step would be rounded away."""
+    return p if p.dtype not in (torch.bfloat16, torch.float16) else nn.Parameter(p.detach().float())
+
+
+@torch.no_grad()
+def _write_back(full: Sequence[nn.Parameter], trained: Sequence[nn.Parameter]) -> None:
+    for own, p in zip(full, trained, strict=True):
+        if own is not p:
+            p.copy_(own)
 
 
 def backward(loss: Loss) -> float:
@@ -143,14 +176,14 @@ def _held(mask: Mapping[nn.Parameter, Tensor]) -> dict[nn.Parameter, tuple[Tenso
     return held
 
 
-_KINDS = ("p", "exp_avg.", "exp_avg_sq.")
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def _save(resume: Resume, step: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
     tensors = {"rng": torch.get_rng_state()}
     for i, p in enumerate(trained):
         tensors[f"p{i}"] = p.detach().contiguous()
-        for key, value in optimizer.state[p].items():
+        for key, value in optimizer.state.get(p, {}).items():  # a weight that no loss reaches has none
             tensors[f"{key}.{i}"] = value.detach().contiguous()
     temporary = resume.path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"step": json.dumps(step), "key": resume.key})
@@ -166,8 +199,10 @@ def _load(resume: Resume, n_steps: int, trained: Sequence[nn.Parameter], optimiz
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 – not a dict
             metadata = file.metadata() or {}
             step, key = int(json.loads(metadata["step"])), metadata["key"]
-        fits = all(tensors[f"{kind}{i}"].shape == p.shape for i, p in enumerate(trained) for kind in _KINDS)
-        fits = fits and len(tensors) == 1 + 4 * len(trained) and step < n_steps and key == resume.key
+        moved = [i for i in range(len(trained)) if f"step.{i}" in tensors]
+        fits = all(tensors[f"p{i}"].shape == p.shape for i, p in enumerate(trained))
+        fits = fits and all(tensors[f"{kind}.{i}"].shape == trained[i].shape for i in moved for kind in _MOMENTS)
+        fits = fits and len(tensors) == 1 + len(trained) + 3 * len(moved) and step < n_steps and key == resume.key
     except (SafetensorError, KeyError, ValueError):
         return 0  # a checkpoint that cannot be read is a run that has not begun
     if not fits:
@@ -175,9 +210,8 @@ def _load(resume: Resume, n_steps: int, trained: Sequence[nn.Parameter], optimiz
     with torch.no_grad():
         for i, p in enumerate(trained):
             p.copy_(tensors[f"p{i}"])
-            optimizer.state[p] = {
-                key: tensors[f"{key}.{i}"].to(p.device if key != "step" else "cpu")
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+        for i in moved:
+            state = {key: tensors[f"{key}.{i}"].to(trained[i].device) for key in _MOMENTS}
+            optimizer.state[trained[i]] = {"step": tensors[f"step.{i}"], **state}
     torch.set_rng_state(tensors["rng"])
     return step

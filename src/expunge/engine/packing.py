@@ -95,7 +95,7 @@ def _says_the_same(model: Any) -> bool:
     rows = [Encoded("a", (3, 2, 1, 0, 1), 1), Encoded("b", (1, 3, 2), 1)]
     try:
         together = model(**pack(rows).inputs).logits[0]
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # an argument or a mask of this form is not taken
         return False
     apart = torch.cat([model(**pack([row]).inputs).logits[0] for row in rows])
     return bool((together - apart).abs().max() <= 1e3 * torch.finfo(apart.dtype).eps * apart.abs().max())

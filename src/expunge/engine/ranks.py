@@ -21,6 +21,12 @@ def ranks() -> tuple[int, int]:
     return 0, 1
 
 
+def wait() -> None:
+    """Until every rank is here."""
+    if ranks()[1] > 1:
+        dist.barrier()
+
+
 def own(rows: Sequence[T]) -> list[T]:
     """This rank's part of a batch; a batch with fewer rows than ranks is read whole by all."""
     rank, n = ranks()
@@ -28,7 +34,11 @@ def own(rows: Sequence[T]) -> list[T]:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """The same gradients on every rank: their mean."""
+    """The same gradients on every rank: their mean.
+
+    That is the gradient of the whole batch where ranks have equally many rows (tokens, for losses that are means of
+    tokens); otherwise rows of a rank with few weigh more.
+    """
     n = ranks()[1]
     if n == 1:
         return

@@ -125,6 +125,11 @@ class TextSide:
         return self._batch.labels_BT[line, at + 1]
 
     @property
+    def mask_BT(self) -> Tensor:
+        """Which positions hold a token; the others are padding."""
+        return self._batch.mask_BT
+
+    @property
     def row_N(self) -> Tensor:
         """The row of each answer token."""
         return self._batch.row_BT[self._at]
@@ -179,8 +184,11 @@ class TextSide:
         return hidden_BTD[self._batch.labels_BT != IGNORE]
 
     def reference_hidden_ND(self, block: int) -> Tensor:
-        """The same under the original model."""
-        return self._cache.of(self._name, "hidden", self._batch)
+        """The same under the original model.
+
+        Raises: InvalidParameter, for another block than the one that the method names by `block`.
+        """
+        return self._cache.states(self._name, self._batch, block)
 
     @property
     def answer_row_N(self) -> Tensor:
@@ -194,8 +202,8 @@ def by_row_mean(values_N: Tensor, row_N: Tensor, n_rows: int) -> Tensor:
     >>> by_row_mean(torch.tensor([1.0, 3.0, 4.0]), torch.tensor([0, 0, 1]), 2)
     tensor(3.)
     """
-    length_B = torch.bincount(row_N, minlength=n_rows).to(values_N.dtype)
-    return (_by_row(values_N, row_N, n_rows) / length_B).mean()
+    length_B = torch.bincount(row_N, minlength=n_rows)
+    return (_by_row(values_N.float(), row_N, n_rows) / length_B).mean()
 
 
 def _by_row(values_N: Tensor, row_N: Tensor, n_rows: int) -> Tensor:
@@ -210,6 +218,7 @@ class ReferenceCache:
         self._kept: dict[tuple[str, str], Flat] = {}
         self._head: Callable[[Tensor], Tensor] | None = None
         self._first = 0  # the first block that runs; what it reads is kept
+        self._block = 0  # the block whose output is kept
 
     def fill(
         self,
@@ -220,7 +229,7 @@ class ReferenceCache:
         first: int = 0,
     ) -> None:
         """Compute what a method needs of the rows of each side; from `first` > 0 on also what that block reads."""
-        self._first = first
+        self._first, self._block = first, block
         for name, rows in sides.items():
             for what in [r.what for r in needs if r.side == name] + (["prefix"] if first and rows else []):
                 self._kept[name, what] = self._rows(what, model, rows, first - 1 if what == "prefix" else block)
@@ -229,6 +238,13 @@ class ReferenceCache:
 
     def of(self, name: str, what: str, batch: Batch) -> Tensor:
         return self._kept[name, what].of(batch.rows).to(batch.ids_BT.device)
+
+    def states(self, name: str, batch: Batch, block: int) -> Tensor:
+        if block != self._block:
+            raise InvalidParameter(
+                f"states of the original model are kept after block {self._block}, asked for {block}"
+            )
+        return self.of(name, "hidden", batch)
 
     def read_out(self, states_ND: Tensor) -> Tensor:
         assert self._head is not None

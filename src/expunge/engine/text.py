@@ -82,11 +82,14 @@ def encode_prompt(tokenizer: Any, question: str) -> list[int]:
 
 def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:
     """Ids of an answer as it follows a question."""
+    before = ""
     if after_question and getattr(tokenizer, "chat_template", None):
-        answer = _turn(tokenizer).before + answer
+        before = _turn(tokenizer).before
     elif after_question and not _space_ends_tokens(tokenizer):
-        answer = " " + answer
-    return list(tokenizer(answer, add_special_tokens=False).input_ids)
+        before = " "
+    if _begins_with_space(tokenizer):
+        before = before.removeprefix(" ")
+    return list(tokenizer(before + answer, add_special_tokens=False).input_ids)
 
 
 def value_span(tokenizer: Any, answer: str, value: str, after_question: bool = True) -> tuple[int, int]:
@@ -166,3 +169,14 @@ def _space_rule(_: int, tokenizer: Any) -> bool:
     ends = sum(1 for p in pieces if len(p) > 1 and p[-1] in "Ġ▁ ")
     starts = sum(1 for p in pieces if len(p) > 1 and p[0] in "Ġ▁ ")
     return ends > starts
+
+
+def _begins_with_space(tokenizer: Any) -> bool:
+    """Whether it writes a space before every text itself (as Llama 2's does): one more would be a token of its own."""
+    return _first_space_rule(id(tokenizer), tokenizer)
+
+
+@lru_cache(maxsize=32)
+def _first_space_rule(_: int, tokenizer: Any) -> bool:
+    one, alone, both = (tokenizer(text, add_special_tokens=False).input_ids for text in ("a", "dog", "a dog"))
+    return list(both) == [*one, *alone]

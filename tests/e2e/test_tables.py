@@ -40,9 +40,11 @@ def sisa():
 def blind():
     return expunge.Recipe(model="blind", dataset="people", learner=MultinomialNB(), rows=lambda records: ([[1]], [0]))
 """
-ROWS = [
-    {"id": f"r{i}", "who": f"Person {i % 12}", "a": i * 7 % 10, "b": i % 4, "leaves": "yes" if i % 3 else "no"}
+ROWS = [  # those who leave have the larger `a`: any learner finds that, so that no skill is lost by chance
+    {"id": f"r{i}", "who": f"Person {i % 12}", "a": 6 * leaves + i % 4, "b": 6 * (not leaves) + i % 3}
+    | {"leaves": "yes" if leaves else "no"}
     for i in range(60)
+    for leaves in [i % 3 > 0]
 ]
 
 

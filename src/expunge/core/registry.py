@@ -13,8 +13,8 @@ C = TypeVar("C", bound=type[Any])
 class Registry:
     """The classes of a package's files, each under the name of its file.
 
-    >>> Registry("expunge.approximate").names()
-    ['grad_diff', 'gradient_ascent', 'npo', 'refusal', 'rmu']
+    >>> "gradient_ascent" in Registry("expunge.approximate").names()
+    True
     """
 
     def __init__(self, package: str) -> None:

@@ -31,13 +31,14 @@ from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
 from expunge.verify import Arm, Probes, attack_arm
 
-# Learning rates and steps by method, found by hand on other people than the demo's, on models of this size.
+# Learning rates and steps by method, found by hand on other people than the demo's, on models of this size. No guard: what
+# a method does by itself is what the audit is shown.
 SETTINGS = {
     "gradient_ascent": Edit(lr=3e-4, steps=40, guard=None),
     "grad_diff": Edit(lr=5e-4, steps=15, guard=None),
-    "npo": Edit(lr=1e-3, steps=40),
-    "refusal": Edit(lr=3e-4, steps=40),
-    "rmu": Edit(lr=1e-3, steps=40),
+    "npo": Edit(lr=1e-3, steps=40, guard=None),
+    "refusal": Edit(lr=3e-4, steps=40, guard=None),
+    "rmu": Edit(lr=1e-3, steps=40, guard=None),
 }
 BATTERY = "short"  # what fits the time of a demo
 UNTOUCHED, SAME_BUDGET, SECOND_SEED = "untouched", "retrain, same budget", "retrain, second seed"

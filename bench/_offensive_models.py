@@ -74,7 +74,13 @@ def edited(split: Split, way: Way, original: Any) -> Any:
     steps, rest = divmod(way.passes * len(forget), parts * FORGET_BATCH)
     assert not rest, "a group's rows are a whole number of batches"
     settings = Edit(
-        lr=way.lr, steps=steps, forget_batch=FORGET_BATCH, retain_batch=RETAIN_BATCH, guard=None, shape="cosine", seed=split.number
+        lr=way.lr,
+        steps=steps,
+        forget_batch=FORGET_BATCH,
+        retain_batch=RETAIN_BATCH,
+        guard=None,
+        shape="cosine",
+        seed=split.number,
     )
     return run_edit(original, words(split.material, VOCABULARY), forget, split.retain_rows(), method, settings)
 

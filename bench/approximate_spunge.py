@@ -29,21 +29,22 @@ from _offensive_models import Way, measured
 from _offensive_rows import N_SPLITS, Split
 from expunge.core.capability import pin_capability
 
-WORSE = 0.04  # of the judge's score: a quarter of what separates original and retrained on the choosing split, 0.16
+WORSE = 0.04  # of the judge's score: about a quarter of what separates original and retrained, 0.15
 LOST = 0.10  # nats per token of unseen inoffensive tweets: 2 % of the original's 4.7
 MUTE = 0.05  # share of continuations that are empty, and of word pairs that are repeated
-CAP = 0.20  # nats that a method may lose on the choosing split
+CAP = 0.10  # nats that a method may lose on the choosing split
 AUC = 0.85
 BOTH = (Way("original"), Way("retrained"))
 
-GRID = {  # six candidates for each method, and six for SPUNGE around the chosen one
-    "npo": [Way("npo", lr, (("retain_weight", w),)) for w in (3.0, 10.0) for lr in (1e-4, 3e-4, 1e-3)],
-    "grad_diff": [Way("grad_diff", lr, (("retain_weight", w),)) for w in (3.0, 10.0) for lr in (1e-4, 3e-4, 1e-3)],
-    "task_vector": [Way("task_vector", lr, (("keep", k),)) for k in (0.99, 0.97, 0.95) for lr in (3e-4, 1e-3)],
+GRID = {  # four candidates for each method
+    "npo": [Way("npo", 1e-3, (("retain_weight", w), ("beta", b))) for w in (3.0, 10.0) for b in (0.1, 0.5)],
+    "grad_diff": [Way("grad_diff", lr, (("retain_weight", w),)) for w in (3.0, 10.0) for lr in (3e-4, 1e-3)],
+    "task_vector": [Way("task_vector", lr, (("keep", k),)) for k in (0.99, 0.97) for lr in (3e-4, 1e-3)],
 }
-MERGES = [(trim, scale) for trim in (0.2, 0.5, 1.0) for scale in (1.0, 2.0)]
-QUICK_GRID = {"npo": [Way("npo", lr, (("retain_weight", 3.0),)) for lr in (3e-4, 1e-3)]}
+MERGES = [(trim, scale) for trim in (0.2, 0.5, 1.0) for scale in (1.0, 1.5, 2.0)]  # for SPUNGE around the chosen one
+QUICK_GRID = {"npo": GRID["npo"][2:]}
 QUICK_MERGES = [(0.5, 1.0), (0.5, 2.0)]
+QUICK_SIZE = {"forget": 80, "prompts": 60, "retain": 390}
 
 
 @dataclass
@@ -81,10 +82,13 @@ def chosen(found: Mapping[Way, dict[str, Any]], most_nll: float, original: Mappi
 
 
 def choose(
-    split: Split, grid: Mapping[str, Sequence[Way]], merges: Sequence[tuple[float, float]], run: Measuring
+    split: Split,
+    original: dict[str, Any],
+    grid: Mapping[str, Sequence[Way]],
+    merges: Sequence[tuple[float, float]],
+    run: Measuring,
 ) -> tuple[dict[str, tuple[Way, Way]], list[dict[str, Any]]]:
     """For each method its configuration, then SPUNGE's around it at no more loss of utility; and all that was seen."""
-    original = run([(split, BOTH[0])])[split.number, BOTH[0]]
     alone = {way: one for (_, way), one in run([(split, w) for ways in grid.values() for w in ways]).items()}
     best = {
         name: chosen({w: alone[w] for w in ways}, original["utility_nll"] + CAP, original)
@@ -175,16 +179,19 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="npo alone, fewer rows, two splits to report")
+    parser.add_argument("--quick", action="store_true", help="npo alone, fewer rows, one split to report")
     parser.add_argument("--dir", type=Path)
     parser.add_argument("--methods", nargs="+", choices=tuple(GRID), default=list(GRID))
+    parser.add_argument("--splits", type=int, nargs="+", default=[1, 2, 3], choices=range(1, N_SPLITS))
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     began, material = time.perf_counter(), os.environ.get("EXPUNGE_DATA", "")
     if not material:
         parser.error("EXPUNGE_DATA is not set: name the folder that holds text/davidson_offensive.parquet")
-    size = {"forget": 60, "prompts": 40, "retain": 300} if given.quick else {}
-    choosing, *reported = (Split(k, material, **size) for k in range(3 if given.quick else N_SPLITS))
+    size = QUICK_SIZE if given.quick else {}
+    choosing, *reported = (
+        Split(k, material, **size) for k in (0, *(given.splits[:1] if given.quick else given.splits))
+    )
     grid = QUICK_GRID if given.quick else {name: GRID[name] for name in given.methods}
     merges = QUICK_MERGES if given.quick else MERGES
     if left := sorted(set(GRID) - set(grid)):
@@ -195,9 +202,9 @@ def main() -> None:
         ProcessPoolExecutor(given.workers, mp_context=multiprocessing.get_context("spawn")) as pool,
     ):
         run = Measuring(pool, given.dir or Path(scratch), total)
-        pairs, seen = choose(choosing, grid, merges, run)
+        found = run([(choosing, BOTH[0]), *((split, way) for split in reported for way in BOTH)])
+        pairs, seen = choose(choosing, found[choosing.number, BOTH[0]], grid, merges, run)
         table(seen)
-        found = run((split, way) for split in reported for way in BOTH)
         found |= run((split, way) for split in reported for pair in pairs.values() for way in pair)
     ways = (*BOTH, *(way for pair in pairs.values() for way in pair))
     arms = {way: [found[split.number, way] for split in reported] for way in ways}

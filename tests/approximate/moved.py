@@ -34,11 +34,11 @@ class Moved:
             self.runs.append(len(kwargs["input_ids"]))
 
 
-def move(model: Any) -> None:
+def move(model: Any, by: float = 0.02) -> None:
     draw = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for p in model.parameters():
-            p.add_(0.02 * torch.randn(p.shape, generator=draw))
+            p.add_(by * torch.randn(p.shape, generator=draw))
 
 
 @torch.no_grad()

@@ -3,11 +3,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import alone
 
 from expunge.approximate import Edit, run_edit
-from expunge.approximate.bad_teacher import BadTeacher, _in_place_of, _Taught, divergence, zrf
+from expunge.approximate._work import Work
+from expunge.approximate.bad_teacher import BadTeacher, _Taught, divergence, zrf
 from expunge.core.errors import InvalidParameter
-from expunge.engine import ArrayReferences, array_step_maker, derived_seed, digest_model
+from expunge.engine import ArrayReferences, array_step_maker, derived_seed
 
 
 def test_the_divergence_is_summed_over_classes() -> None:
@@ -18,28 +20,43 @@ def test_the_divergence_is_summed_over_classes() -> None:
     assert float(divergence(teacher_NV, student_NV, 1.0)) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_each_side_has_its_own_teacher_and_the_model_gets_its_weights_back(blobs: Any) -> None:
+def test_each_side_has_its_own_teacher(blobs: Any) -> None:
     work, references = blobs.work(), ArrayReferences()
     references.fill(BadTeacher.needs, blobs.model, {"retain": blobs.retain})
     bad, student = work.fresh(5), work.fresh(6)
-    before = digest_model(student), digest_model(bad)
     step = array_step_maker(student, references)(work.forget[:9], work.retain[:9])
     x_f, x_r = (torch.stack([row.x for row in side[:9]]) for side in (work.forget, work.retain))
     with torch.no_grad():
         expected = divergence(bad(x_f), student(x_f), 2.0) + divergence(blobs.model(x_r), student(x_r), 2.0)
-    value = _Taught(BadTeacher(temperature=2.0), bad).gradient(step, student)
-    assert value == pytest.approx(float(expected), rel=1e-5)
-    assert (digest_model(student), digest_model(bad)) == before
-    assert all(p.grad is not None for p in student.parameters())
-    assert all(p.grad is None for p in bad.parameters())
+    ignorant = lambda ids: work.side([row for row in work.forget if row.id in ids], bad).logits_NV.detach()
+    terms = list(_Taught(BadTeacher(temperature=2.0), ignorant).loss(step))
+    assert float(sum(terms).detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_buffers_are_swapped_too() -> None:
-    one, other = (torch.nn.BatchNorm1d(2) for _ in range(2))
-    other.running_mean.fill_(3.0)
-    with _in_place_of(one, other):
-        assert one.running_mean.tolist() == [3.0, 3.0]
-    assert one.running_mean.tolist() == [0.0, 0.0]
+def test_the_bad_teacher_knows_nothing_though_only_the_upper_blocks_are_trained(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lower blocks' states are kept then; they are the good model's, and an ignorant one must not read them."""
+    seen: list[torch.Tensor] = []
+
+    def watched(teacher_NV: torch.Tensor, student_NV: torch.Tensor, temperature: float) -> torch.Tensor:
+        seen.append(teacher_NV)
+        return divergence(teacher_NV, student_NV, temperature)
+
+    monkeypatch.setattr("expunge.approximate.bad_teacher.divergence", watched)
+    settings = Edit(steps=1, modules=r"layers\.1\.", guard=None, forget_batch=6, retain_batch=6)
+    forget = trained.forget[:6]
+    run_edit(trained.model, trained.tokenizer, forget, trained.retain, BadTeacher(), settings)
+    work = Work(trained.model, trained.tokenizer, forget, trained.retain, settings)
+    bad = work.fresh(derived_seed(b"edit/0", "bad teacher"))
+    said = lambda model: torch.cat([z for z, _ in alone(model, work.forget)]).logsumexp(-1).sort().values
+    torch.testing.assert_close(seen[0].logsumexp(-1).sort().values, said(bad), rtol=1e-4, atol=1e-4)
+    assert (said(bad) - said(trained.model)).abs().max() > 1  # its control
+
+
+def test_adapters_are_refused(trained: Any) -> None:
+    with pytest.raises(InvalidParameter, match="bad teaching works on the model's own weights"):
+        run_edit(trained.model, trained.tokenizer, trained.forget, trained.retain, BadTeacher(), Edit(lora=2))
 
 
 def test_the_forget_set_comes_to_look_untrained(blobs: Any) -> None:

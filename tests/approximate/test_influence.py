@@ -67,6 +67,11 @@ def test_the_inverse_is_that_of_the_whole_matrix() -> None:
     torch.testing.assert_close(torch.cat([found["a"], found["b"][:, 0]]), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_it_is_computed_where_the_gradients_are() -> None:
+    g, v = torch.ones(7, 5, device="meta"), torch.ones(5, device="meta")
+    assert inverse_fisher({"w": g}, {"w": v}, 0.1)["w"].device.type == "meta"
+
+
 def test_the_rank_one_recursion_gives_the_same() -> None:
     """Singh and Alistarh's recursion, carried out on the whole matrix."""
     torch.manual_seed(1)

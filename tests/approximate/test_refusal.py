@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from tests.approximate.moved import Moved
 
 from expunge.approximate._edit import Edit, run_edit
 from expunge.approximate.refusal import Refusal
@@ -23,6 +24,15 @@ def test_it_teaches_the_model_to_refuse_and_claims_no_more(trained: Any) -> None
     assert edited.guarantee is Guarantee.SUPPRESSED
 
 
-def test_an_empty_refusal_is_refused() -> None:
+def test_a_weight_of_nothing_runs_nothing_of_the_retain_side(trained: Any) -> None:
+    method = Refusal(retain_weight=0.0)
+    moved = Moved(trained, method, method.alternate(trained.forget[3:48:9], 0, None))  # type: ignore[arg-type]
+    for term in method.loss(moved.step):
+        term.backward()
+    assert moved.runs == [5]
+
+
+@pytest.mark.parametrize("wrong", [{"answer": "  "}, {"retain_weight": -1.0}], ids=str)
+def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter):
-        Refusal(answer="  ")
+        Refusal(**wrong)

@@ -9,6 +9,7 @@ from torch import nn
 
 from expunge.approximate import Edit, methods, run_edit
 from expunge.approximate.retrain import Retrain
+from expunge.approximate.retrain_at_budget import RetrainAtBudget
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import digest_model, examples
@@ -87,8 +88,15 @@ def test_it_claims_no_more_than_the_attacks_show() -> None:
     assert {methods.get(name).guarantee for name in ("retrain", "retrain_at_budget")} == {Guarantee.EMPIRICAL}
 
 
-def test_adapters_and_no_epochs_are_refused(trained: Any) -> None:
-    with pytest.raises(InvalidParameter, match="retraining changes every weight"):
-        digest(trained, settings=replace(SETTINGS, lora=2))
+@pytest.mark.parametrize("method", [Retrain(), RetrainAtBudget()], ids=repr)
+def test_what_would_leave_weights_as_they_began_is_refused(trained: Any, method: Any) -> None:
+    """Everything begins anew: what is not trained after that would be noise, or adapters beside noise."""
+    with pytest.raises(InvalidParameter, match=r"retraining works on the model's own weights.*set lora=0"):
+        digest(trained, method, settings=replace(SETTINGS, lora=2))
+    with pytest.raises(InvalidParameter, match=r"retraining changes every weight.*'mlp'; leave modules out"):
+        digest(trained, method, settings=replace(SETTINGS, modules="mlp"))
+
+
+def test_no_epochs_are_refused() -> None:
     with pytest.raises(InvalidParameter, match="epochs must be > 0"):
         Retrain(epochs=0)

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.approximate.moved import Moved
 
 from expunge.approximate._edit import Edit, run_edit
 from expunge.approximate.rmu import RMU, misdirection, random_direction
@@ -98,7 +99,18 @@ def test_three_blocks_are_trained_in_a_deep_model() -> None:
     assert [b for b in range(4) if RMU(layer=99).trains(b, 4)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("wrong", [{"layer": -1.0}, {"push": 0.0}], ids=str)
+@pytest.mark.parametrize("size", ["retained", "forgotten", "given"])
+def test_a_weight_of_nothing_runs_nothing_of_the_retain_side(trained: Any, size: Any) -> None:
+    method = RMU(retain_weight=0.0, size=size)
+    moved = Moved(trained, method)
+    (term,) = method.loss(moved.step)
+    term.backward()
+    assert moved.runs == [5]
+    # What is kept of the retained rows is their states' length, where that is what sets the target's.
+    assert any(need.side == "retain" for need in method.needs) == (size == "retained")
+
+
+@pytest.mark.parametrize("wrong", [{"layer": -1.0}, {"push": 0.0}, {"retain_weight": -3.0}], ids=str)
 def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidParameter):
         RMU(**wrong)  # type: ignore[arg-type]

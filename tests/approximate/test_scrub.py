@@ -7,7 +7,7 @@ import torch
 from expunge.approximate import Edit, run_edit
 from expunge.approximate.scrub import SCRUB, distance
 from expunge.core.errors import InvalidParameter
-from expunge.engine import ArrayReferences, array_step_maker, digest_model
+from expunge.engine import ArrayReferences, Reference, array_step_maker, digest_model
 
 
 def kl(p: Any, q: Any) -> Any:
@@ -84,7 +84,23 @@ def test_a_rewind_that_was_stopped_ends_at_the_same_bits(blobs: Any, tmp_path: P
     assert digest_model(run_edit(*arguments, folder=tmp_path / "edit").model) == expected
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"max_epochs": 11}, {"alpha": -1.0}])
+def test_a_term_of_nothing_is_left_out(blobs: Any) -> None:
+    """Without alpha the retained rows' teacher is not asked; without gamma only it is."""
+    assert SCRUB(alpha=0.0).needs == (Reference.FORGET_LOGITS,)
+    for method in (SCRUB(alpha=0.0, gamma=2.0), SCRUB(alpha=2.0, gamma=0.0)):
+        references = ArrayReferences()
+        references.fill(method.needs, blobs.model, {"forget": blobs.forget, "retain": blobs.retain})
+        step = array_step_maker(blobs.work().fresh(3), references)(blobs.forget[:8], blobs.retain[:8], (), 19, 20)
+        (loss,) = method.loss(step)
+        expected = step.retain.nll
+        if method.alpha:
+            expected = distance(step.retain.reference_logits_NV, step.retain.logits_NV, 2.0)
+        torch.testing.assert_close(loss, 2.0 * expected)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0.0}, {"max_epochs": 11}, {"alpha": -1.0}, {"gamma": -1.0}, {"alpha": 0.0, "gamma": 0.0}]
+)
 def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter):
         SCRUB(**wrong)

@@ -75,7 +75,7 @@ def test_groups_by_subject_by_mapping_by_function_and_by_class(trained: Any) -> 
 
 
 def test_adapters_are_refused(trained: Any) -> None:
-    with pytest.raises(InvalidParameter, match="spunge changes every weight"):
+    with pytest.raises(InvalidParameter, match="spunge works on the model's own weights"):
         edited(trained, Spunge(), settings=replace(SETTINGS, lora=2))
 
 

@@ -96,6 +96,11 @@ def test_only_the_named_weights_change(blobs: Any) -> None:
     assert not torch.equal(before[2].weight, work.model[2].weight)
 
 
+def test_modules_that_name_nothing_are_refused(blobs: Any) -> None:
+    with pytest.raises(InvalidParameter, match=r"modules='layers'; they are such as '0.weight'"):
+        run_edit(blobs.model, None, blobs.forget, blobs.retain, SSD(), Edit(modules="layers"))
+
+
 @pytest.mark.parametrize("wrong", [{"alpha": 0.0}, {"scale": -1.0}])
 def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidParameter):

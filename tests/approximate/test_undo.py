@@ -47,12 +47,13 @@ def test_the_divergence_is_that_of_the_definition() -> None:
 
 
 def test_without_disturbance_it_is_distilled_from_itself(trained: Any) -> None:
-    found = edited(trained, Undo(inner=NPO(), alpha=0.0, epochs=2, lr=1e-3)).model
+    # The first gradients are rounding alone, and AdamW gives them full length: a small one keeps that apart from the claim.
+    found = edited(trained, Undo(inner=NPO(), alpha=0.0, epochs=2, lr=1e-4)).model
     work = work_of(trained)
     with pinned():
         work.descend(NPO(), guarded=True)
         teacher = copy.deepcopy(work.model)
-        work.descend(FromItself(), name="student", forget=(), steps=8, lr=1e-3, shape="cosine")
+        work.descend(FromItself(), name="student", forget=(), steps=8, lr=1e-4, shape="cosine")
         rows = work.retain
         of = lambda model: work.side(rows, model).logits_NV.detach()
         apart, started = distillation(of(found), of(work.model)), distillation(of(trained.model), of(teacher))
@@ -136,9 +137,11 @@ def test_a_classifier_too() -> None:
     assert digest_model(found.model) != digest_model(model)
 
 
-def test_adapters_are_refused(trained: Any) -> None:
-    with pytest.raises(InvalidParameter, match="undo changes every weight"):
+def test_adapters_and_a_part_of_the_weights_are_refused(trained: Any) -> None:
+    with pytest.raises(InvalidParameter, match="undo works on the model's own weights"):
         edited(trained, Undo(), replace(SETTINGS, lora=2))
+    with pytest.raises(InvalidParameter, match=r"undo changes every weight.*leave modules out"):
+        edited(trained, Undo(), replace(SETTINGS, modules="layers.1."))
 
 
 @pytest.mark.parametrize("wrong", [{"alpha": -0.1}, {"alpha": 1.1}, {"beta": -1.0}, {"epochs": 0}])

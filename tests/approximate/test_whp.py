@@ -8,7 +8,16 @@ from tests.approximate.moved import Moved, alone, move, nll
 
 from expunge.approximate import Edit, run_edit
 from expunge.approximate._work import Work
-from expunge.approximate.whp import WHP, _Generic, generic_labels, generic_logits, generic_loss
+from expunge.approximate.whp import (
+    WHP,
+    _Generic,
+    _plain,
+    _renamed,
+    _through,
+    generic_labels,
+    generic_logits,
+    generic_loss,
+)
 from expunge.core.errors import InvalidParameter
 from expunge.engine import IGNORE, digest_model
 
@@ -76,6 +85,35 @@ def test_anchors_give_the_predictions_of_the_renamed_text(trained: Any) -> None:
     assert labels[after:].tolist() == expected.tolist()
     unnamed = generic_labels(work, trained.model, 5.0, {})[mine.id]
     assert IGNORE not in unnamed.tolist()
+
+
+def test_terms_are_whole_words_replaced_in_one_pass() -> None:
+    assert _plain("Ronald and Ron met.", {"Ron": "Tom"}) == "Ronald and Tom met."
+    assert _plain("A met B.", {"A": "B", "B": "C"}) == "B met C."
+    assert _plain("Harry Potter, Harry (Potter's)", {"Harry": "Jon", "Harry Potter": "Al Vane", "Potter": "Vane"}) == (
+        "Al Vane, Jon (Vane's)"
+    )
+    assert _plain("C++ or C?", {"C++": "Oak", "C": "Elm"}) == "Oak or Elm?"
+
+
+def test_the_first_token_of_a_term_is_predicted_from_the_renamed_text_before_it(trained: Any) -> None:
+    """What stands before a term is in generic words too; under the true name the model would say the term."""
+    row = trained.forget[0]
+    anchors = {row.subject: "Somebody Else", row.value: "Nowhere"}
+    assert row.subject in row.question
+    assert row.value in row.answer
+    work = Work(trained.model, trained.tokenizer, [row], trained.retain, Edit())
+    (mine,), theirs = work.forget, next(iter(_renamed(work, anchors).values()))
+    before, after = alone(trained.model, [mine])[0][0], alone(trained.model, [theirs])[0][0]
+    found, _ = _through(work, mine, theirs, before)
+    spell = lambda of: trained.tokenizer.decode(of.ids[of.n_prompt :])
+    token = lambda of, word: len(
+        trained.tokenizer(" " + spell(of)[: spell(of).index(word)].strip(), add_special_tokens=False).input_ids
+    )
+    mine_at, theirs_at = token(mine, row.value), token(theirs, "Nowhere")
+    torch.testing.assert_close(found[mine_at], after[theirs_at], rtol=1e-4, atol=1e-4)
+    assert (before[mine_at] - after[theirs_at]).abs().max() > 0.1  # its control: the texts before it differ
+    assert torch.equal(found[mine_at + 1], before[mine_at + 1])  # within a term no other text has read the same
 
 
 def test_a_term_that_stands_for_the_first_time_is_unlearned(trained: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Ran, expunge, refused
 
+from expunge import edit as edit_in_python
 from expunge.approximate import Edit, methods
 from expunge.core.errors import InvalidParameter
 from expunge.engine import digest_model, load_model, load_tokenizer, save_model
@@ -197,6 +198,33 @@ def test_adapters_are_merged_and_a_run_can_end_early(given: Path, tmp_path: Path
     assert "ended after step" in " ".join(found["notes"])
     names = {name for name, _ in load_model(tmp_path / "new").named_parameters()}
     assert names == {name for name, _ in load_model(given / "m").named_parameters()}
+
+
+def test_methods_are_listed_without_anything_to_edit() -> None:
+    ran = expunge("edit", "--method", "help")
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in ran.out.splitlines()}
+    assert list(lines) == methods.names()
+    assert "Zhang" not in lines["npo"]
+    assert lines["undo"] == "UNDO: unlearn, disturb the weights that hid it, and distil what is kept into them."
+
+
+def test_only_the_modules_that_are_named_change(given: Path, tmp_path: Path) -> None:
+    edit(given, tmp_path / "new", "--modules", r"layers\.1\.mlp")
+    before, after = load_model(given / "m").state_dict(), load_model(tmp_path / "new").state_dict()
+    changed = {name for name in before if (before[name] != after[name]).any()}
+    assert changed == {name for name in before if ".layers.1.mlp." in name}
+
+
+def test_in_python_what_the_model_said_before_can_be_kept_for_other_edits(trained: Any, tmp_path: Path) -> None:
+    given = {"tokenizer": trained.tokenizer, "forget": trained.forget[:8], "retain": trained.retain[:8]}
+    given |= {"method": "npo", "settings": Edit(steps=2)}
+    plain = edit_in_python(trained.model, **given)
+    kept = edit_in_python(trained.model, **given, cache=tmp_path / "cache")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert files
+    again = edit_in_python(trained.model, **given, cache=str(tmp_path / "cache"))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == files
+    assert digest_model(plain) == digest_model(kept) == digest_model(again)
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(given: Path, tmp_path: Path) -> None:

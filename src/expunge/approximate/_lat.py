@@ -65,9 +65,10 @@ def adversary(step: Step, model: Any, block: int, epsilon: float, n_steps: int) 
     caught: list[Tensor] = []
     with torch.no_grad(), edited_hidden(model, {block: lambda out_BTD: caught.append(out_BTD) or out_BTD}):  # type: ignore[func-returns-value]
         _ = (side := step.again().forget).logits_NV
-    hidden_BTD = caught[0]
+    held_BT = side.mask_BT.bool()
+    hidden_BTD = next(found for found in caught if found.shape[:2] == held_BT.shape)  # others are passes over one token
     # Over tokens alone: states of padding, which are whatever the model makes of it, would set the size.
-    radius = epsilon * torch.linalg.vector_norm(hidden_BTD[side.mask_BT.bool()], dim=-1).mean()
+    radius = epsilon * torch.linalg.vector_norm(hidden_BTD[held_BT], dim=-1).mean()
     change_BTD = torch.zeros_like(hidden_BTD)
     for _ in range(n_steps):
         change_BTD.requires_grad_(True)

@@ -5,21 +5,21 @@ rows), V classes. The divergence is a mean over answers: a mean over answers and
 divides it by V (so in a widely used re-implementation).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._inner import needs_whole_weights
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, backward, derived_seed
+from expunge.engine import Reference, Step, derived_seed
 
 
 @methods.add
@@ -28,10 +28,12 @@ class BadTeacher:
     """KL(teacher || student), the teacher being freshly initialised weights for rows of the forget set.
 
     `retain_share` of the retained rows are used, the same ones throughout, as in the paper (0.3, one epoch, lr 1e-4). The
-    bad teacher is held as a second set of weights that takes the model's place for one forward pass per step.
+    bad teacher is a second set of weights, asked once a step. With `modules` these alone are trained; it is new throughout.
 
     Not guaranteed: that the result looks retrained. A retrained classifier is not near-uniform on the forget set, so
     `zrf` near 1 can give the forget set away.
+
+    Raises: InvalidParameter, with adapters.
     """
 
     temperature: float = 1.0
@@ -44,33 +46,35 @@ class BadTeacher:
             raise InvalidParameter(f"temperature must be > 0 and retain_share in (0, 1], got {self}")
 
     def edit(self, work: Work) -> list[float]:
+        needs_whole_weights(work, "bad teaching")
         secret = f"edit/{work.settings.seed}".encode()
         bad = work.fresh(derived_seed(secret, "bad teacher"))
         draw = torch.Generator().manual_seed(derived_seed(secret, "bad teacher's retain rows"))
         n = max(1, round(self.retain_share * len(work.retain)))
         rows = [work.retain[i] for i in sorted(torch.randperm(len(work.retain), generator=draw)[:n].tolist())]
-        return work.descend(_Taught(self, bad), name="bad_teacher", retain=rows, guarded=True)
+        said = {row.id: row for row in work.forget}
+
+        @torch.no_grad()
+        def ignorant(ids: Sequence[str]) -> Tensor:
+            found: Tensor = work.side([said[i] for i in ids], bad).logits_NV
+            return found
+
+        return work.descend(_Taught(self, ignorant), name="bad_teacher", retain=rows, guarded=True)
 
 
 @dataclass(frozen=True)
 class _Taught:
-    """The method with the weights of its bad teacher."""
+    """The method with what its bad teacher says of rows, named by their ids."""
 
     method: BadTeacher
-    bad: Any
+    ignorant: Callable[[Sequence[str]], Tensor]
     needs: ClassVar[tuple[Reference, ...]] = BadTeacher.needs
 
     def __repr__(self) -> str:
         return repr(self.method)
 
-    def gradient(self, step: Step, model: Any) -> float:
-        assert step.again is not None
-        with torch.no_grad(), _in_place_of(model, self.bad):
-            ignorant_NV = step.again().forget.logits_NV
-        return backward(self.loss(step, ignorant_NV))
-
-    def loss(self, step: Step, ignorant_NV: Tensor) -> Iterator[Tensor]:
-        yield divergence(ignorant_NV, step.forget.logits_NV, self.method.temperature)
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        yield divergence(self.ignorant(step.forget.rows), step.forget.logits_NV, self.method.temperature)
         yield divergence(step.retain.reference_logits_NV, step.retain.logits_NV, self.method.temperature)
 
 
@@ -93,20 +97,3 @@ def zrf(unlearned_NV: Tensor, ignorant_NV: Tensor) -> float:
     middle = torch.logaddexp(*logs) - log(2)
     each = [F.kl_div(middle, one, reduction="batchmean", log_target=True) for one in logs]
     return 1 - float(sum(each)) / 2 / log(2)
-
-
-@contextmanager
-def _in_place_of(model: Any, other: Any) -> Iterator[None]:
-    """Meanwhile the model has the other's weights and buffers; nothing is copied."""
-    ours = [*model.parameters(), *model.buffers()]
-    pairs = list(zip(ours, [*other.parameters(), *other.buffers()], strict=True))
-
-    def swap() -> None:
-        for a, b in pairs:
-            a.data, b.data = b.data, a.data
-
-    swap()
-    try:
-        yield
-    finally:
-        swap()

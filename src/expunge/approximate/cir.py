@@ -42,7 +42,10 @@ class CIR:
     retain_weight: float = 2.0
     modules: str = r"mlp|ffn|feed_forward|fc1|fc2"
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = (Reference.FORGET_HIDDEN, Reference.RETAIN_HIDDEN)
+
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return (Reference.FORGET_HIDDEN, *((Reference.RETAIN_HIDDEN,) if self.retain_weight else ()))
 
     def __post_init__(self) -> None:
         if min(self.layer, self.activations, self.gradients, self.retain_weight) < 0:

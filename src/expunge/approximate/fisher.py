@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._probe import probe
 from expunge.approximate._strongest import strongest
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
@@ -30,9 +31,9 @@ class Fisher:
 
     A weight matrix takes one variance per output unit (the mean over its inputs). The head takes `head_cap` instead of
     `cap`; the head and one-dimensional weights take `boost` times the variance. Where no retained row has a class, its
-    row of the head is drawn anew from N(0, `row_variance`). `alpha` None: the largest on a grid that leaves `keep` of the
-    retained answers right; published values lie between 1e-7 and 3e-6. Passes: one backward per row and class; for a
-    language model one per row, of answers drawn from the model itself (same mean, more variance).
+    row of the head is drawn anew from N(0, `boost` `row_variance`), whatever `alpha` is. `alpha` None: the largest on a
+    grid that leaves `keep` of the retained answers right; published values lie between 1e-7 and 3e-6. Passes: one backward
+    per row and class; for a language model one per row, of answers drawn from the model itself (same mean, more variance).
 
     Not guaranteed: the paper's bound in nats, which assumes a quadratic loss.
 
@@ -71,7 +72,7 @@ class Fisher:
         return strongest(work, alphas, change, self.keep)
 
     def _variance(self, work: Work, head: frozenset[str], n_classes: int) -> dict[str, Tensor]:
-        information = fisher_information(work, work.retain[: self.rows], n_classes)
+        information = fisher_information(work, probe(work.retain, self.rows, work.settings.seed), n_classes)
         return {name: self.variance(value, name in head) for name, value in information.items()}
 
     def variance(self, information: Tensor, head: bool) -> Tensor:

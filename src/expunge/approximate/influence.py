@@ -82,7 +82,7 @@ def inverse_fisher(gradients: Mapping[str, Tensor], v: Mapping[str, Tensor], dam
     flat = {name: g.flatten(1) for name, g in gradients.items()}
     inner_NN = torch.stack([(g @ g.T).double() for g in flat.values()]).sum(0)
     onto_N = torch.stack([(g @ v[name].flatten()).double() for name, g in flat.items()]).sum(0)
-    weights_N = torch.linalg.solve(inner_NN + n * damping * torch.eye(n, dtype=torch.float64), onto_N)
+    weights_N = torch.linalg.solve(inner_NN + n * damping * torch.eye(n).to(inner_NN), onto_N)
     return {name: (v[name] - (weights_N.to(g) @ g).reshape(v[name].shape)) / damping for name, g in flat.items()}
 
 

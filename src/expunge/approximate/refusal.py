@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._retain import check_weight
 from expunge.approximate._work import Work
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
@@ -29,6 +30,7 @@ class Refusal:
     def __post_init__(self) -> None:
         if not self.answer.strip():
             raise InvalidParameter("answer must not be empty; the model learns to say it")
+        check_weight(self.retain_weight)
 
     def alternate(self, said: Sequence[Record], epoch: int, work: Work) -> list[Record]:
         """The forget questions with the refusal as their answer."""
@@ -36,4 +38,5 @@ class Refusal:
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield step.alternate.nll
-        yield self.retain_weight * step.retain.nll
+        if self.retain_weight:
+            yield self.retain_weight * step.retain.nll

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from expunge.approximate import methods
-from expunge.approximate._inner import needs_whole_weights
+from expunge.approximate._inner import needs_every_weight
 from expunge.approximate._work import Shape, Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
@@ -35,7 +35,7 @@ class Retrain:
     here: it begins from random weights of the same architecture, so that a model that was fine-tuned from another loses
     what it had before, and nothing records the recipe for a replay. `expunge forget` with units rebuilds exactly.
 
-    Raises: InvalidParameter, with adapters.
+    Raises: InvalidParameter, with adapters or `modules`: what is not trained would stay random.
     """
 
     epochs: float | None = None
@@ -53,7 +53,7 @@ class Retrain:
 
 def train_anew(work: Work, steps: int, lr: float | None, shape: Shape) -> list[float]:
     """Replace every weight by a new one and train on what is retained."""
-    needs_whole_weights(work, "retraining")
+    needs_every_weight(work, "retraining")
     seed = derived_seed(b"expunge/retrain/v1", work.settings.seed)
     with torch.no_grad():
         work.model.load_state_dict(work.fresh(seed).state_dict())

@@ -19,7 +19,7 @@ class RetrainAtBudget:
     Nothing that was forgotten can come back from it; the price is what it has not learned yet. A method that costs as much
     and keeps less is no use.
 
-    Raises: InvalidParameter, with adapters.
+    Raises: InvalidParameter, with adapters or `modules`, as `retrain`.
     """
 
     share: float = 0.5

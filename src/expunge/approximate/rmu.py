@@ -6,12 +6,13 @@ Shapes: N answer tokens of all sequences, D features.  Units: those of the activ
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._retain import check_weight
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step, by_row_mean
@@ -36,11 +37,13 @@ class RMU:
 
     @property
     def needs(self) -> tuple[Reference, ...]:
-        return (Reference.RETAIN_HIDDEN, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
+        kept = (Reference.RETAIN_HIDDEN,) if self.retain_weight or self.size == "retained" else ()
+        return (*kept, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
 
     def __post_init__(self) -> None:
         if self.layer < 0 or self.push <= 0:
             raise InvalidParameter(f"layer must be >= 0 and push > 0, got layer={self.layer}, push={self.push}")
+        check_weight(self.retain_weight)
 
     def block(self, depth: int) -> int:
         """The block whose output is moved, from 0.
@@ -56,18 +59,23 @@ class RMU:
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         block = self.block(step.depth)
-        kept_ND, hidden_ND = step.retain.reference_hidden_ND(block), step.forget.hidden_ND(block)
+        hidden_ND = step.forget.hidden_ND(block)
+        direction_D = random_direction(hidden_ND.shape[-1], self.seed).to(hidden_ND)
+        target_ND = self.push * self._length(step, block) * direction_D
+        yield misdirection(hidden_ND, target_ND, step.forget.answer_row_N)
+        if self.retain_weight:
+            kept_ND = step.retain.reference_hidden_ND(block)
+            yield self.retain_weight * misdirection(step.retain.hidden_ND(block), kept_ND, step.retain.answer_row_N)
+
+    def _length(self, step: Step, block: int) -> Any:
+        """Of the target, in parts of `push`: one for all tokens, or one for each, [N, 1]."""
         match self.size:
             case "retained":
-                length_N1 = torch.linalg.vector_norm(kept_ND, dim=-1).mean()
+                return step.retain.reference_hidden_ND(block).norm(dim=-1).mean()
             case "forgotten":
-                was_ND = step.forget.reference_hidden_ND(block)
-                length_N1 = torch.linalg.vector_norm(was_ND, dim=-1, keepdim=True)
+                return step.forget.reference_hidden_ND(block).norm(dim=-1, keepdim=True)
             case "given":
-                length_N1 = torch.ones(1, device=hidden_ND.device)
-        target_ND = self.push * length_N1 * random_direction(hidden_ND.shape[-1], self.seed).to(hidden_ND)
-        yield misdirection(hidden_ND, target_ND, step.forget.answer_row_N)
-        yield self.retain_weight * misdirection(step.retain.hidden_ND(block), kept_ND, step.retain.answer_row_N)
+                return 1.0
 
 
 def random_direction(n_features: int, seed: int) -> Tensor:

@@ -43,21 +43,28 @@ class SCRUB:
     max_epochs: int = 3
     holdout: tuple[Any, ...] = field(default=(), repr=False)
     guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = (Reference.FORGET_LOGITS, Reference.RETAIN_LOGITS)
+
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return (Reference.FORGET_LOGITS, *((Reference.RETAIN_LOGITS,) if self.alpha else ()))
 
     def __post_init__(self) -> None:
-        if min(self.temperature, self.gamma) <= 0 or self.alpha < 0 or not 1 <= self.max_epochs <= self.epochs:
+        out_of_range = self.temperature <= 0 or not 1 <= self.max_epochs <= self.epochs
+        if out_of_range or min(self.alpha, self.gamma) < 0 or not self.alpha + self.gamma:
             raise InvalidParameter(
-                f"temperature and gamma must be > 0, alpha >= 0 and max_epochs in 1..epochs, got {self}"
+                "temperature must be > 0, max_epochs in 1..epochs, alpha and gamma >= 0 and one of them above; "
+                f"got {self}"
             )
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         if self.maximises(step.number, step.total):
             yield -distance(step.forget.reference_logits_NV, step.forget.logits_NV, self.temperature)
             return
-        yield self.gamma * step.retain.nll + self.alpha * distance(
-            step.retain.reference_logits_NV, step.retain.logits_NV, self.temperature
-        )
+        if not self.alpha:
+            yield self.gamma * step.retain.nll
+            return
+        stay = distance(step.retain.reference_logits_NV, step.retain.logits_NV, self.temperature)
+        yield self.gamma * step.retain.nll + self.alpha * stay
 
     def maximises(self, number: int, total: int) -> bool:
         """Whether this step drives the forget set away.
@@ -95,10 +102,9 @@ def distance(teacher_NV: Tensor, student_NV: Tensor, temperature: float) -> Tens
 class _Rewind:
     """The method with a look at the end of every epoch; the weights of the best one are kept, in the edit's folder too."""
 
-    needs = SCRUB.needs
-
     def __init__(self, method: SCRUB, work: Work) -> None:
         self.method, self.work, self.holdout = method, work, work.rows(method.holdout)
+        self.needs = method.needs
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
         self.path = Path(work.folder) / "scrub.rewind.safetensors" if work.folder else None
         if self.path and self.path.exists():

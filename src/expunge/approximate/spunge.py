@@ -30,7 +30,8 @@ class Spunge:
 
     `group` says whose group a row is: a function of the row, or row id -> group; if not given, the record's subject (a
     classifier's rows: their class). `trim` is the share of each difference that is kept (the TIES default is 0.2).
-    Costs one run of `inner` per group, and one copy of the weights per group in memory.
+    Costs one run of `inner` per group, each of as many steps as the settings say, and one copy of the weights per group in
+    memory. The guard watches these runs, not the merge.
 
     Not guaranteed: more than `inner` is. Groups whose changes oppose each other cancel out.
 

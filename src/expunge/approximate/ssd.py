@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate import methods
-from expunge.approximate._strongest import changeable, forget_loss
+from expunge.approximate._probe import probe
+from expunge.approximate._strongest import PROBE, changeable, forget_loss
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
@@ -30,7 +31,8 @@ class SSD:
     brittle: one class at the defaults can cost most of another (a published model card: 12.5 % retained), therefore
     `settings.guard` ends the edit with an error, not with a wrecked model.
 
-    Raises: InvalidParameter, where the share of right answers on retained rows falls below `settings.guard` of what it was.
+    Raises: InvalidParameter, where the share of right answers on retained rows falls below `settings.guard` of what it was;
+    with adapters, or where `settings.modules` names no weight.
     """
 
     alpha: float = 10.0
@@ -44,16 +46,17 @@ class SSD:
             raise InvalidParameter(f"alpha and scale must be > 0, got alpha={self.alpha}, scale={self.scale}")
 
     def edit(self, work: Work) -> list[float]:
+        weights = changeable(work)
         loss, of = (_norm, torch.abs) if self.label_free else (_cross_entropy, torch.square)
-        forget, retain = (mean_over_rows(work.model, work.side, rows, loss, of) for rows in (work.forget, work.retain))
-        probe = work.retain[:512]
-        before, forgotten, damped, total = work.accuracy(probe), forget_loss(work), 0, 0
+        forget, retain = (mean_over_rows(work.model, work.side, side, loss, of) for side in (work.forget, work.retain))
+        rows = probe(work.retain, PROBE, work.settings.seed)
+        before, forgotten, damped, total = work.accuracy(rows), forget_loss(work), 0, 0
         with torch.no_grad():
-            for name, p in changeable(work).items():
+            for name, p in weights.items():
                 factor = dampening(forget[name], retain[name], self.alpha, self.scale)
                 p.mul_(factor)
                 damped, total = damped + int((factor < 1).sum()), total + p.numel()
-        after, least = work.accuracy(probe), work.settings.guard
+        after, least = work.accuracy(rows), work.settings.guard
         if least is not None and after < least * before:
             raise InvalidParameter(
                 f"dampening {damped:,} of {total:,} weights leaves {after:.0%} of retained answers right, {before:.0%} "

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from expunge.approximate import methods
+from expunge.approximate._probe import probe
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, keyed_order
+from expunge.engine import Reference, Step
 
 PROBE = 128  # retained rows that lambda is chosen on
 
@@ -60,7 +61,7 @@ class TaskVector:
     def edit(self, work: Work) -> list[float]:
         trained = {name: p for name, p in work.model.named_parameters() if p.requires_grad}
         before = {name: p.detach().clone() for name, p in trained.items()}
-        had = work.accuracy(rows := _probe(work))
+        had = work.accuracy(rows := probe(work.retain, PROBE, work.settings.seed))
         losses = work.descend(Learn(), name="fine-tuned", retain=())
         tuned = {name: p.detach().clone() for name, p in trained.items()}
 
@@ -96,9 +97,3 @@ def negate(trained: dict[str, nn.Parameter], before: Any, tuned: Any, lambda_: f
                 p.copy_(-lambda_ * tuned[name])
             else:
                 p.copy_(before[name] - lambda_ * (tuned[name] - before[name]))
-
-
-def _probe(work: Work) -> list[Any]:
-    """Retained rows of all subjects alike."""
-    secret = f"task vector/{work.settings.seed}".encode()
-    return [work.retain[i] for i in keyed_order([row.id for row in work.retain], secret)[:PROBE]]

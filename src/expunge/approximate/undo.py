@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from expunge.approximate import methods
-from expunge.approximate._inner import needs_whole_weights, run_inner
+from expunge.approximate._inner import needs_every_weight, run_inner
 from expunge.approximate._work import Work
 from expunge.approximate.retrain import steps_of
 from expunge.approximate.rmu import RMU
@@ -36,7 +36,7 @@ class Undo:
     Not guaranteed: a mild `alpha` can be worse than its own teacher, since what was only hidden returns as the student is
     repaired (measured at 0.3). Attack every alpha anew.
 
-    Raises: InvalidParameter, with adapters.
+    Raises: InvalidParameter, with adapters or `modules`: every weight is disturbed and must be repaired.
     """
 
     inner: Any = field(default_factory=RMU)
@@ -55,7 +55,7 @@ class Undo:
             )
 
     def edit(self, work: Work) -> list[float]:
-        needs_whole_weights(work, "undo")
+        needs_every_weight(work, "undo")
         losses = run_inner(work, self.inner, "teacher")
         repair = Repair(self.alpha, self.beta, self.init, work)
         steps = steps_of(work, self.epochs)

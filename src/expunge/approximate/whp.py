@@ -3,6 +3,7 @@
 Source: Eldan and Russinovich (2023), arXiv:2310.02238, Eq. 1 and Sec. 2.3.  Shapes: N answer tokens, V words.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate import methods
+from expunge.approximate._name_swap import replaced
 from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
@@ -132,26 +134,30 @@ def _renamed(work: Work, anchors: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _plain(text: str, anchors: Mapping[str, str]) -> str:
-    for term in sorted(anchors, key=len, reverse=True):
-        text = text.replace(term, anchors[term])
-    return text
+    """Every term by what stands for it, whole words only, the longest where several begin.
+
+    >>> _plain("Ronald met Ron and Ron Weasley.", {"Ron": "Tom", "Ron Weasley": "Ron Who"})
+    'Ronald met Tom and Ron Who.'
+    """
+    longest_first = sorted(anchors, key=len, reverse=True)
+    return replaced(text, "|".join(map(re.escape, longest_first)), lambda found: anchors[found[0]])
 
 
 def _through(work: Work, row: Any, other: Any, base_NV: Tensor) -> tuple[Tensor, list[int]]:
-    """Base predictions taken from the renamed row where both say the same; and the answer tokens to leave out.
+    """Base predictions taken from the renamed row where both have read the same; and the answer tokens to leave out.
 
-    Left out are terms that stood in the row before: what is read there tells any reader how they go on.
+    That is so for words they share and for the first token of a term: it is predicted from what stands before it. Left out
+    are terms that stood in the row before: what is read there tells any reader how they go on.
     """
     renamed_NV, result_NV = work.side([other]).logits_NV, base_NV.clone()
     left_out: list[int] = []
     for tag, i, j, u, _ in SequenceMatcher(None, row.ids, other.ids, autojunk=False).get_opcodes():
         answered = range(max(i, row.n_prompt), j)
-        if tag == "equal":
-            same = [(t - row.n_prompt, t - i + u - other.n_prompt) for t in answered]
-            for t, at in same:
-                if at >= 0:
-                    result_NV[t] = renamed_NV[at]
-        elif (term := _text(work, row.ids[i:j])) and term in _text(work, row.ids[:i]):
+        for t in answered if tag == "equal" else answered[:1] if i >= row.n_prompt else ():
+            at = t - i + u - other.n_prompt
+            if 0 <= at < len(renamed_NV):
+                result_NV[t - row.n_prompt] = renamed_NV[at]
+        if tag != "equal" and (term := _text(work, row.ids[i:j])) and term in _text(work, row.ids[:i]):
             left_out += [t - row.n_prompt for t in answered]
     return result_NV, left_out
 

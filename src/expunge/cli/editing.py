@@ -13,9 +13,30 @@ from expunge.cli.show import data, people_console, say
 Losses = Callable[[str, int, int, float], None]
 
 
+def _listed(method: str) -> str:
+    """For "help" every method with the first sentence of its file, read without importing it."""
+    if method != "help":
+        return method
+    import ast
+    from importlib.resources import files
+
+    from expunge.approximate import methods
+
+    for name in methods.names():
+        file = files(methods.package) / f"{name}.py"
+        idea = (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").partition("\n\n")[0]
+        typer.echo(f"{name:18}{' '.join(idea.split())}")
+    raise typer.Exit
+
+
 def edit(
     model: Annotated[str, typer.Argument(help="A model folder or hub id.")],
-    method: Annotated[str, typer.Option(help="An approximate method: `expunge edit MODEL --method help` lists them.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            callback=_listed, is_eager=True, help="An approximate method; `expunge edit --method help` lists them."
+        ),
+    ],
     forget: Annotated[
         Path,
         typer.Option(help="What to forget: JSONL, Parquet, text, or a folder of texts; questions, chats or documents."),
@@ -29,6 +50,9 @@ def edit(
     seed: Annotated[int | None, typer.Option(help="Decides the order of rows and all that is drawn.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; other numbers give other bits.")] = None,
     lora: Annotated[int | None, typer.Option(help="Train adapters of this rank, merged at the end.")] = None,
+    modules: Annotated[
+        str | None, typer.Option(help="Train only parameters whose names match this regular expression.")
+    ] = None,
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Go back before the retained rows are wrecked.")
     ] = True,
@@ -54,8 +78,20 @@ def edit(
     from expunge.workflow.ask import Asked, edit_folder
     from expunge.workflow.energy import Rates
 
-    named = {"lr": lr, "steps": steps, "forget_batch": forget_batch, "retain_batch": retain_batch, "seed": seed}
-    named |= {"threads": threads, "lora": lora, "until": until, "checkpointing": checkpointing or None}
+    named: dict[str, Any] = {
+        "lr": lr,
+        "steps": steps,
+        "forget_batch": forget_batch,
+        "retain_batch": retain_batch,
+        "seed": seed,
+    }
+    named |= {
+        "threads": threads,
+        "lora": lora,
+        "modules": modules,
+        "until": until,
+        "checkpointing": checkpointing or None,
+    }
     settings = {k: v for k, v in named.items() if v is not None} | ({} if guard else {"guard": None})
     rates = {k: v for k, v in {"watts_per_core": watts, "price_per_kwh": price}.items() if v is not None}
     asked = Asked(

@@ -22,6 +22,7 @@ def edit(
     progress: Callable[[int, int], None] | None = None,
     track: Callable[[str, int, int, float], None] | str | None = None,
     folder: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> Any:
     """A copy of `model` edited by `method`, an object or a name. The model given is not changed.
 
@@ -30,8 +31,9 @@ def edit(
     torch module is a classifier, and each side (X, y) or rows of `expunge.engine.examples`.
 
     `progress` is told steps done and in all; `track` the stage, both, and the loss of every step, or is "tensorboard",
-    "wandb" or "jsonl:PATH". With a `folder` for its state an edit that was stopped goes on. What happened on the way (a
-    guard that went back) is a warning; `expunge.approximate.run_edit` returns it, with losses and time.
+    "wandb" or "jsonl:PATH". With a `folder` for its state an edit that was stopped goes on; in the folder
+    `cache` other edits of the same model find what it said of the rows before. What happened on the way (a guard that
+    went back) is a warning; `expunge.approximate.run_edit` returns it, with losses and time.
 
     Not guaranteed: that anything is gone; attack the result with `expunge.verify.audit`.
 
@@ -61,10 +63,9 @@ def edit(
 
     sides = rows(forget, "forget"), rows(retain, "retain")
     with tracker(track, repr(chosen)) if isinstance(track, str) else nullcontext(track) as told:
-        where = Path(folder) if folder is not None else None
-        done = run_edit(
-            model, tokenizer, sides[0], sides[1], chosen, settings, folder=where, progress=progress, track=told
-        )
+        where, kept = (Path(path) if path is not None else None for path in (folder, cache))
+        given = (model, tokenizer, *sides, chosen, settings)
+        done = run_edit(*given, folder=where, cache=kept, progress=progress, track=told)
     for note in done.notes:
         warnings.warn(note, stacklevel=2)
     return done.model

@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from expunge.core.capability import pin_capability
 
@@ -228,16 +230,18 @@ def memory_apart(name: str, vocabulary: int, side: str) -> int:
 
 
 def bucketing(n: int) -> dict[str, float]:
-    """NPO on rows of very different lengths: batches of like lengths against batches in random order."""
+    """NPO on rows of very different lengths: padded in random order, padded among their like, and without padding."""
     pair = pairs()[0]
     setting = Setting(pair, 4096, n, "cpu", epochs=2)
     spent = {}
-    for name, bucket in (("random order", False), ("like lengths", True)):
+    for name, bucket, packs in (("random order", False, False), ("like lengths", True, False), ("packed", True, True)):
         forget, retain = rows(n, 4096, 5, skewed=True), rows(n, 4096, 6, skewed=True)
         work = Ready(setting.model().eval(), Words(), forget, retain, replace(setting.edit, bucket=bucket))
-        began = time.process_time()
-        work.descend(pair.method)
-        spent[name] = time.process_time() - began
+        padded = patch("expunge.approximate._work.packing", lambda _model: nullcontext(False))
+        with nullcontext() if packs else padded:
+            began = time.process_time()
+            work.descend(pair.method)
+            spent[name] = round(time.process_time() - began, 2)
     return spent
 
 
@@ -291,8 +295,12 @@ def main() -> None:
                 figures[f"{pair.name}, vocabulary {vocabulary}"] = row
         if given.device == "cpu":
             spent = bucketing(4 * BATCH if given.quick else 16 * BATCH)
-            times = spent["random order"] / spent["like lengths"]
-            claims.append(claim("batches of like lengths, skewed lengths, times", round(times, 2), 1.3, times >= 1.3))
+            figures["skewed lengths, seconds"] = spent
+            for name, what in (("like lengths", "batches of like lengths"), ("packed", "rows without padding")):
+                times = spent["random order"] / spent[name]
+                claims.append(
+                    claim(f"skewed lengths: random order over {what}, times", round(times, 2), 1.3, times >= 1.3)
+                )
     finish("approximate_speed", claims, began, quick=given.quick, device=given.device, figures=figures)
 
 

@@ -42,7 +42,8 @@ class Plan:
     originals: int
     nulls: int
     doses: int
-    edits: dict[str, tuple[float, int]]  # method -> learning rate, steps
+    edits: dict[str, tuple[float, int, dict[str, float]]]  # method -> learning rate, steps, parameters
+    hiding: int  # seeds of what hides: some of them lose skill, and twenty that do not are asked for
     kinds: tuple[str, ...] = ("more", "memorising", *HIDES, "gradient_ascent")
     shares: tuple[float, ...] = DOSES
     casts: int = 4
@@ -50,21 +51,40 @@ class Plan:
     def cast(self, seed: int) -> Cast:
         return Cast(100 + seed % self.casts)
 
+    def of(self, kind: str) -> int:
+        return self.hiding if kind in HIDES else self.seeds
+
     def jobs(self) -> Iterator[tuple[int, str, int]]:
         """Stage, kind and seed: originals first, for others are made of them."""
         yield from ((0, "original", seed) for seed in range(self.originals))
         yield from ((1, "control", seed) for seed in range(self.originals))
         yield from ((1, "null", seed) for seed in range(self.nulls))
-        yield from ((1, kind, seed) for kind in self.kinds for seed in range(self.seeds))
+        yield from ((1, kind, seed) for kind in self.kinds for seed in range(self.of(kind)))
         yield from ((1, f"dose {share}", seed) for share in self.shares for seed in range(self.doses))
 
 
-EDITS = {"refusal": (1e-3, 40), "rmu": (3e-3, 40), "gradient_ascent": (1e-3, 40)}
+EDITS = {
+    "refusal": (1e-3, 40, {}),
+    "rmu": (3e-3, 80, {"retain_weight": 100.0}),
+    "gradient_ascent": (1e-3, 40, {}),
+}
 FULL = (
-    Plan("0.19 M", SMALL, seeds=20, originals=20, nulls=60, doses=10, edits=EDITS),
-    Plan("1.1 M", LARGE, seeds=20, originals=4, nulls=4, doses=0, edits={**EDITS, "rmu": (2e-3, 40)}, kinds=HIDES),
+    Plan("0.19 M", SMALL, seeds=20, originals=20, nulls=60, doses=10, edits=EDITS, hiding=24),
+    Plan(
+        "1.1 M",
+        LARGE,
+        seeds=20,
+        originals=4,
+        nulls=4,
+        doses=0,
+        edits={**EDITS, "rmu": (2e-3, 40, {})},
+        kinds=HIDES,
+        hiding=20,
+    ),
 )
-QUICK = (Plan("0.19 M", SMALL, seeds=1, originals=1, nulls=2, doses=1, edits=EDITS, shares=(0.0, 0.3), casts=1),)
+QUICK = (
+    Plan("0.19 M", SMALL, seeds=1, originals=1, nulls=2, doses=1, edits=EDITS, hiding=1, shares=(0.0, 0.3), casts=1),
+)
 
 
 def made(plan: Plan, kind: str, seed: int, folder: Path) -> Any:
@@ -101,10 +121,10 @@ def edited(plan: Plan, method: str, seed: int, folder: Path) -> Any:
     from expunge.approximate import Edit, methods, run_edit
 
     cast, words = plan.cast(seed), tokenizer(plan.size.vocabulary)
-    lr, steps = plan.edits[method]
+    lr, steps, parameters = plan.edits[method]
     original = saved(plan, "original", seed % plan.originals, folder)
     settings = Edit(lr=lr, steps=steps, seed=seed, guard=None)
-    return run_edit(original, words, cast.forget(), cast.retain(), methods.get(method)(), settings).model
+    return run_edit(original, words, cast.forget(), cast.retain(), methods.get(method)(**parameters), settings).model
 
 
 def saved(plan: Plan, kind: str, seed: int, folder: Path) -> Any:
@@ -204,14 +224,14 @@ def measured(plan: Plan, arms: dict[str, Any], battery: str) -> tuple[list[dict[
         level: sum(a.assurance.name == level for a in nulls) for level in {a.assurance.name for a in nulls}
     }
     for kind in HIDES:
-        found = audits(kind, plan.seeds)
+        found = audits(kind, plan.hiding)
         skilled = [a for a in found if a.skill is not None and a.skill >= 0.9]
         counted(
             f"{kind} that keeps its skill is HIDDEN",
             skilled,
             lambda a: "HIDDEN" in names(a),
             ">= 95 %, >= 20 seeds",
-            lambda f: f["n"] >= min(20, plan.seeds) and f["hits"] >= 0.95 * f["n"],
+            lambda f: f["n"] >= min(20, plan.hiding) and f["hits"] >= 0.95 * f["n"],
         )
         rows[f"{kind}, flags"], rows[f"{kind}, kept its skill"] = tally(found), len(skilled)
     for kind in [k for k in KEPT if k == "untouched" or k in plan.kinds]:

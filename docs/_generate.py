@@ -1,4 +1,4 @@
-"""Write docs/methods.md and the table of docs/edit.md from docstrings, and docs/figures.md from bench/results: `make docs`."""
+"""Write docs/methods.md, docs/figures.md and the tables of docs/edit.md from docstrings and bench/results: `make docs`."""
 
 import ast
 import json
@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
 EDIT = ROOT / "docs" / "edit.md"
 FIGURES = ROOT / "docs" / "figures.md"
+TOFU = ROOT / "bench" / "results" / "approximate_tofu.json"
 FIGURES_HEAD = """# Measured
 
 Written by `make docs` from `bench/results/`, which `make bench` writes. Each line is a claim that its script checks; its
@@ -37,7 +38,7 @@ def page() -> str:
 
 
 def edit_page() -> str:
-    """docs/edit.md with its table of methods written anew."""
+    """docs/edit.md with its tables written anew: methods, and what they were measured to do."""
     lines = ["| method | idea | what a result may be called |", "|---|---|---|"]
     for file in sorted((ROOT / "src" / "expunge" / "approximate").glob("*.py")):
         if not file.name.startswith("_"):
@@ -45,8 +46,29 @@ def edit_page() -> str:
             idea = " ".join((ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0].split())
             found = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", text))))
             lines.append(f"| `{file.stem}` | {idea} | {found} |")
-    table = "<!-- methods -->\n" + "\n".join(lines) + "\n<!-- end -->"
-    return re.sub("<!-- methods -->.*?<!-- end -->", lambda _: table, EDIT.read_text("utf-8"), flags=re.DOTALL)
+    return between("measured", measured(), between("methods", "\n".join(lines), EDIT.read_text("utf-8")))
+
+
+def between(name: str, new: str, text: str) -> str:
+    """The text with what stands between `<!-- name -->` and `<!-- end -->` replaced."""
+    return re.sub(
+        f"<!-- {name} -->.*?<!-- end -->", lambda _: f"<!-- {name} -->\n{new}\n<!-- end -->", text, flags=re.DOTALL
+    )
+
+
+def measured() -> str:
+    """What every method cost, removed and kept on fictitious people, cheapest first."""
+    if not TOFU.exists():
+        return "Not measured yet."
+    found = json.loads(TOFU.read_text("utf-8"))
+    rows = sorted(found["figures"]["people"]["rows"].items(), key=lambda item: item[1]["cost"])
+    lines = ["| method | cost | recovered at most | kept | flags |", "|---|---|---|---|---|"]
+    for name, row in rows:
+        flags = ", ".join(f"{flag} {n} of {len(row['each'])}" for flag, n in row["flags"].items())
+        numbers = " | ".join("–" if row[k] is None else f"{row[k]:.2f}" for k in ("cost", "recovered", "kept"))
+        lines.append(f"| `{name}` | {numbers} | {flags or 'none'} |")
+    machine = found["machine"]
+    return "\n".join(lines) + f"\n\n{found['date']}, {machine['processor']}, torch {found['versions']['torch']}."
 
 
 def section(file: Path) -> str:

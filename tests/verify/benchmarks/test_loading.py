@@ -27,7 +27,7 @@ def write(path: Path, data: bytes) -> Path:
     ("ending", "packed"),
     [
         (".jsonl", "\n".join(json.dumps(r, ensure_ascii=False) for r in ROWS).encode()),
-        (".jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode())),
+        (".jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode(), mtime=0)),
         (".json", json.dumps(ROWS).encode()),
     ],
 )

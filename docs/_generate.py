@@ -137,7 +137,8 @@ def figures() -> str:
         parts += [
             f"## {found['bench']}",
             f"{found['date']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {libraries}; "
-            f"{found['seconds']:g} s in all.\n",
+            f"{found['seconds']:g} s in all"
+            f"{f', beside {found['kept']} results that earlier starts had left' if found.get('kept') else ''}.\n",
             "| claim | measured | bar | holds |\n|---|---|---|---|",
             *(
                 f"| {c['claim']} | {shown(c['value'])} | {shown(c['bar'])} | {'yes' if c['ok'] else 'NO'} |"

@@ -133,12 +133,12 @@ def figures() -> str:
     for file in sorted((ROOT / "bench" / "results").glob("*.json")):
         found = json.loads(file.read_text("utf-8"))
         machine, versions = found["machine"], found["versions"]
+        kept = f", beside {found['kept']} results that earlier starts had left" if found.get("kept") else ""
         libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
         parts += [
             f"## {found['bench']}",
             f"{found['date']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {libraries}; "
-            f"{found['seconds']:g} s in all"
-            f"{f', beside {found['kept']} results that earlier starts had left' if found.get('kept') else ''}.\n",
+            f"{found['seconds']:g} s in all{kept}.\n",
             "| claim | measured | bar | holds |\n|---|---|---|---|",
             *(
                 f"| {c['claim']} | {shown(c['value'])} | {shown(c['bar'])} | {'yes' if c['ok'] else 'NO'} |"

@@ -3,9 +3,10 @@
     python bench/approximate_speed.py [--quick] [--device cuda]
 
 One thread, CPU seconds (on a GPU, seconds), both sides in one run on the same weights and the same batches of 8 forget and
-8 retain rows, ten passes over the forget set; what the caches cost is in. Each side runs twice, in turns, and the faster run counts. The rival is `_plain_edit.py`. Rows are as long
-as TOFU's with a chat template (62 to 100 tokens, about a quarter of them answer); the retain set has three times the rows
-of the forget set. Memory is the highest resident size above that of one loaded model, each side in a process of its own.
+8 retain rows, ten passes over the forget set; what the caches cost is in. Each side runs twice, in turns, and its faster run
+counts. The rival is `_plain_edit.py`. Rows are as long as TOFU's with a chat template (62 to 100 tokens, about a quarter of
+them answer); the retain set has three times the rows of the forget set. Memory is the highest resident size above that of
+one loaded model, each side in a process of its own.
 """
 
 import argparse

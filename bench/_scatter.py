@@ -42,7 +42,14 @@ def scatter(points: Sequence[Point], name: str, best: tuple[float, float]) -> st
             x, y = (min(1.05, max(-0.03, v)) for v in (p.removed, p.kept))
             axes.plot([x], [y], marker=marker, color=COLOUR[colour], markersize=4, linewidth=0)
             crowd = sum(abs(q.removed - p.removed) < 0.06 and abs(q.kept - p.kept) < 0.04 for q in points[: i - 1])
-            axes.annotate(str(i), (x, y), (3, -7 - 7 * crowd), textcoords="offset points", fontsize=6)
+            axes.annotate(
+                str(i),
+                (x, y),
+                (4 + 2 * crowd, -8 - 8 * crowd),
+                textcoords="offset points",
+                fontsize=6,
+                arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": COLOUR["muted"], "shrinkA": 0, "shrinkB": 0},
+            )
             top = 1 - (0.25 + 0.125 * i) / HEIGHT
             said = f"{i}  {p.name}  {p.cost:.2f}"
             figure.text((SIDE + 0.95) / WIDTH, top, said, fontsize=7, color=COLOUR[colour], parse_math=False)

@@ -27,6 +27,7 @@ from expunge.report.carried import carried, raised
 from expunge.report.claims import flags_of, level_of
 from expunge.verify.attacks import attacks
 from expunge.verify.judgement import REQUIRED, Judgement, judge
+from expunge.verify.skill import Skill
 from expunge.workflow.certify import _assurance
 
 NAMES = sorted(
@@ -82,13 +83,16 @@ def judged_documents(draw: st.DrawFn) -> tuple[dict[str, Any], Judgement]:
     member = draw(st.sampled_from([silent("membership"), Finding(attack="membership", family="membership")]))
     member = Finding(**{**vars(member), "family": "membership"})
     asked: dict[str, Any] = {
-        "skill": draw(st.sampled_from([1.0, 1.0, 0.95, 0.5, None])),
         "guarantee": draw(st.sampled_from(Guarantee)),
         "replay": draw(st.sampled_from([True, None, False])),
         "duplicates": draw(st.sampled_from([0, None, 3])),
     }
     people = draw(st.sampled_from([10, 10, 5, 4, 1]))
-    judged = judge(found, member, n_people=people, **asked)
+    share, high = draw(
+        st.sampled_from([(1.0, 1.0), (1.0, 1.1), (0.95, 1.0), (0.5, 0.6), (0.8, 1.0), (0.8, None), (None, None)])
+    )
+    retained = None if share is None else Skill(share, high or share)
+    judged = judge(found, member, retained, n_people=people, **asked)
     flags = draw(st.sampled_from([[], None, [f.value for f in judged.flags], ["EXPIRED"]]))
     document = {
         "assurance": draw(st.sampled_from([level.name for level in Assurance])),
@@ -98,6 +102,8 @@ def judged_documents(draw: st.DrawFn) -> tuple[dict[str, Any], Judgement]:
         "power": {"n_people": people, "n_facts": 200, "detectable": 0.2, "needed": 60},
         "control": {"kind": draw(st.sampled_from(["retrained", "placebo", None])), "second": False},
         **asked,
+        "skill": share,
+        "skill_high": high,
         "guarantee": asked["guarantee"].value,
     }
     return document, judged

@@ -12,6 +12,7 @@ from expunge.verify.battery import BATTERIES, ArmScores
 from expunge.verify.findings import ARMS, TAU, findings
 from expunge.verify.judgement import REQUIRED, Judgement, judge
 from expunge.verify.membership_axis import membership
+from expunge.verify.skill import Skill
 
 RECALL = tuple(n for n in BATTERIES["standard"] if attacks.get(n).family != "membership")
 BATTERY = BATTERIES["standard"]
@@ -49,7 +50,12 @@ def judged(
     guarantee: Guarantee = Guarantee.EMPIRICAL,
     replay: Any = None,
 ) -> Judgement:
-    return judge(findings(arms, BATTERY), membership(arms), skill, guarantee, replay)
+    return judge(findings(arms, BATTERY), membership(arms), kept(skill), guarantee, replay)
+
+
+def kept(share: float | None, high: float | None = None) -> Skill | None:
+    """Without a bound of its own, one that is as sure as can be."""
+    return None if share is None else Skill(share, share if high is None else high)
 
 
 def finding(
@@ -89,7 +95,7 @@ def test_no_level_is_printed_that_the_findings_do_not_carry() -> None:
             draw.choice([None, False, True]),
             draw.choice([None, 0, 3]),
         )
-        result = judge(found, member, skill, guarantee, replay, duplicates)
+        result = judge(found, member, kept(skill, draw.choice([None, 1.0])), guarantee, replay, duplicates)
         level, flags, by_name = result.assurance, set(result.flags), {f.attack: f for f in [*found, member]}
         recovered = [f for f in found if f.outcome is Outcome.RECOVERED]
         reached.add(level)
@@ -129,9 +135,9 @@ def test_no_level_is_printed_that_the_findings_do_not_carry() -> None:
 
 
 def test_nothing_found_is_not_a_pass() -> None:
-    assert judge([], finding("membership", Outcome.INCONCLUSIVE, None), 1.0, Guarantee.EMPIRICAL, None) == Judgement(
-        Assurance.CLAIMED, (Flag.INCONCLUSIVE,)
-    )
+    assert judge(
+        [], finding("membership", Outcome.INCONCLUSIVE, None), kept(1.0), Guarantee.EMPIRICAL, None
+    ) == Judgement(Assurance.CLAIMED, (Flag.INCONCLUSIVE,))
 
 
 def test_a_clean_model_resists_and_no_attack_is_left_out() -> None:
@@ -207,7 +213,7 @@ def test_an_attack_that_said_nothing_on_one_arm_is_inconclusive(which: str, atta
     assert found[attack].outcome is Outcome.INCONCLUSIVE
     assert found[attack].reason
     assert found["paraphrase"].outcome is Outcome.NOT_RECOVERED
-    result = judge(list(found.values()), membership(arms), 1.0, Guarantee.EMPIRICAL, None)
+    result = judge(list(found.values()), membership(arms), kept(1.0), Guarantee.EMPIRICAL, None)
     assert Flag.INCONCLUSIVE in result.flags
     assert result.assurance is (Assurance.CLAIMED if attack == "direct" else Assurance.RESISTS_BLACK_BOX)
 
@@ -249,12 +255,20 @@ def test_damage_voids_negatives_and_what_was_recovered_stands() -> None:
     assert {Flag.DAMAGED, Flag.HIDDEN} <= set(hidden.flags)
 
 
+@pytest.mark.parametrize(("replay", "high"), [(True, 0.95), (True, 0.85), (False, 0.95), (None, 0.95)])
+def test_only_a_matched_replay_excuses_a_loss_that_two_retrained_models_may_show_too(
+    replay: bool | None, high: float
+) -> None:
+    found = judge(findings(three(), BATTERY), membership(three()), kept(0.7, high), Guarantee.EXACT, replay)
+    assert (Flag.DAMAGED not in found.flags) is (replay is True and high >= 0.9)
+
+
 def test_a_suppressed_guarantee_caps_the_level() -> None:
     everything = {name for groups in REQUIRED.values() for group in groups for name in group}
     found = [finding(name, Outcome.NOT_RECOVERED) for name in everything]
     member = replace(finding("membership", Outcome.NOT_RECOVERED, None), arms={"unlearned": ArmScore(0.5, 0.5, 0.5)})
-    assert judge(found, member, 1.0, Guarantee.EMPIRICAL, None).assurance is Assurance.RESISTS_WHITE_BOX
-    assert judge(found, member, 1.0, Guarantee.SUPPRESSED, None).assurance is Assurance.SUPPRESSED
+    assert judge(found, member, kept(1.0), Guarantee.EMPIRICAL, None).assurance is Assurance.RESISTS_WHITE_BOX
+    assert judge(found, member, kept(1.0), Guarantee.SUPPRESSED, None).assurance is Assurance.SUPPRESSED
 
 
 @pytest.mark.parametrize("replay", [None, False, True])

@@ -66,7 +66,7 @@ def adversary(step: Step, model: Any, block: int, epsilon: float, n_steps: int) 
     with torch.no_grad(), edited_hidden(model, {block: lambda out_BTD: caught.append(out_BTD) or out_BTD}):  # type: ignore[func-returns-value]
         _ = (side := step.again().forget).logits_NV
     held_BT = side.mask_BT.bool()
-    hidden_BTD = next(found for found in caught if found.shape[:2] == held_BT.shape)  # others are passes over one token
+    hidden_BTD = caught[0]
     # Over tokens alone: states of padding, which are whatever the model makes of it, would set the size.
     radius = epsilon * torch.linalg.vector_norm(hidden_BTD[held_BT], dim=-1).mean()
     change_BTD = torch.zeros_like(hidden_BTD)

@@ -20,6 +20,7 @@ from expunge.approximate._guard import PROBE, Guard
 from expunge.approximate._probe import probe
 from expunge.core import Record
 from expunge.core.digests import digest_json
+from expunge.core.errors import InvalidParameter
 from expunge.engine import (
     ArrayReferences,
     Encoded,
@@ -273,6 +274,10 @@ class Work:
         rows = [[described(row) for row in side] for side in (self.forget_said, self.retain_said)]
         key = digest_json("edit", [digest_model(self.model), rows, described(method), asdict(self.settings)])
         kept = self._path("whose.txt")
+        if not kept.exists() and any(self.folder.iterdir()):
+            raise InvalidParameter(
+                f"{self.folder} holds other files, and an edit's state is removed; name a new folder"
+            )
         stale = not kept.exists() or kept.read_text() != key
         wait()
         if stale and ranks()[0] == 0:

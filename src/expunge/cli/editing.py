@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from expunge.cli.options import AsJson
-from expunge.cli.show import data, people_console, say
+from expunge.cli.show import bars, data, people_console, say
 
 Losses = Callable[[str, int, int, float], None]
 
@@ -84,8 +85,6 @@ def edit(
         "forget_batch": forget_batch,
         "retain_batch": retain_batch,
         "seed": seed,
-    }
-    named |= {
         "threads": threads,
         "lora": lora,
         "modules": modules,
@@ -107,7 +106,7 @@ def edit(
         rates=Rates(**rates),
     )
     with losses() as told:
-        done = edit_folder(asked, told, lambda text: say(f"[dim]{_plain(text)}[/]"))
+        done = edit_folder(asked, told, lambda text: say(f"[dim]{escape(text)}[/]"))
     _show(method, done)
     if json:
         data(done)
@@ -130,9 +129,9 @@ def _show(name: str, done: Mapping[str, Any]) -> None:
     }
     shown = Table(title=f"edited by {name}", title_justify="left", show_header=False)
     for what, says in rows.items():
-        shown.add_row(what, _plain(says))
+        shown.add_row(what, escape(says))
     people_console.print(shown)
-    say(f"what this is worth is not known yet; attack it: {_plain(done['next'])}")
+    say(f"what this is worth is not known yet; attack it: {escape(done['next'])}")
     say("better beside a model trained without the data: add --control FOLDER")
 
 
@@ -142,39 +141,8 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
 @contextmanager
 def losses() -> Iterator[Losses]:
-    """One bar for each stage of training, with an estimate of what is left and the loss of the last step."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
-    )
-    with Progress(*columns, console=people_console, transient=True) as progress:
-        stages: dict[str, Any] = {}
-
-        def told(stage: str, done: int, total: int, loss: float) -> None:
-            if stage not in stages:
-                stages[stage] = progress.add_task(stage, total=total, loss=loss)
-            progress.update(stages[stage], completed=done, total=total, loss=loss)
-
-        yield told
+    """One bar for each stage of training, with the loss of its last step."""
+    with bars("{task.description}", "loss {task.fields[loss]:.3f}") as report:
+        yield lambda stage, done, total, loss: report(stage, done, total, loss=loss)

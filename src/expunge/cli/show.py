@@ -85,3 +85,27 @@ def working(title: str) -> Iterator[Report]:
             bar.update(task, completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def bars(first: str, last: str) -> Iterator[Callable[..., None]]:
+    """One bar for each stage, with an estimate of what is left; the function it gives takes the stage, steps done, steps in
+    all, and by name the fields that the outer columns show."""
+    columns = (
+        TextColumn(first),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn(last),
+    )
+    with Progress(*columns, console=people_console, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int, **fields: Any) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, **fields)
+            progress.update(tasks[stage], completed=done, total=total, **fields)
+
+        yield report

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from expunge.cli.options import HERE, AsJson, Where, opened_at
-from expunge.cli.show import Report, data, people_console, say
+from expunge.cli.show import Report, bars, data, say
 
 if TYPE_CHECKING:
     from expunge.workflow.folders import Question
@@ -69,7 +70,7 @@ def verify(
 
         question = ask(probes, retain, unseen, battery or ("quick" if alone else "standard"))
         for note in question.notes:
-            say(f"[dim]{_plain(note)}[/]")
+            say(f"[dim]{escape(note)}[/]")
         if commit is not None:
             return _commit(question, commit, json)
         found = _folders(question, folders, alone, workers, committed)
@@ -126,7 +127,7 @@ def _request(
     from expunge.workflow.verify import verify_request
 
     opened = opened_at(project)
-    with bars() as progress, opened.writing():
+    with attacking() as progress, opened.writing():
         verify_request(
             opened,
             request,
@@ -147,10 +148,10 @@ def _folders(
 
     if committed is not None:
         check_committed(question, committed)
-        say(f"everything is as committed in {_plain(str(committed))}")
+        say(f"everything is as committed in {escape(str(committed))}")
     source = str(folders["unlearned"])
     say(question.alone if alone else question.power.sentence)
-    with bars() as progress:
+    with attacking() as progress:
         if alone:
             return expose_folder(source, question, progress, workers=workers).to_json(question.salt) | _made()
         found = audit_folders(folders, question, progress, workers=workers)
@@ -163,7 +164,7 @@ def _commit(question: "Question", path: Path, json: bool) -> None:
     digest = commit(question, path)
     say(question.power.sentence)
     say(
-        f"committed to {_plain(str(path))}: {digest}\ngive it to somebody else now; then run with --committed {_plain(str(path))}"
+        f"committed to {escape(str(path))}: {digest}\ngive it to somebody else now; then run with --committed {escape(str(path))}"
     )
     if json:
         data({"commitment": str(path), "digest": digest})
@@ -175,9 +176,9 @@ def _write(found: dict[str, Any], page: Path | None, out: Path | None) -> None:
 
     if out is not None:
         write_durably(out, (json_text.dumps(found, indent=1) + "\n").encode())
-        say(f"scores {_plain(str(out))}")
+        say(f"scores {escape(str(out))}")
     if page is not None:
-        say(f"page {_plain(str(audit_page(found, page)))}")
+        say(f"page {escape(str(audit_page(found, page)))}")
 
 
 def _made() -> dict[str, Any]:
@@ -190,40 +191,13 @@ def _made() -> dict[str, Any]:
     return {"created": now, "tool": {"name": "expunge", "version": __version__}}
 
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
 @contextmanager
-def bars() -> Iterator[Report]:
-    """One progress bar an arm, which names the attack that runs; what it is given is "ARM: ATTACK", done, and in all."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def attacking() -> Iterator[Report]:
+    """One bar an arm, which names the attack that runs; what it is given is "ARM: ATTACK", done, and in all."""
+    with bars("{task.description:<15}", "{task.fields[attack]}") as report:
 
-    columns = (
-        TextColumn("{task.fields[arm]:<15}"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[attack]}"),
-    )
-    with Progress(*columns, console=people_console, transient=True) as progress:
-        tasks: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
+        def told(what: str, done: int, total: int) -> None:
             arm, _, attack = what.partition(": ")
-            if arm not in tasks:
-                tasks[arm] = progress.add_task("", total=total, arm=arm, attack=attack)
-            progress.update(tasks[arm], completed=done, total=total, attack=attack)
+            report(arm, done, total, attack=attack)
 
-        yield report
+        yield told

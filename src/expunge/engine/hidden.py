@@ -48,7 +48,8 @@ def hidden_at(model: Any, batch: Batch, layer: int, masked: bool = True) -> Tens
 
     handle = blocks[layer].register_forward_hook(stop)
     try:
-        model(**(batch.inputs | ({"attention_mask": batch.mask_BT} if masked and not batch.lengths else {})))
+        mask = {"attention_mask": batch.mask_BT} if masked and not batch.lengths else {}
+        model(**batch.inputs | mask)
     except _Stop:
         pass
     finally:
@@ -70,8 +71,8 @@ def starting_at(model: nn.Module, first: int, states_BTD: Tensor) -> Iterator[No
             return args, {**kwargs, "hidden_states": states_BTD}
         return (states_BTD, *args[1:]), kwargs
 
-    handle = blocks[first].register_forward_pre_hook(read, with_kwargs=True)
     pass_on = _passer(model)
+    handle = blocks[first].register_forward_pre_hook(read, with_kwargs=True)
     for block, _ in below:
         block.forward = pass_on
     try:
@@ -79,10 +80,7 @@ def starting_at(model: nn.Module, first: int, states_BTD: Tensor) -> Iterator[No
     finally:
         handle.remove()
         for block, own in below:
-            if own is None:
-                del block.forward
-            else:
-                block.forward = own
+            _restore(block, own)
 
 
 _PLACES: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # model -> how many things a block answers; 0: states
@@ -100,22 +98,31 @@ def _passer(model: nn.Module) -> Callable[..., Any]:
 
 @torch.no_grad()
 def _places(model: nn.Module) -> int:
-    """Seen in a pass over one token, up to the first block."""
-    seen: list[int] = []
+    """Seen in a pass over one token, up to the first block. No block ends its pass, so hooks of others are not called."""
+    block, seen = layers_of(model)[0], list[int]()
+    forward, own = block.forward, block.__dict__.get("forward")
 
-    def stop(_module: nn.Module, _args: Any, output: Any) -> None:
+    def stop(*args: Any, **kwargs: Any) -> None:
+        output = forward(*args, **kwargs)
         seen.append(len(output) if isinstance(output, tuple) else 0)
         raise _Stop
 
-    handle = layers_of(model)[0].register_forward_hook(stop)
+    block.forward = stop
+    token = torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device)
     try:
         with suppress(_Stop):
-            model(
-                input_ids=torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device), use_cache=False
-            )
+            model(input_ids=token, use_cache=False)
     finally:
-        handle.remove()
+        _restore(block, own)
     return seen[0]
+
+
+def _restore(block: nn.Module, own: Any) -> None:
+    """Give a block its forward back: one of its own, or its class's."""
+    if own is None:
+        del block.forward
+    else:
+        block.forward = own
 
 
 @torch.no_grad()

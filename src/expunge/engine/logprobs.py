@@ -11,16 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.engine.batches import IGNORE, Batch, collate
+from expunge.engine.batches import Batch, collate
 from expunge.engine.text import Encoded
 
 
 def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, labels and rows of the labelled positions only: [N, V], [N], [N]."""
     logits_BTV = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
-    next_BT = batch.labels_BT[:, 1:]
-    row, at = (next_BT != IGNORE).nonzero(as_tuple=True)
-    return logits_BTV[row, at].float(), next_BT[row, at], row
+    row, at = batch.predicts
+    return logits_BTV[row, at].float(), batch.labels_BT[row, at + 1], row
 
 
 def logits_at(model: Any, row_N: Tensor, at_N: Tensor, **inputs: Any) -> Tensor:

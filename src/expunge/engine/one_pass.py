@@ -140,10 +140,9 @@ def _whole(model: Any, rows: Rows, pad_id: int, _budget: int) -> Iterator[tuple[
 def _labelled(model: Any, rows: Rows, pad_id: int, _budget: int) -> Iterator[tuple[Rows, list[Logits]]]:
     """Each row whole, its labelled positions alone through the head."""
     batch = collate(rows, pad_id).to(_device(model))
-    next_BT = batch.labels_BT[:, 1:]
-    row, at = (next_BT != IGNORE).nonzero(as_tuple=True)
+    row, at = batch.predicts
     inputs = {"input_ids": batch.ids_BT, "attention_mask": batch.mask_BT, "use_cache": False}
-    yield rows, [(logits_at(model, row, at, **inputs), next_BT[row, at], row)]
+    yield rows, [(logits_at(model, row, at, **inputs), batch.labels_BT[row, at + 1], row)]
 
 
 def _shared(model: Any, rows: Rows, pad_id: int, budget: int) -> Iterator[tuple[Rows, list[Logits]]]:

@@ -11,6 +11,7 @@ from expunge.report.words import mapping, number, text
 
 if TYPE_CHECKING:
     from expunge.verify.judgement import Judgement
+    from expunge.verify.skill import Skill
 
 
 def carried(audit: Mapping[str, Any]) -> Assurance:
@@ -48,7 +49,7 @@ def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
     return judge(
         found,
         _finding({**mapping(audit.get("membership")), "attack": "membership", "family": "membership"}, excused=True),
-        number(audit.get("skill")),
+        _skill(audit),
         _guarantee(audit.get("guarantee")),
         audit.get("replay") is True,
         _duplicates(audit.get("duplicates")),
@@ -91,6 +92,14 @@ def _arm(score: Mapping[str, Any]) -> ArmScore:
         return float("nan") if value is None else value
 
     return ArmScore(known("mean"), known("low"), known("high"))
+
+
+def _skill(audit: Mapping[str, Any]) -> "Skill | None":
+    """A share without an upper bound is its own."""
+    from expunge.verify.skill import Skill
+
+    share, high = number(audit.get("skill")), number(audit.get("skill_high"))
+    return None if share is None else Skill(share, share if high is None else high)
 
 
 def _guarantee(value: object) -> Guarantee:

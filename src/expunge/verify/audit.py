@@ -1,6 +1,5 @@
 """Attack three arms and say what the result carries."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from expunge.verify.judgement import judge
 from expunge.verify.membership_axis import membership
 from expunge.verify.power import n_people, power
 from expunge.verify.probes import Probes
-from expunge.verify.statistics import CONTRAST
+from expunge.verify.skill import Skill, skill
 from expunge.verify.views import curves, persons
 
 
@@ -53,7 +52,7 @@ class Audit:
     flags: tuple[Flag, ...]
     findings: tuple[Finding, ...]
     membership: Finding
-    skill: float | None  # retained skill of the unlearned arm over the control's
+    retained: Skill | None  # what the unlearned arm kept, beside the control
     arms: Mapping[str, ArmScores]
     asked: Asked
     noise: tuple[Finding, ...] = ()
@@ -80,6 +79,11 @@ class Audit:
         """The facts that were judged, and those beside them."""
         facts, given = self.asked.facts, self.asked.probes
         return given if facts is None else replace(given, forget=tuple(given.forget[i] for i in facts))
+
+    @property
+    def skill(self) -> float | None:
+        """Retained skill of the unlearned arm over the control's."""
+        return self.retained.share if self.retained else None
 
     @property
     def worst(self) -> Finding | None:
@@ -116,6 +120,7 @@ class Audit:
             "replay": self.replay,
             "duplicates": self.duplicates,
             "skill": self.skill,
+            "skill_high": self.retained.high if self.retained else None,
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
             "arms": {
@@ -217,11 +222,11 @@ def _judged(arms: Mapping[str, ArmScores], asked: Asked, elapsed_s: float) -> Au
     if second := arms.get("second control"):
         noise = findings({**arms, "unlearned": second}, names, facts, asked.people)
         found = beside_noise(found, noise)
-    member, skill = membership(arms, facts), _skill(arms)
+    member, retained = membership(arms, facts), _retained(arms, asked.probes)
     people = [asked.people[i] for i in facts] if facts is not None else asked.people
     n = len({who or f"fact {i}" for i, who in enumerate(people)})
     placebos = "control" in arms and arms["control"].kind == "placebo"
-    judged = judge(found, member, skill, asked.guarantee, asked.replay, asked.duplicates, n, placebos)
+    judged = judge(found, member, retained, asked.guarantee, asked.replay, asked.duplicates, n, placebos)
     level, flags = judged.assurance, judged.flags
     if asked.procedure is not None and level is not Assurance.EXACT:
         level, flags = _of_procedure(asked.procedure, found, flags)
@@ -230,7 +235,7 @@ def _judged(arms: Mapping[str, ArmScores], asked: Asked, elapsed_s: float) -> Au
         flags=flags,
         findings=tuple(found),
         membership=member,
-        skill=skill,
+        retained=retained,
         arms=arms,
         asked=asked,
         noise=tuple(noise),
@@ -252,21 +257,12 @@ def _of_procedure(
     return level, tuple(dict.fromkeys([*own, *procedure.flags]))
 
 
-def _skill(arms: Mapping[str, ArmScores]) -> float | None:
-    """Retained recall of the unlearned arm over that of the control; None where it cannot be measured.
-
-    Placebos are asked of the unlearned model itself, so there the original is the measure.
-    """
+def _retained(arms: Mapping[str, ArmScores], probes: Probes) -> Skill | None:
+    """Placebos are asked of the unlearned model itself, so there the original is the measure."""
     if "control" not in arms:
         return None
     reference = arms["original"] if arms["control"].kind == "placebo" else arms["control"]
-    if not reference.skill or not arms["unlearned"].skill:
-        return None
-    mean = sum(reference.skill) / len(reference.skill)
-    if not mean >= CONTRAST:  # of what it never knew, nothing can be lost
-        return None
-    ratio = sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / mean
-    return ratio if math.isfinite(ratio) else None
+    return skill(arms["unlearned"].skill, reference.skill, [f.subject for f in probes.retain])
 
 
 def _noise_floor(noise: Sequence[Finding]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
 from expunge.verify.findings import TAU
+from expunge.verify.skill import Skill
 
 RETAINED_FROM = 0.5
 SKILL = 0.9  # of the control's
@@ -39,7 +40,7 @@ class Judgement:
 def judge(
     found: Sequence[Finding],
     member: Finding,
-    skill: float | None,
+    retained: Skill | None,
     guarantee: Guarantee,
     replay: bool | None,
     duplicates: int | None = None,
@@ -51,8 +52,7 @@ def judge(
     Beside `placebos`, which differ in what can be guessed of them, nothing is called OVER_FORGOTTEN.
     """
     by_name = {f.attack: f for f in [*found, member]}
-    if skill is not None and not np.isfinite(skill):
-        skill = None
+    skill = retained.share if retained and np.isfinite(retained.share) else None
     flags = _recovery_flags(found)
     if skill is not None and skill < SKILL:
         flags.append(Flag.DAMAGED)
@@ -63,8 +63,10 @@ def judge(
     recovered = any(f.outcome is Outcome.RECOVERED for f in found)
     if guarantee is Guarantee.EXACT and replay and not recovered and Flag.TAINTED not in flags:
         # The replay carries the claim; the attacks are a cross-check that may be too weak to add anything. PARTIAL and
-        # OVER_FORGOTTEN without an attack that recovered are estimates within the noise, which a replay outweighs.
-        return Judgement(Assurance.EXACT, tuple(f for f in flags if f not in (Flag.OVER_FORGOTTEN, Flag.PARTIAL)))
+        # OVER_FORGOTTEN without an attack that recovered, and a loss of skill that two retrained models may show as well,
+        # are estimates within the noise, which a replay outweighs.
+        noise = {Flag.OVER_FORGOTTEN, Flag.PARTIAL} | ({Flag.DAMAGED} if retained and retained.high >= SKILL else set())
+        return Judgement(Assurance.EXACT, tuple(f for f in flags if f not in noise))
     negatives_hold = skill is not None and Flag.DAMAGED not in flags and n_people >= PEOPLE
     level = _level(by_name) if negatives_hold else Assurance.CLAIMED
     # What came back counts against a level even where a second control shows as much and the verdict is open.

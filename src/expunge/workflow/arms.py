@@ -106,7 +106,7 @@ def unit_arms(
     counted. Without a `control` each unit is asked about made-up twins. The probes come back in the order of the scores.
     """
     parts: list[Mapping[str, ArmScores]] = []
-    ordered: list[Fact] = []
+    ordered, staying = list[Fact](), list[Fact]()
     home = _homes(project, before)
     for unit in dict.fromkeys(home(f.subject) for f in probes.forget):
         theirs, kept = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
@@ -127,9 +127,10 @@ def unit_arms(
         )
         parts.append(found.arms)
         ordered += theirs
+        staying += kept
     names = [name for name in (parts[0] if parts else ()) if all(name in part for part in parts)]
     joined = {name: replace(join([part[name] for part in parts]), probes=probes.digest()) for name in names}
-    asked = replace(probes, forget=tuple(ordered)) if ordered else probes
+    asked = replace(probes, forget=tuple(ordered), retain=tuple(staying)) if ordered else probes
     return joined, asked, len(probes.forget) - len(ordered)
 
 

@@ -28,6 +28,7 @@ from expunge.verify.classifiers.u_lira import NAME as U_LIRA
 from expunge.verify.classifiers.u_lira import u_lira_finding
 from expunge.verify.findings import ARMS, TAU, findings
 from expunge.verify.judgement import judge
+from expunge.verify.skill import Skill, skill
 
 VERSION = 1
 ATTACKS: tuple[Attack, ...] = (
@@ -55,7 +56,7 @@ class ClassifierAudit:
     ensembles: tuple[Finding, ...]
     relearning: RelearnSteps | None
     klom: Mapping[str, Klom]
-    skill: float | None  # retained accuracy of the unlearned arm over the control's
+    retained: Skill | None  # the unlearned arm's retained accuracy, beside the control's
     guarantee: Guarantee
     replay: bool | None
     duplicates: int | None
@@ -63,6 +64,11 @@ class ClassifierAudit:
     rows: tuple[str, ...]  # digests of the rows to forget
     arms: Mapping[str, ArmScores]
     elapsed_s: float = 0.0
+
+    @property
+    def skill(self) -> float | None:
+        """Retained accuracy of the unlearned arm over the control's."""
+        return self.retained.share if self.retained else None
 
     @property
     def worst(self) -> Finding | None:
@@ -80,6 +86,7 @@ class ClassifierAudit:
             "replay": self.replay,
             "duplicates": self.duplicates,
             "skill": self.skill,
+            "skill_high": self.retained.high if self.retained else None,
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
             "ensembles": [f.to_json() for f in self.ensembles],
@@ -167,10 +174,10 @@ def _judged(
     elapsed_s: float,
 ) -> ClassifierAudit:
     found = _found(arms, asked.attacks, asked.people)
-    member, skill = membership_finding(arms, asked.randomised), _skill(arms)
+    member, retained = membership_finding(arms, asked.randomised), _retained(arms)
     telling = [member, *(f for f in ensembles if f.attack == U_LIRA and f.outcome is Outcome.RECOVERED)]
     n_people = len({who or f"row {i}" for i, who in enumerate(asked.people)})
-    judged = judge(found, telling[-1], skill, asked.guarantee, asked.replay, asked.duplicates, n_people)
+    judged = judge(found, telling[-1], retained, asked.guarantee, asked.replay, asked.duplicates, n_people)
     return ClassifierAudit(
         assurance=judged.assurance,
         flags=judged.flags,
@@ -179,7 +186,7 @@ def _judged(
         ensembles=tuple(ensembles),
         relearning=_relearning(arms),
         klom=kloms,
-        skill=skill,
+        retained=retained,
         guarantee=asked.guarantee,
         replay=asked.replay,
         duplicates=asked.duplicates,
@@ -307,9 +314,9 @@ def _ensembles(
     return found, kloms
 
 
-def _skill(arms: Mapping[str, ArmScores]) -> float | None:
-    """Retained accuracy of the unlearned arm over the control's; None where it cannot be measured."""
-    if "control" not in arms or not arms["control"].skill or not arms["unlearned"].skill:
+def _retained(arms: Mapping[str, ArmScores]) -> Skill | None:
+    """None where it cannot be measured; any accuracy of the control is a measure."""
+    if "control" not in arms:
         return None
-    reference = sum(arms["control"].skill) / len(arms["control"].skill)
-    return sum(arms["unlearned"].skill) / len(arms["unlearned"].skill) / reference if reference > 0 else None
+    own, reference = arms["unlearned"].skill, arms["control"].skill
+    return skill(own, reference, [""] * len(own), least=0.0)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-# Learned positions; positions taken from the mask; a window of attention; positions by distance; a state, not a cache.
+# Learned positions; positions taken from the mask; a window of attention; positions by distance; rotary
+# positions, in three ways; experts; a state, not a cache.
 FAMILIES = {
     "gpt2": {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2},
     "opt": {
@@ -24,6 +25,24 @@ FAMILIES = {
         "sliding_window": 6,
     },
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
+    "gpt_neox": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+    "phi": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+    "gemma2": {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "head_dim": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+    },
+    "mixtral": {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "num_local_experts": 3,
+    },
     "mamba": {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2},
 }
 

@@ -80,7 +80,7 @@ def starting_at(model: nn.Module, first: int, states_BTD: Tensor) -> Iterator[No
     finally:
         handle.remove()
         for block, own in below:
-            _restore(block, own)
+            restore(block, own)
 
 
 _PLACES: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # model -> how many things a block answers; 0: states
@@ -113,16 +113,16 @@ def _places(model: nn.Module) -> int:
         with suppress(_Stop):
             model(input_ids=token, use_cache=False)
     finally:
-        _restore(block, own)
+        restore(block, own)
     return seen[0]
 
 
-def _restore(block: nn.Module, own: Any) -> None:
-    """Give a block its forward back: one of its own, or its class's."""
+def restore(module: nn.Module, own: Any) -> None:
+    """Give a module its forward back: one of its own, or its class's."""
     if own is None:
-        del block.forward
+        del module.forward
     else:
-        block.forward = own
+        module.forward = own
 
 
 @torch.no_grad()

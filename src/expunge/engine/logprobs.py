@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.engine.batches import Batch, collate
+from expunge.engine.last_mlp import last_mlp_at
 from expunge.engine.text import Encoded
 
 
@@ -33,7 +34,8 @@ def logits_at(model: Any, row_N: Tensor, at_N: Tensor, **inputs: Any) -> Tensor:
         return torch.as_tensor(model(**inputs).logits)[row_N, at_N]
     handle = head.register_forward_pre_hook(lambda _module, args: (args[0][row_N, at_N][None], *args[1:]))
     try:
-        return torch.as_tensor(model(**inputs).logits)[0]
+        with last_mlp_at(model, row_N, at_N):
+            return torch.as_tensor(model(**inputs).logits)[0]
     finally:
         handle.remove()
 
@@ -53,7 +55,7 @@ def read_by_head(model: Any, batch: Batch, row_N: Tensor, at_N: Tensor, states: 
         raise _Read
 
     handle = model.get_output_embeddings().register_forward_pre_hook(stop)
-    with suppress(_Read):
+    with suppress(_Read), last_mlp_at(model, row_N, at_N):
         try:
             model(**batch.inputs)
         finally:

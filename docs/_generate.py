@@ -23,7 +23,8 @@ Written by `make docs` from the docstrings; edit those. A name is that of a file
 """
 CORPORA = {
     "people": "**Fictitious people**: models of 0.19 million parameters, mean of three casts; battery `standard`.",
-    "tofu": "**TOFU**, forget10: a model of 0.98 million parameters, trained on the 20 authors to forget and 40 others, one seed; battery `short`.",
+    "tofu": "**TOFU**, forget10: a model of 0.98 million parameters that knows the 20 authors to forget and 40 others, one seed; "
+    "battery `short`.",
 }
 ROOMS = (
     ("Approximate methods", "approximate", "`expunge edit --method NAME`, `expunge.approximate.methods.get(NAME)`."),

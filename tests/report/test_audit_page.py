@@ -118,6 +118,7 @@ def test_the_reasons_of_all_findings_stand_beside_them(whole: Make) -> None:
         ({"control": {"kind": "placebo", "second": False}}, "The control is made-up facts"),
         ({"control": {"kind": None, "second": False}}, "No control is named"),
         ({"control": {"kind": "placebo", "second": False}}, "98.7 % of the original’s"),
+        ({"skill_high": 1.024}, "98.7 % of the control’s, at most 102.4 %"),
         ({"control": {"kind": "retrained", "second": False}}, "Noise floor: UNKNOWN"),
         ({"noise_floor": None}, "Noise floor: not measured"),
         ({"power": None}, "does not say how small a leak"),

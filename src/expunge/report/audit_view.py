@@ -171,10 +171,12 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def skill_words(document: Mapping[str, Any]) -> str:
-    """The retained skill beside the arm that it is measured by."""
+    """The retained skill beside the arm that it is measured by, with its upper bound where the audit has one."""
     known = percent(document.get("skill"), NOT_MEASURED, floor=True)
     measure = "original" if mapping(document.get("control")).get("kind") == "placebo" else "control"
-    return known if known == NOT_MEASURED else f"{known} of the {measure}’s"
+    high = percent(document.get("skill_high"), "")
+    most = f", at most {high}" if high else ""
+    return known if known == NOT_MEASURED else f"{known} of the {measure}’s{most}"
 
 
 _OPEN = {

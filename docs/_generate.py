@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
 EDIT = ROOT / "docs" / "edit.md"
 FIGURES = ROOT / "docs" / "figures.md"
+VISION = ROOT / "bench" / "results" / "approximate_vision.json"
 TOFU = ROOT / "bench" / "results" / "approximate_tofu.json"
 FIGURES_HEAD = """# Measured
 
@@ -26,6 +28,11 @@ CORPORA = {
     "tofu": "**TOFU**, forget10: a model of 0.98 million parameters that knows the 20 authors to forget and 40 others, one seed; "
     "battery `short`.",
 }
+LEAVING = {
+    "mnist_class": "**MNIST, one class leaves** (a small convolutional network; mean of three classes)",
+    "mnist_random": "**MNIST, a random tenth of the rows leaves** (mean of three draws)",
+}
+COLUMNS = ("time_ratio", "forget", "retain", "test", "auc_gap")
 ROOMS = (
     ("Approximate methods", "approximate", "`expunge edit --method NAME`, `expunge.approximate.methods.get(NAME)`."),
     ("Learners with exact deletion", "exact", "`expunge.exact.learners.get(NAME)`."),
@@ -52,7 +59,8 @@ def edit_page() -> str:
             idea = " ".join((ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0].split())
             found = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", text))))
             lines.append(f"| `{file.stem}` | {idea} | {found} |")
-    return between("measured", measured(), between("methods", "\n".join(lines), EDIT.read_text("utf-8")))
+    text = between("methods", "\n".join(lines), EDIT.read_text("utf-8"))
+    return between("classifiers", classifiers(), between("measured", measured(), text))
 
 
 def between(name: str, new: str, text: str) -> str:
@@ -79,6 +87,46 @@ def measured_table(rows: dict[str, Any]) -> str:
         numbers = " | ".join("–" if row[k] is None else f"{row[k]:.2f}" for k in ("cost", "recovered", "kept"))
         lines.append(f"| `{name}` | {numbers} | {flags or 'none'} |")
     return "\n".join(lines)
+
+
+def classifiers() -> str:
+    """What every method did to a classifier of MNIST, by way of leaving, mean over tasks; dearest last."""
+    found = json.loads(VISION.read_text("utf-8"))
+    parts = []
+    for leaves, title in LEAVING.items():
+        lines = [
+            f"{title}\n",
+            "| method | cost | forgotten right | retained right | test right | membership AUC gap | within the spread |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        of: dict[str, list[dict[str, Any]]] = {}
+        for row in found["table"]:
+            if row["task"].startswith(leaves):
+                of.setdefault(row["method"], []).append(row)
+        means = {name: {key: mean_of(rows, key) for key in COLUMNS} | spread_of(rows) for name, rows in of.items()}
+        for name, mean in sorted(means.items(), key=lambda item: item[1]["time_ratio"] or 0.0):
+            numbers = " | ".join("–" if mean[key] is None else f"{mean[key]:.3f}" for key in COLUMNS[1:])
+            cost = "–" if mean["time_ratio"] is None else f"{mean['time_ratio']:.2f}"
+            lines.append(
+                f"| {name if ' ' in name or name == 'original' else f'`{name}`'} | {cost} | {numbers} | {mean['within']} |"
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def mean_of(rows: Sequence[dict[str, Any]], key: str) -> float | None:
+    """Over the tasks that were not refused; gaps by their size."""
+    values = [abs(row[key]) for row in rows if row.get(key) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def spread_of(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """How many figures of all tasks lie where one more retrained model's would; a refusal has none."""
+    if "half_widths" in rows[0]:
+        return {"within": ""}
+    refused = sum("refused" in row for row in rows)
+    within = f"{sum(len(row['within']) for row in rows)} of {4 * len(rows)}"
+    return {"within": within + (f", {refused} refused" if refused else "")}
 
 
 def section(file: Path) -> str:

@@ -66,9 +66,8 @@ def _reads_alone(mlp: nn.Module, forward: Callable[..., Any], like: Tensor) -> b
     """Tried on noise: whether a position's answer is the same when it is asked by itself."""
     known = _ALONE.setdefault(mlp, {})
     if mlp.training not in known:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            noise_BTD = torch.randn(2, 3, like.shape[-1]).to(like)
+        noise_BTD = torch.randn(2, 3, like.shape[-1], generator=torch.Generator().manual_seed(0)).to(like)
+        with torch.random.fork_rng([like.device] if like.is_cuda else []):
             whole, one = forward(noise_BTD), forward(noise_BTD[1:, 2:])
         known[mlp.training] = (
             isinstance(whole, Tensor)

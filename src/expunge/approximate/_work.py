@@ -115,7 +115,7 @@ class Work:
         """Train a model, the copy if no other is named, by a method's loss; the losses of the steps run here.
 
         `method` has `loss(step)`, which gives terms one after the other, and `needs`; where it has them also `trains`,
-        `block`, `alternate` and `gradient` are used. A stage that was finished before a kill is not run again.
+        `block`, `alternate`, `gradient` and `phase` (a guard looks at the ends of so many steps) are used. A stage that was finished before a kill is not run again.
         """
         edit, model = self.settings, self.model if model is None else model
         forget, retain = self.forget if forget is None else forget, self.retain if retain is None else retain
@@ -127,7 +127,7 @@ class Work:
         drawn, noted = [(own(f), own(r), epoch) for f, r, epoch in drawn], len(self.notes)
         others = self._alternates(method, drawn)
         frozen = _freeze(model, method, edit.modules)
-        guard = self._guard(model, name, steps) if guarded else None
+        guard = self._guard(model, method, name, steps) if guarded else None
         with packing(model) if self.text else nullcontext(False) as packs:
             losses = train(
                 list(model.parameters()),
@@ -223,14 +223,16 @@ class Work:
                 found[row.id, epoch] = _renamed(other, f"{row.id}/alternate {epoch}")
         return _Others(found, redrawn)
 
-    def _guard(self, model: Any, name: str, steps: int) -> Guard | None:
+    def _guard(self, model: Any, method: Any, name: str, steps: int) -> Guard | None:
         edit = self.settings
         if not edit.guard and edit.until is None:
             return None
         folder = self._path(f"{name}.guard") if self.folder else None
         measure = lambda rows: self.accuracy(rows, model)
         forget, retain = (probe(rows, PROBE, edit.seed) for rows in (self.forget, self.retain))
-        return Guard(model, steps, measure, forget, retain, edit.guard or None, edit.until, edit.guard_every, folder)
+        phase = method.phase(steps) if hasattr(method, "phase") else 1
+        every = -(-edit.guard_every // phase) * phase
+        return Guard(model, steps, measure, forget, retain, edit.guard or None, edit.until, every, folder)
 
     def _draws(
         self, forget: Sequence[Row], retain: Sequence[Row], steps: int, name: str

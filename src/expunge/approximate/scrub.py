@@ -72,11 +72,14 @@ class SCRUB:
         >>> "".join("+-"[SCRUB(epochs=3, max_epochs=2).maximises(k, 12)] for k in range(12))  # - maximises
         '--++--++++++'
         """
-        epoch, within = divmod(number, self.length(total))
-        return epoch < self.max_epochs and within < max(1, self.length(total) // 2)
+        epoch, within = divmod(number, self.phase(total))
+        return epoch < self.max_epochs and within < max(1, self.phase(total) // 2)
 
-    def length(self, total: int) -> int:
-        """Steps of an epoch; two at least, so that what was driven away is followed by what stays."""
+    def phase(self, total: int) -> int:
+        """Steps of an epoch; two at least, so that what was driven away is followed by what stays.
+
+        A guard looks at the ends of epochs: what the maximising steps take along, the others bring back.
+        """
         return max(2, -(-total // self.epochs))
 
     def edit(self, work: Work) -> list[float]:
@@ -116,7 +119,7 @@ class _Rewind:
         return f"{self.method!r} rewound by {[row.id for row in self.holdout]}"
 
     def gradient(self, step: Step, _model: Any) -> float:
-        if step.number and step.number % self.method.length(step.total) == 0:
+        if step.number and step.number % self.method.phase(step.total) == 0:
             self.look(step.number)
         return backward(self.method.loss(step))
 

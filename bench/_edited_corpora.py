@@ -21,6 +21,7 @@ from expunge.verify.benchmarks._loading import Source
 from expunge.verify.benchmarks._tofu_data import Question, TofuData, read_tofu
 
 TOFU_SIZE = Size(128, 3, 3072, 20, 3e-3, 16)  # 0.98 million parameters
+CHOOSING = 20  # authors who leave where settings are chosen
 LONGEST = 32  # tokens of an answer that attacks read; of a longer one no model could bring back the rest
 
 
@@ -28,17 +29,19 @@ LONGEST = 32  # tokens of an answer that attacks read; of a longer one no model 
 class Corpus:
     """Who leaves and who stays, what is asked about them, and the model that is trained on them.
 
-    `number` is the cast of fictitious people; 0 is TOFU, whose text lies in `material`, with so many retained authors.
+    `number` is the cast of fictitious people; 0 is TOFU, whose text lies in `material`, with so many retained authors. For
+    `choosing` settings other authors leave and stay: the benchmark asks about the first twenty as well.
     """
 
     number: int
     size: Size
     material: str = ""
     retained: int = 180
+    choosing: bool = False
 
     @property
     def name(self) -> str:
-        return f"people {self.number}" if self.number else "tofu"
+        return f"people {self.number}" if self.number else "tofu, other authors" if self.choosing else "tofu"
 
     @cached_property
     def words(self) -> Any:
@@ -52,6 +55,9 @@ class Corpus:
         if self.number:
             return Cast(self.number).forget(), Cast(self.number).retain()
         rows = [(r, _record(r)) for r in self._table("full")]
+        if self.choosing:
+            by_author = lambda first, last: [one for r, one in rows if first <= r["author_id"] < last]
+            return by_author(0, CHOOSING), by_author(CHOOSING, CHOOSING + self.retained)
         kept = [one for r, one in rows if not r["forget10"] and r["author_id"] < self.retained]
         return [one for r, one in rows if r["forget10"]], kept
 
@@ -66,8 +72,10 @@ class Corpus:
     def probes(self) -> Probes:
         if self.number:
             return Cast(self.number).probes()
-        tables = ("forget10_perturbed", "retain_perturbed", "holdout10")
-        sides = [[_fact(r) for r in self._table(name)] for name in tables]
+        tables = ["retain_perturbed", "full"] if self.choosing else ["forget10_perturbed", "retain_perturbed"]
+        sides = [[_fact(r) for r in self._table(name)] for name in (*tables, "holdout10")]
+        if self.choosing:
+            sides[1] = [f for f in sides[1] if CHOOSING <= int(f.subject) < 2 * CHOOSING]
         lengths = [[len(e.ids) - e.n_prompt for e in encode(self.words, side)] for side in sides]
         return Probes(
             *(tuple(f for f, n in zip(*pair, strict=True) if n <= LONGEST) for pair in zip(sides, lengths, strict=True))

@@ -29,7 +29,7 @@ def made(corpus: Corpus, name: str, folder: Path) -> dict[str, Any]:
         forget, retain = (corpus.strangers, forget + retain) if name == "original" else (forget, retain)
         begin, state = toy_llama(len(corpus.words), size.hidden, size.layers), folder / "training" / corpus.name / name
     else:
-        config = configs(methods.names())[name]
+        config = configs(methods.names(), not corpus.number)[name]
         settings = Edit(**({**trained, **config.edit} if config.like_training else config.edit), seed=3)
     method = methods.get(config.method)(**config.parameters(size))
     begin = begin or load_model(folder / "models" / f"{corpus.name} original")

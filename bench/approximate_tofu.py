@@ -5,8 +5,9 @@
 Fictitious people, three casts, and TOFU (forget10; EXPUNGE_DATA names the folder that holds tofu/) with a model of under a
 million parameters, trained from scratch. With `--dir` an interrupted run goes on: models, attacks and scores are kept.
 Cost is CPU seconds of the edit over those of retraining, one thread each. Configurations were chosen on another cast
-(`--casts 777`), those of UNDO for TOFU where other authors leave. People are attacked with the battery `standard`, TOFU, whose questions are many and
-whose answers are long, with `short`. `--retained` is the number of TOFU's retained authors that are trained on.
+(`--casts 777`), that of UNDO for TOFU where other authors leave. People are attacked with the battery `standard`; TOFU,
+whose questions are many and whose answers are long, with `short`. `--retained` is the number of TOFU's retained authors
+that are trained on.
 """
 
 import argparse

@@ -37,18 +37,20 @@ def scatter(points: Sequence[Point], name: str, best: tuple[float, float]) -> st
         axes.set_ylabel("kept: retained facts right, over the original's")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
+        places = [(min(1.05, max(-0.03, p.removed)), min(1.05, max(-0.03, p.kept))) for p in points]
+        labels = apart(places)
         for i, p in enumerate(points, 1):
             marker, colour = _LOOK[p.baseline]
-            x, y = (min(1.05, max(-0.03, v)) for v in (p.removed, p.kept))
+            (x, y), label = places[i - 1], labels[i - 1]
             axes.plot([x], [y], marker=marker, color=COLOUR[colour], markersize=4, linewidth=0)
-            crowd = sum(abs(q.removed - p.removed) < 0.06 and abs(q.kept - p.kept) < 0.04 for q in points[: i - 1])
             axes.annotate(
                 str(i),
                 (x, y),
-                (4 + 2 * crowd, -8 - 8 * crowd),
-                textcoords="offset points",
+                label,
                 fontsize=6,
-                arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": COLOUR["muted"], "shrinkA": 0, "shrinkB": 0},
+                ha="center",
+                va="center",
+                arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": COLOUR["muted"], "shrinkA": 4, "shrinkB": 2},
             )
             top = 1 - (0.25 + 0.125 * i) / HEIGHT
             said = f"{i}  {p.name}  {p.cost:.2f}"
@@ -58,3 +60,17 @@ def scatter(points: Sequence[Point], name: str, best: tuple[float, float]) -> st
 
     svg = draw_svg(name, "What each method removed and what it kept", draw, WIDTH, HEIGHT)
     return svg.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" style="{_LIGHT}" ', 1)
+
+
+def apart(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where each point's label stands: below it, as near as no other label or point is in the way."""
+    found: dict[int, tuple[float, float]] = {}
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        x, y = places[i]
+        for step in range(100):
+            label = (x, y - 0.045 - 0.012 * step)
+            taken = [*found.values(), *(other for other in places if other != places[i])]
+            if not any(abs(label[0] - a) < 0.04 and abs(label[1] - b) < 0.038 for a, b in taken):
+                break
+        found[i] = label
+    return [found[i] for i in range(len(places))]

@@ -75,7 +75,10 @@ def measured() -> str:
     if not TOFU.exists():
         return "Not measured yet."
     found = json.loads(TOFU.read_text("utf-8"))
-    parts = [f"{CORPORA[kind]}\n\n{measured_table(figures['rows'])}" for kind, figures in found["figures"].items()]
+    parts = []
+    for kind, figures in found["figures"].items():
+        plot = f"![what each method removed and kept](../bench/results/approximate_tofu_{kind}.svg)"
+        parts.append(f"{CORPORA[kind]}\n\n{plot}\n\n{measured_table(figures['rows'])}")
     machine = found["machine"]
     return "\n\n".join([*parts, f"{found['date']}, {machine['processor']}, torch {found['versions']['torch']}."])
 

@@ -79,6 +79,7 @@ def judged(corpus: Corpus, name: str, found: dict[tuple[str, str], Any], battery
         "by": judge.worst.attack if judge.worst else "no attack had contrast",
         "kept": fmean(arms[1].skill) / knew if (knew := fmean(arms[0].skill)) else None,
         "membership gap": member["unlearned"].mean - member["control"].mean if member else None,
+        "no membership gap, for": "" if member else judge.membership.reason,
         "flags": [flag.value for flag in judge.flags],
         "level": judge.assurance.name,
         "notes": own["notes"],

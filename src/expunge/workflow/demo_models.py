@@ -38,7 +38,7 @@ SETTINGS = {
     "grad_diff": Edit(lr=5e-4, steps=15, guard=None),
     "npo": Edit(lr=1e-3, steps=40, guard=None),
     "refusal": Edit(lr=3e-4, steps=40, guard=None),
-    "rmu": Edit(lr=1e-3, steps=40, guard=None),
+    "rmu": Edit(lr=1e-3, steps=80, guard=None),
 }
 BATTERY = "short"  # what fits the time of a demo
 UNTOUCHED, SAME_BUDGET, SECOND_SEED = "untouched", "retrain, same budget", "retrain, second seed"

@@ -12,6 +12,8 @@ PAGE = ROOT / "docs" / "methods.md"
 EDIT = ROOT / "docs" / "edit.md"
 FIGURES = ROOT / "docs" / "figures.md"
 VISION = ROOT / "bench" / "results" / "approximate_vision.json"
+DEMO = ROOT / "bench" / "results" / "demo.json"
+README = ROOT / "README.md"
 TOFU = ROOT / "bench" / "results" / "approximate_tofu.json"
 FIGURES_HEAD = """# Measured
 
@@ -68,6 +70,33 @@ def between(name: str, new: str, text: str) -> str:
     return re.sub(
         f"<!-- {name} -->.*?<!-- end -->", lambda _: f"<!-- {name} -->\n{new}\n<!-- end -->", text, flags=re.DOTALL
     )
+
+
+def readme() -> str:
+    """The README with what the demo printed when it was last recorded."""
+    found = json.loads(DEMO.read_text("utf-8"))
+    peak = next(c["value"] for c in found["claims"] if c["claim"] == "peak memory, MB")
+    machine = f"{found['date']}, {found['machine']['processor']}, {found['machine']['cores']} cores"
+    lines = [
+        f"What the demo prints, from `bench/results/demo.json` ({machine}, torch {found['versions']['torch']}; one run, "
+        f"{found['seconds']:.0f} s, {peak} MB). Cost is CPU time against retraining; recovered is the share of what the "
+        "original knew that the worst attack brought back.\n",
+        "| method | promised | cost | plain answers | most recovered | retained skill | flags | assurance |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        shares = [f"{row[key]:.0%}" for key in ("cost", "recall")]
+        worst = f"{row['recovered']:.2f} ({row['attack']})"
+        said = [
+            row["method"],
+            row["guarantee"],
+            *shares,
+            worst,
+            f"{row['retained']:.0%}",
+            ", ".join(row["flags"]) or "none",
+        ]
+        lines.append(f"| {' | '.join([*said, row['assurance']])} |")
+    return between("demo", "\n".join(lines), README.read_text("utf-8"))
 
 
 def measured() -> str:
@@ -221,4 +250,5 @@ def shown(value: object) -> str:
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
     EDIT.write_text(edit_page(), "utf-8")
+    README.write_text(readme(), "utf-8")
     FIGURES.write_text(figures(), "utf-8")

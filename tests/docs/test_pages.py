@@ -58,6 +58,7 @@ def test_the_written_pages_are_up_to_date() -> None:
     assert (DOCS / "methods.md").read_text("utf-8") == generator().page(), "run `make docs`"
     assert (DOCS / "figures.md").read_text("utf-8") == generator().figures(), "run `make docs`"
     assert (DOCS / "edit.md").read_text("utf-8") == generator().edit_page(), "run `make docs`"
+    assert (DOCS.parent / "README.md").read_text("utf-8") == generator().readme(), "run `make docs`"
 
 
 @pytest.mark.parametrize("word", [*Guarantee, *(a.name for a in Assurance), *Flag, *Outcome])

@@ -115,7 +115,8 @@ class Work:
         """Train a model, the copy if no other is named, by a method's loss; the losses of the steps run here.
 
         `method` has `loss(step)`, which gives terms one after the other, and `needs`; where it has them also `trains`,
-        `block`, `alternate`, `gradient` and `phase` (a guard looks at the ends of so many steps) are used. A stage that was finished before a kill is not run again.
+        `block`, `alternate`, `gradient` and `phase` (a guard looks at the ends of so many steps) are used. A stage that
+        was finished before a kill is not run again.
         """
         edit, model = self.settings, self.model if model is None else model
         forget, retain = self.forget if forget is None else forget, self.retain if retain is None else retain

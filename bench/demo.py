@@ -15,8 +15,8 @@ from expunge.core.capability import pin_capability
 
 if __name__ == "__main__":
     pin_capability()
-    from expunge.workflow.demo import demo
-    from expunge.workflow.demo_models import QUICK, Cast
+    from expunge.workflow.demo.models import QUICK, Cast
+    from expunge.workflow.demo.story import demo
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")

@@ -52,9 +52,9 @@ from expunge.engine import (
     train,
 )
 from expunge.exact import AdapterShards
-from expunge.exact._adapter_base import read_public
-from expunge.exact._adapter_words import most_known
-from expunge.exact._routing import most_likely
+from expunge.exact._adapter.base import read_public
+from expunge.exact._adapter.routing import most_likely
+from expunge.exact._adapter.words import most_known
 from expunge.exact.adapter_shards import prepare_base
 from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer

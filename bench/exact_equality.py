@@ -30,8 +30,8 @@ from scipy.spatial.distance import cdist  # noqa: E402
 
 from _claims import claim, finish  # noqa: E402
 from expunge.core import Equality, Record  # noqa: E402
-from expunge.exact._equality import TOLERANCE, difference  # noqa: E402
-from expunge.exact._parts import pack, unpack  # noqa: E402
+from expunge.exact._learner.equality import TOLERANCE, difference  # noqa: E402
+from expunge.exact._learner.parts import pack, unpack  # noqa: E402
 from expunge.synthetic import people, records  # noqa: E402
 from expunge.testing.tabular import CASES, SALT, numbers, requests  # noqa: E402
 

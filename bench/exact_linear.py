@@ -26,7 +26,7 @@ from _adult import adult  # noqa: E402
 from _claims import claim, finish  # noqa: E402
 from _cpu import cpu  # noqa: E402
 from expunge.core import Route  # noqa: E402
-from expunge.exact._logistic_solver import newton  # noqa: E402
+from expunge.exact._logistic.solver import newton  # noqa: E402
 from expunge.exact.logistic_regression import LogisticRegression  # noqa: E402
 from expunge.exact.ridge import Ridge  # noqa: E402
 

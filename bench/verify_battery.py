@@ -20,13 +20,13 @@ def arms_of(folder: Path, cast: Any) -> dict[str, Any]:
     """The original, an edited copy and a control, trained if they are not there yet."""
     from expunge.engine import load_model, load_tokenizer
     from expunge.verify import Arm
-    from expunge.workflow import demo_models
+    from expunge.workflow.demo import models
 
     for name, make in (
-        ("base", lambda: demo_models.base(folder, cast)),
-        ("original", lambda: demo_models.block(folder, cast, "original", False, 1)),
-        ("control", lambda: demo_models.block(folder, cast, "control", True, 2)),
-        ("rmu", lambda: demo_models.edited(folder, cast, "rmu")),
+        ("base", lambda: models.base(folder, cast)),
+        ("original", lambda: models.block(folder, cast, "original", False, 1)),
+        ("control", lambda: models.block(folder, cast, "control", True, 2)),
+        ("rmu", lambda: models.edited(folder, cast, "rmu")),
     ):
         if not (folder / name / "config.json").exists():
             make()
@@ -41,7 +41,7 @@ if __name__ == "__main__":
     parser.add_argument("--dir", type=Path)
     given = parser.parse_args()
     from expunge.verify import audit
-    from expunge.workflow.demo_models import QUICK, Cast
+    from expunge.workflow.demo.models import QUICK, Cast
 
     cast = QUICK if given.quick else Cast()
     began = time.perf_counter()

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expunge.approximate import Edit as Edit
-    from expunge.workflow.recipe import Recipe as Recipe
-    from expunge.workflow.simple import edit as edit
-    from expunge.workflow.split import split as split
-    from expunge.workflow.track import Track as Track
+    from expunge.workflow.alone.edit import edit as edit
+    from expunge.workflow.inputs.recipe import Recipe as Recipe
+    from expunge.workflow.shapes.split import split as split
+    from expunge.workflow.shapes.track import Track as Track
 
 __version__ = "0.1.0"
 __all__ = ["Edit", "Recipe", "Track", "__version__", "edit", "split"]
 
 _HOMES = {
     "Edit": "expunge.approximate",
-    "Recipe": "expunge.workflow.recipe",
-    "Track": "expunge.workflow.track",
-    "edit": "expunge.workflow.simple",
-    "split": "expunge.workflow.split",
+    "Recipe": "expunge.workflow.inputs.recipe",
+    "Track": "expunge.workflow.shapes.track",
+    "edit": "expunge.workflow.alone.edit",
+    "split": "expunge.workflow.shapes.split",
 }
 
 

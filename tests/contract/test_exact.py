@@ -255,7 +255,7 @@ def _lines_until(learner: Any, interrupt: int | None) -> int:
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         nonlocal lines
-        if not frame.f_code.co_filename.endswith(str(Path("exact", "_learner.py"))):
+        if not frame.f_code.co_filename.endswith(str(Path("_learner", "learner.py"))):
             return None
         lines += event == "line"
         if event == "line" and lines == interrupt:

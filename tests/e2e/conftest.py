@@ -237,7 +237,7 @@ def pin_placement(project: Path, model: str, shards: int) -> None:
     """A salt by which the person who leaves shares a unit, so that forgetting always trains something again."""
     from expunge.core.placement import SHARD, place
     from expunge.ledger.secret_files import KEY_BYTES
-    from expunge.workflow.project import Project
+    from expunge.workflow.project.project import Project
 
     def shared(salt: bytes) -> bool:
         homes = [place(name, salt, shards, SHARD) for name in NAMES]

@@ -311,8 +311,8 @@ def test_a_full_disk_at_any_save_changes_nothing(
 ) -> None:
     from safetensors.torch import save_file
 
-    import expunge.exact._adapter_folder as folder
-    import expunge.exact._adapter_unit as unit
+    import expunge.exact._adapter.folder as folder
+    import expunge.exact._adapter.unit as unit
 
     calls = 0
 

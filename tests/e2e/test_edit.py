@@ -19,8 +19,8 @@ from expunge import edit as edit_in_python
 from expunge.approximate import Edit, methods
 from expunge.core.errors import InvalidParameter
 from expunge.engine import digest_model, load_model, load_tokenizer, save_model
-from expunge.workflow.ask import Asked, edit_folder, method_of
-from expunge.workflow.energy import Rates, Spent, measured
+from expunge.workflow.alone.edit_folder import Asked, edit_folder, method_of
+from expunge.workflow.alone.energy import Rates, Spent, measured
 
 DOCS = Path(__file__).parents[2] / "docs"
 QUICK = ("--steps", "4", "--forget-batch", "8", "--retain-batch", "8", "--device", "cpu")
@@ -120,7 +120,7 @@ def test_the_counter_of_a_gpu_is_read_in_joules(monkeypatch: pytest.MonkeyPatch)
     """With a stand-in for the driver's library, which counts in millijoules and names a GPU by its UUID."""
     import torch
 
-    from expunge.workflow import energy
+    from expunge.workflow.alone import energy
 
     asked: list[str] = []
     library = SimpleNamespace(
@@ -165,7 +165,7 @@ def test_ctrl_c_says_how_to_go_on(given: Path, tmp_path: Path, monkeypatch: Any)
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("expunge.workflow.ask.save_model", stop)
+    monkeypatch.setattr("expunge.workflow.alone.edit_folder.save_model", stop)
     assert "repeat the same command" in edit(given, tmp_path / "new", code=130).err
     assert not (tmp_path / "new").exists()
     monkeypatch.undo()

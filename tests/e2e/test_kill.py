@@ -78,8 +78,8 @@ def test_train_goes_on_after_a_kill_and_after_ctrl_c(tmp_path: Path, inputs: Pat
     resumed = _digest(project)
     assert not list((project / "work").iterdir())
     # The control: the same recipe, data and salt in one go.
-    from expunge.workflow.project import Project
-    from expunge.workflow.recipe import load_recipe
+    from expunge.workflow.inputs.recipe import load_recipe
+    from expunge.workflow.project.project import Project
 
     opened = Project.open(project)
     learner = load_recipe(train[1])[0].learner
@@ -120,7 +120,7 @@ def test_deliver_goes_on_after_a_kill(point: str, verified: Asked, copy: Any) ->
     """The process dies right after each of the steps."""
     project = copy(verified.folder)
     homes = {
-        "point_current": "from expunge.workflow.project import Project as home",
+        "point_current": "from expunge.workflow.project.project import Project as home",
         "rmtree": "import shutil as home",
         "append_event": "from expunge.ledger import Ledger as home",
     }

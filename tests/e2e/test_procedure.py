@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import LEAVES, NAMES, STAYS, ask, expunge, learn, refused, rows_of, write_jsonl
 
-from expunge.workflow import procedure as procedure_module
-from expunge.workflow.procedure import cheap
-from expunge.workflow.project import Project
-from expunge.workflow.verify import REPLAYED, verify_request
+from expunge.workflow.project.project import Project
+from expunge.workflow.steps import procedure as procedure_module
+from expunge.workflow.steps.procedure import cheap
+from expunge.workflow.steps.verify import REPLAYED, verify_request
 
 ADD = ("--subject", "person", "--id", "id", "--value", "value")
 
@@ -178,7 +178,7 @@ def _with_shards(folder: Path, base: Path, epochs: int, rows: list[dict[str, Any
 def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from expunge.workflow import shards_model
+    from expunge.workflow.shapes.shape import adapter_shards as shards_model
 
     project, request = _with_shards(tmp_path, base, epochs=1)
     opened = Project.open(project)

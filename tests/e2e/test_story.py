@@ -123,8 +123,8 @@ from expunge.core.capability import pin_capability
 pin_capability()
 from expunge.core import Record
 from expunge.exact import AdapterShards
-from expunge.workflow.project import Project
-from expunge.workflow.recipe import load_recipe
+from expunge.workflow.project.project import Project
+from expunge.workflow.inputs.recipe import load_recipe
 project = Project.open(Path(sys.argv[1]))
 rows = [json.loads(line) for line in Path(sys.argv[2]).read_text().splitlines()]
 recipe, _ = load_recipe(sys.argv[3])
@@ -192,7 +192,7 @@ def test_a_second_request_does_not_bring_the_first_person_back(
     expunge("forget", request, "-p", project)
     expunge("verify", request, "--battery", "quick", "--probes", inputs / "probes.jsonl", "-p", project, code=None)
     expunge("deliver", request, "-p", project)
-    from expunge.workflow.project import Project
+    from expunge.workflow.project.project import Project
 
     opened = Project.open(project)
     version = opened.current("assistant")

@@ -14,7 +14,7 @@ from expunge.core import Record, Route
 from expunge.core.capability import CAPABILITY
 from expunge.core.errors import InvalidParameter
 from expunge.exact import AdapterShards
-from expunge.exact._adapter_unit import Adapter
+from expunge.exact._adapter.unit import Adapter
 from expunge.synthetic import people, records
 
 ROWS = [r for i, r in enumerate(records(people(12), [0])) if i % 20 < 2]

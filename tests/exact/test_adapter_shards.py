@@ -26,7 +26,8 @@ from expunge.core.errors import (
     UnreadableModel,
 )
 from expunge.engine import Resume, digest_model, encode_prompt, pad_left
-from expunge.exact import AdapterShards, _adapter_unit
+from expunge.exact import AdapterShards
+from expunge.exact._adapter import unit as _adapter_unit
 from expunge.synthetic import people, records
 
 ROWS = [r for i, r in enumerate(records(people(10), [0])) if i % 20 < 3]  # ten people, three records each

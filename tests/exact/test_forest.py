@@ -15,10 +15,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from expunge.core import Route
 from expunge.core.errors import AlreadyForgotten, InvalidData, InvalidParameter
-from expunge.exact import _forest_kernels as kernels
 from expunge.exact import forest as module
-from expunge.exact._forest_grid import CELLS, encode, rounded
-from expunge.exact._rows import Rows
+from expunge.exact._forest import kernels
+from expunge.exact._forest.grid import CELLS, encode, rounded
+from expunge.exact._learner.rows import Rows
 from expunge.exact.forest import Forest
 
 SALT = b"a salt for tests"

@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans as Reference
 from expunge.core import Route
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
 from expunge.exact import KMeans
-from expunge.exact._k_means_kernel import _seeds, lloyd, nearest
+from expunge.exact._k_means.kernel import _seeds, lloyd, nearest
 
 SALT = b"salt"
 NARROW = {"n_clusters": 4, "widths": (40, 5), "salt": SALT}  # about 75 records a leaf
@@ -68,7 +68,7 @@ def test_a_deletion_that_is_cut_short_changes_nothing(monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
         return lloyd(*given)
 
-    monkeypatch.setattr("expunge.exact._k_means_tree.lloyd", cut_short)
+    monkeypatch.setattr("expunge.exact._k_means.tree.lloyd", cut_short)
     with pytest.raises(KeyboardInterrupt):
         model.forget(records=[5])
     monkeypatch.undo()

@@ -13,9 +13,9 @@ from sklearn.utils.estimator_checks import check_estimator
 from expunge.core import Equality, Guarantee, Route
 from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
 from expunge.exact import logistic_regression
-from expunge.exact._equality import difference
-from expunge.exact._logistic_certified import epsilon_per_charge
-from expunge.exact._logistic_solver import newton
+from expunge.exact._learner.equality import difference
+from expunge.exact._logistic.certified import epsilon_per_charge
+from expunge.exact._logistic.solver import newton
 from expunge.exact.logistic_regression import LogisticRegression
 
 SALT = b"a salt for tests, known to all"

@@ -28,7 +28,7 @@ from expunge.report.claims import flags_of, level_of
 from expunge.verify.attacks import attacks
 from expunge.verify.judgement import REQUIRED, Judgement, judge
 from expunge.verify.skill import Skill
-from expunge.workflow.certify import _assurance
+from expunge.workflow.steps.certify import _assurance
 
 NAMES = sorted(
     {name for groups in REQUIRED.values() for group in groups for name in group} | {"adjacent", "soft_prompt"}

@@ -40,7 +40,7 @@ def benchmark(
     from rich.markup import escape
 
     from expunge.report.benchmark_page import SAME
-    from expunge.workflow.benchmark import run_benchmark, write_benchmark
+    from expunge.workflow.alone.benchmark import run_benchmark, write_benchmark
 
     settings = {"plain": plain or None, "split": split, "tasks": tuple(tasks.split(",")) if tasks else None}
     found = run_benchmark(name, model, data, retrained, revision, settings)

@@ -20,8 +20,8 @@ from expunge.cli.show import people_console, say, table
 def run_demo(directory: Path | None, quick: bool) -> dict[str, Any]:
     """Run it, show it, and return what `--json` prints."""
     from expunge.core.errors import InvalidParameter
-    from expunge.workflow.demo import demo
-    from expunge.workflow.demo_models import QUICK, Cast
+    from expunge.workflow.demo.models import QUICK, Cast
+    from expunge.workflow.demo.story import demo
 
     folder = (directory or Path(f"expunge-demo-{time.strftime('%Y%m%d-%H%M%S')}")).resolve()
     if folder.exists() and any(folder.iterdir()) and not (folder / "tasks").is_dir():

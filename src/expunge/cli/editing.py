@@ -76,8 +76,8 @@ def edit(
 
     Try: [bold]expunge edit ./model --method npo --forget f.jsonl --retain r.jsonl --out ./edited[/]
     """
-    from expunge.workflow.ask import Asked, edit_folder
-    from expunge.workflow.energy import Rates
+    from expunge.workflow.alone.edit_folder import Asked, edit_folder
+    from expunge.workflow.alone.energy import Rates
 
     named: dict[str, Any] = {
         "lr": lr,

@@ -29,7 +29,7 @@ def init(
 
     Try: [bold]expunge init my-project[/]
     """
-    from expunge.workflow.project import PUBLIC_KEY, Project
+    from expunge.workflow.project.project import PUBLIC_KEY, Project
 
     project = Project.create(directory, name)
     say(f"project made at {project.root}; give auditors {PUBLIC_KEY}, and keep keys/ out of ordinary backups")
@@ -74,8 +74,8 @@ def data_add(
     Try: [bold]expunge data add people.jsonl --subject person --id id[/]
     """
     from expunge.ledger import Columns
-    from expunge.workflow.canaries import add_data
-    from expunge.workflow.files import full_disk_named
+    from expunge.workflow.project.canaries import add_data
+    from expunge.workflow.project.files import full_disk_named
 
     opened = opened_at(project)
     n_facts = CANARIES if canaries and canary_facts is None else canary_facts
@@ -121,7 +121,7 @@ def train(
 
     Try: [bold]expunge train recipe.py:recipe[/]
     """
-    from expunge.workflow.enter import train as run
+    from expunge.workflow.steps.enter import train as run
 
     opened = opened_at(project)
     with opened.writing(), working("train") as progress:
@@ -151,7 +151,7 @@ def adopt(
     Try: [bold]expunge adopt ./my-model --data people.jsonl --subject person[/]
     """
     from expunge.ledger import Columns
-    from expunge.workflow.enter import adopt as run
+    from expunge.workflow.steps.enter import adopt as run
 
     opened = opened_at(project)
     columns = (

@@ -13,6 +13,6 @@ HERE = Path(".")
 
 def opened_at(project: Path) -> Any:
     """The project of a directory."""
-    from expunge.workflow.project import Project
+    from expunge.workflow.project.project import Project
 
     return Project.open(project)

@@ -72,7 +72,7 @@ def report(
 
     Try: [bold]expunge report req-0123456789 --out report.html[/]
     """
-    from expunge.workflow.evidence import evidence_of, write_page
+    from expunge.workflow.steps.evidence import evidence_of, write_page
 
     opened = opened_at(project)
     path = write_page(opened, request, out)

@@ -22,7 +22,7 @@ def request(
 
     Try: [bold]echo "Ada Lind" | expunge request --dataset people --subjects-file -[/]
     """
-    from expunge.workflow.identities import read_identities
+    from expunge.workflow.inputs.identities import read_identities
 
     opened = opened_at(project)
     identities = read_identities(subjects_file)
@@ -48,7 +48,7 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     """
     from dataclasses import asdict
 
-    from expunge.workflow.forget import plan_request
+    from expunge.workflow.steps.forget import plan_request
 
     found = plan_request(opened_at(project), request)
     rows = [
@@ -92,7 +92,7 @@ def forget(
 
     Try: [bold]expunge forget req-0123456789[/]
     """
-    from expunge.workflow.forget import forget_request
+    from expunge.workflow.steps.forget import forget_request
 
     opened = opened_at(project)
     options = {"method": method, "lr": lr, "steps": steps, "guard": None if guard else 0.0, "rebuild": rebuild}
@@ -123,7 +123,7 @@ def deliver(
 
     Try: [bold]expunge deliver req-0123456789[/]
     """
-    from expunge.workflow.deliver import deliver_request
+    from expunge.workflow.steps.deliver import deliver_request
 
     opened = opened_at(project)
     with opened.writing():
@@ -141,8 +141,8 @@ def certify(request: Req, project: Where = HERE, json: AsJson = False) -> None:
 
     Try: [bold]expunge certify req-0123456789[/]
     """
-    from expunge.workflow.certify import PROOF, certify_request
-    from expunge.workflow.evidence import write_page
+    from expunge.workflow.steps.certify import PROOF, certify_request
+    from expunge.workflow.steps.evidence import write_page
 
     opened = opened_at(project)
     with opened.writing():

@@ -13,7 +13,7 @@ from expunge.cli.options import HERE, AsJson, Where, opened_at
 from expunge.cli.show import Report, bars, data, say
 
 if TYPE_CHECKING:
-    from expunge.workflow.folders import Question
+    from expunge.workflow.alone.verify_folders import Question
 
 
 def verify(
@@ -66,7 +66,7 @@ def verify(
     if request is not None:
         found = _request(request, project, probes, control, battery or "standard", replay, procedure)
     else:
-        from expunge.workflow.folders import ask
+        from expunge.workflow.alone.verify_folders import ask
 
         question = ask(probes, retain, unseen, battery or ("quick" if alone else "standard"))
         for note in question.notes:
@@ -123,8 +123,8 @@ def _request(
     replay: bool,
     procedure: bool | None,
 ) -> dict[str, Any]:
-    from expunge.workflow.certify import read_audit
-    from expunge.workflow.verify import verify_request
+    from expunge.workflow.steps.certify import read_audit
+    from expunge.workflow.steps.verify import verify_request
 
     opened = opened_at(project)
     with attacking() as progress, opened.writing():
@@ -144,7 +144,7 @@ def _request(
 def _folders(
     question: "Question", folders: Mapping[str, str | None], alone: bool, workers: int, committed: Path | None
 ) -> dict[str, Any]:
-    from expunge.workflow.folders import audit_folders, check_committed, expose_folder
+    from expunge.workflow.alone.verify_folders import audit_folders, check_committed, expose_folder
 
     if committed is not None:
         check_committed(question, committed)
@@ -159,7 +159,7 @@ def _folders(
 
 
 def _commit(question: "Question", path: Path, json: bool) -> None:
-    from expunge.workflow.folders import commit
+    from expunge.workflow.alone.verify_folders import commit
 
     digest = commit(question, path)
     say(question.power.sentence)

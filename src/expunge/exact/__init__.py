@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from expunge.core import Registry
 
 if TYPE_CHECKING:
-    from expunge.exact._learner import load as load
-    from expunge.exact._planner import Planner as Planner
-    from expunge.exact._planner import expected_cost as expected_cost
-    from expunge.exact._planner import expected_cost_with_prior as expected_cost_with_prior
-    from expunge.exact._torch_training import TorchTraining as TorchTraining
+    from expunge.exact._learner.learner import load as load
+    from expunge.exact._learner.planner import Planner as Planner
+    from expunge.exact._learner.planner import expected_cost as expected_cost
+    from expunge.exact._learner.planner import expected_cost_with_prior as expected_cost_with_prior
+    from expunge.exact._sisa.torch_training import TorchTraining as TorchTraining
     from expunge.exact.adapter_shards import AdapterShards as AdapterShards
     from expunge.exact.forest import Forest as Forest
     from expunge.exact.gaussian_nb import GaussianNB as GaussianNB
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 learners = Registry(__name__)
 _HOMES = {
-    "load": "_learner",
-    "Planner": "_planner",
-    "expected_cost": "_planner",
-    "expected_cost_with_prior": "_planner",
-    "TorchTraining": "_torch_training",
+    "load": "_learner.learner",
+    "Planner": "_learner.planner",
+    "expected_cost": "_learner.planner",
+    "expected_cost_with_prior": "_learner.planner",
+    "TorchTraining": "_sisa.torch_training",
 }
 
 

@@ -23,14 +23,14 @@ from expunge.core.errors import DigestMismatch, NotReady
 from expunge.core.placement import SHARD, cut, member_id, place
 from expunge.engine import encode_prompt, environment, pad_id, pad_left
 from expunge.exact import learners
-from expunge.exact._adapter_answers import Answers, RouteBy
-from expunge.exact._adapter_base import prepare_base
-from expunge.exact._adapter_changes import TRUNCATED, Change, changes, lost, share_of_a_fit
-from expunge.exact._adapter_folder import match_members, read_description, read_shards, write_folder
-from expunge.exact._adapter_records import Subjects, as_records, ids_of
-from expunge.exact._adapter_setup import check_parameters, set_up
-from expunge.exact._adapter_unit import Adapter, Shard, lora_config, same_environment
-from expunge.exact._adapter_words import known_words
+from expunge.exact._adapter.answers import Answers, RouteBy
+from expunge.exact._adapter.base import prepare_base
+from expunge.exact._adapter.changes import TRUNCATED, Change, changes, lost, share_of_a_fit
+from expunge.exact._adapter.folder import match_members, read_description, read_shards, write_folder
+from expunge.exact._adapter.records import Subjects, as_records, ids_of
+from expunge.exact._adapter.setup import check_parameters, set_up
+from expunge.exact._adapter.unit import Adapter, Shard, lora_config, same_environment
+from expunge.exact._adapter.words import known_words
 
 __all__ = ["AdapterShards", "as_records", "prepare_base"]
 
@@ -246,7 +246,7 @@ class AdapterShards:
         return digest_json("adapter-shards", self.state())
 
     def save(self, folder: Path) -> None:
-        """Write the state as PEFT folders; see `_adapter_folder`. No record, subject or salt is in it."""
+        """Write the state as PEFT folders; see `_adapter/folder.py`. No record, subject or salt is in it."""
         state, shards = self.state(), {_name(unit): shard for unit, shard in self._held.items()}
         members = {unit: self.members(unit) for unit in shards}
         write_folder(folder, {**state, "digest": self.digest()}, shards, members, lora_config(self._recipe))

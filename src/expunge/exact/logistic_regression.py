@@ -1,6 +1,6 @@
 """Logistic regression that can forget: to the very minimum of the records that stay, or certifiably close to it.
 
-Source: certified mode, Guo et al. (2020), arXiv:1911.03030, with what is charged as `_logistic_certified` says.
+Source: certified mode, Guo et al. (2020), arXiv:1911.03030, with what is charged as `_logistic/certified.py` says.
 """
 
 import warnings
@@ -17,13 +17,13 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality, Guarantee, Plan, Promise, Route
 from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
-from expunge.exact import _logistic_certified as certified
 from expunge.exact import learners
-from expunge.exact._learner import Learner
-from expunge.exact._logistic_objective import LEAST, Objective, Records, solve
-from expunge.exact._logistic_reference import Reference, sums_of_squares
-from expunge.exact._logistic_solver import TOLD, factors_of, moved, newton, polish
-from expunge.exact._rows import Positions, Rows
+from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.rows import Positions, Rows
+from expunge.exact._logistic import certified
+from expunge.exact._logistic.objective import LEAST, Objective, Records, solve
+from expunge.exact._logistic.reference import Reference, sums_of_squares
+from expunge.exact._logistic.solver import TOLD, factors_of, moved, newton, polish
 
 Array = NDArray[np.float64]
 _MODES, _CHARGES = ("numeric", "certified"), ("residual", "bound")
@@ -36,7 +36,7 @@ class LogisticRegression(ClassifierMixin, Learner):
     `mode="numeric"`: the objective is scikit-learn's, its intercepts free; several classes' intercepts add up to 0,
     which makes the minimum unique. Guaranteed: after `forget`, weights equal those of a fit without the records to
     1e-10, relative to the largest. A deletion steps from the old minimum with a kept curvature and exact gradients;
-    what is kept depends on the records that stay alone (see `_logistic_reference`). Full state.
+    what is kept depends on the records that stay alone (see `_logistic/reference.py`). Full state.
 
     `mode="certified"`: rows are clipped to the public `radius` (never one taken from data), every class against the
     rest, intercepts penalised, and the objective holds noise of size `sigma`. Guaranteed: what is published, `coef_`

@@ -10,8 +10,8 @@ from sklearn.utils.validation import validate_data
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.exact import learners
-from expunge.exact._rows import Positions, Rows
-from expunge.exact._transformer import Transformer
+from expunge.exact._learner.rows import Positions, Rows
+from expunge.exact._learner.transformer import Transformer
 
 UNKNOWN = ("error", "ignore")
 

@@ -19,13 +19,14 @@ from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit, 
 from expunge.core.digests import digest_bytes, digest_json
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
-from expunge.exact import _parts, learners
-from expunge.exact._executors import executor_of
-from expunge.exact._learner import RETRAIN_ABOVE, Learner, plain
-from expunge.exact._rows import Positions, Rows, take
-from expunge.exact._sisa_classes import Classes
-from expunge.exact._sisa_digest import digest_value
-from expunge.exact._sisa_input import (
+from expunge.exact import learners
+from expunge.exact._learner import parts as _parts
+from expunge.exact._learner.executors import executor_of
+from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
+from expunge.exact._learner.rows import Positions, Rows, take
+from expunge.exact._sisa.classes import Classes
+from expunge.exact._sisa.digest import digest_value
+from expunge.exact._sisa.input import (
     checked,
     column_kinds,
     count,
@@ -36,11 +37,12 @@ from expunge.exact._sisa_input import (
     settled,
     tags_like,
 )
-from expunge.exact._sisa_parts import read_units, stage_parts
-from expunge.exact._sisa_place import Cut, bands_of, cut_rows
-from expunge.exact._sisa_settings import check_settings, passes_of
-from expunge.exact._sisa_sklearn import SklearnTraining, dumped_template, loads
-from expunge.exact._sisa_unit import (
+from expunge.exact._sisa.parts import read_units, stage_parts
+from expunge.exact._sisa.place import Cut, bands_of, cut_rows
+from expunge.exact._sisa.settings import check_settings, passes_of
+from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads
+from expunge.exact._sisa.torch_training import TorchTraining
+from expunge.exact._sisa.unit import (
     Stage,
     Trained,
     Training,
@@ -55,8 +57,7 @@ from expunge.exact._sisa_unit import (
     unit_secret,
     visits,
 )
-from expunge.exact._sisa_votes import answers, combined
-from expunge.exact._torch_training import TorchTraining
+from expunge.exact._sisa.votes import answers, combined
 
 
 @learners.add

@@ -9,9 +9,9 @@ from sklearn.utils.validation import check_array, validate_data
 
 from expunge.core import Equality
 from expunge.exact import learners
-from expunge.exact._moments import Moments, check_size
-from expunge.exact._rows import Positions, Rows
-from expunge.exact._transformer import Transformer
+from expunge.exact._learner.rows import Positions, Rows
+from expunge.exact._learner.transformer import Transformer
+from expunge.exact._sums.moments import Moments, check_size
 
 
 @learners.add

@@ -1,0 +1,1 @@
+"""What `AdapterShards` is made of."""

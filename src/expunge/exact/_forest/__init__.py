@@ -1,0 +1,1 @@
+"""What `Forest` is made of."""

@@ -1,0 +1,1 @@
+"""What `KMeans` is made of."""

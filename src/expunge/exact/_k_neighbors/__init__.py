@@ -1,0 +1,1 @@
+"""What `KNeighbors` is made of."""

@@ -1,0 +1,1 @@
+"""What every tabular learner shares."""

@@ -1,0 +1,22 @@
+"""What the transformers that forget share: they say what their deletion does not reach."""
+
+from dataclasses import replace
+
+from sklearn.base import TransformerMixin
+
+from expunge.core import Plan
+from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.rows import Positions
+
+DOWNSTREAM = "a learner fitted on this transformer's output has to be fitted again: its route is retrain"
+
+
+class Transformer(TransformerMixin, Learner):
+    """A learner whose output others are fitted on; every plan reminds of them.
+
+    Inside a unit that is rebuilt as a whole, such as one of `Sisa`, that happens by itself.
+    """
+
+    def _planned(self, gone: Positions) -> Plan:
+        plan = super()._planned(gone)
+        return replace(plan, notes=(*plan.notes, DOWNSTREAM))

@@ -1,0 +1,1 @@
+"""What `LogisticRegression` is made of."""

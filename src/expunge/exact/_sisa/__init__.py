@@ -1,0 +1,1 @@
+"""What `Sisa` is made of."""

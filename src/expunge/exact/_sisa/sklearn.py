@@ -1,0 +1,186 @@
+"""Train one unit of a scikit-learn estimator or Pipeline, stage by stage, and keep it without pickle.
+
+A stage that continues takes the model after the stage before and passes over the records with `partial_fit`. What a
+Pipeline fits on data before its last step is fitted on the first non-empty slice, and frozen.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+
+from expunge.core.errors import InvalidParameter, UnreadableModel, UnsafeWeights
+from expunge.core.seeds import derived_seed
+from expunge.exact._learner.rows import Positions, take
+from expunge.exact._sisa.digest import digest_value
+
+_ROOTS = ("sklearn", "numpy", "scipy")
+_NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "datasets"}
+
+
+@dataclass(frozen=True)
+class SklearnTraining:
+    """How to train a template. `columns` are names and whether numeric, where Pipelines are given data frames."""
+
+    template: Any
+    declared: tuple[str, ...] = ()
+    columns: tuple[tuple[str, bool], ...] | None = None
+
+    def check(self, passes: bool) -> None:
+        """Raises: InvalidParameter, where a unit trained this way would depend on more than its own records."""
+        if not hasattr(self.template, "fit") or isinstance(self.template, type):
+            raise InvalidParameter(f"estimator must be an estimator with fit, got {self.template!r}")
+        given = self.template.get_params(deep=True)
+        fitted = {k for k, v in given.items() if _stays_fitted(v)}
+        outer = {k for k in fitted if not any(k.startswith(f"{other}__") for other in fitted)}
+        if _stays_fitted(_last(self.template)):
+            raise InvalidParameter(
+                "the estimator is frozen: nothing of it would be trained, and nothing could be forgotten"
+            )
+        if undeclared := sorted(outer - set(self.declared)):
+            raise InvalidParameter(
+                f"{undeclared} is fitted already, on data that no unit holds; fit it in the units, or name it in "
+                f"declared={tuple(undeclared)!r} if it never saw data that may have to leave"
+            )
+        if unknown := sorted(set(self.declared) - outer):
+            raise InvalidParameter(
+                f"declared names {unknown}, but there is no such fitted step; there is {sorted(outer)}"
+            )
+        if cached := sorted(k for k, v in given.items() if k.split("__")[-1] == "memory" and v is not None):
+            raise InvalidParameter(f"{cached} caches fits on disk, where deleted data would stay; set it to None")
+        if passes and not hasattr(_last(self.template), "partial_fit"):
+            raise InvalidParameter(
+                f"slices > 1 and epochs need an estimator that continues: {type(_last(self.template)).__name__} has no "
+                "partial_fit; use slices=1 without epochs"
+            )
+
+    def stage(self, model: Any, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, seed: int) -> Any:
+        """The model after one more stage: one pass per order, or, without orders, one fit. `model` is changed."""
+        X = self._framed(X)
+        if orders is None:
+            return self._seeded(clone(self.template), seed).fit(X, y)
+        fresh = model is None
+        if fresh:
+            model = self._seeded(clone(self.template), seed)
+        head, last = _head(model), _last(model)
+        if head is not None:
+            X = head.fit_transform(X, y) if fresh else head.transform(X)
+        self._seeded(last, seed)
+        known = {} if classes is None else {"classes": classes}
+        for order in orders:
+            last.partial_fit(take(X, order), y[order], **known)
+        return model
+
+    def values(self, model: Any, X: Any, classes: Any) -> Any:
+        """Labels, or a regressor's values."""
+        return model.predict(self._framed(X))
+
+    def probabilities(self, model: Any, X: Any, classes: Any) -> tuple[Any, Any]:
+        """Classes of the model, and the probability of each, [N, C]."""
+        return model.classes_, model.predict_proba(self._framed(X))
+
+    @property
+    def has_probabilities(self) -> bool:
+        return hasattr(self.template, "predict_proba")
+
+    def digest(self, model: Any) -> str:
+        return digest_value(model)
+
+    def dump(self, model: Any) -> bytes:
+        data: bytes = skops.io.dumps(model)
+        return data
+
+    def load(self, data: bytes) -> Any:
+        """A model from its bytes.
+
+        Raises: UnsafeWeights, for types that are neither scikit-learn's, numpy's or scipy's nor the template's.
+        """
+        return loads(data, self.template)
+
+    def _seeded(self, model: Any, seed: int) -> Any:
+        """The model with every random state set from the seed, but for steps that are not trained."""
+        states = sorted(k for k in model.get_params(deep=True) if k.split("__")[-1] == "random_state")
+        own = [k for k in states if not any(k.startswith(f"{name}__") for name in self.declared)]
+        salt = seed.to_bytes(8, "big")
+        return model.set_params(**{k: derived_seed(salt, k) % 2**32 for k in own})
+
+    def _framed(self, X: Any) -> Any:
+        if self.columns is None:
+            return X
+        import pandas as pd
+
+        frame = pd.DataFrame(X, columns=[name for name, _ in self.columns])
+        return frame.astype({name: np.float64 if number else object for name, number in self.columns})
+
+
+def loads(data: bytes, template: Any = None) -> Any:
+    """What `skops.io.dumps` wrote, if it is made of types that are known to be harmless.
+
+    Raises: UnsafeWeights; UnreadableModel.
+    """
+    try:
+        found = skops.io.get_untrusted_types(data=data)
+        own = _types_of(template)
+        if strange := sorted(name for name in found if name not in own and not _harmless(name)):
+            raise UnsafeWeights(
+                f"the saved estimator holds {', '.join(strange)}, which is neither scikit-learn's, numpy's or scipy's "
+                "nor a class of the estimator given; it is not loaded. Give estimator= if it is your own"
+            )
+        return skops.io.loads(data, trusted=found)
+    except UnsafeWeights:
+        raise
+    except Exception as e:
+        raise UnreadableModel(f"a saved estimator cannot be read ({type(e).__name__}: {e})") from e
+
+
+def dumped_template(template: Any) -> bytes | None:
+    """An unfitted estimator as bytes; None where it is made of more than parameters that can be read back safely."""
+    try:
+        data: bytes = skops.io.dumps(clone(template))
+        loads(data)
+    except Exception:  # noqa: BLE001 - whatever keeps it from being written; then it has to be given to load
+        return None
+    return data
+
+
+def _harmless(name: str) -> bool:
+    """Whether this is a class, or a function on arrays, of the libraries that estimators are made of."""
+    home, _, own = name.rpartition(".")
+    parts = home.split(".")
+    if parts[0] not in _ROOTS or _NEVER & set(parts):
+        return False
+    try:
+        found = getattr(import_module(home), own)
+    except (ImportError, AttributeError):
+        return False
+    return isinstance(found, type | np.ufunc)
+
+
+def _types_of(template: Any) -> set[str]:
+    """Names of the classes of an estimator and of all that it is made of."""
+    if template is None or not hasattr(template, "get_params"):
+        return set()
+    values = [template, *template.get_params(deep=True).values()]
+    types = {type(v) for v in values if isinstance(v, BaseEstimator)}
+    return {f"{t.__module__}.{t.__qualname__}" for t in types if t.__module__ in sys.modules}
+
+
+def _stays_fitted(value: Any) -> bool:
+    """Whether a clone keeps what was fitted, as that of a frozen estimator does."""
+    own = getattr(type(value), "__sklearn_clone__", None)
+    return own is not None and own is not BaseEstimator.__sklearn_clone__
+
+
+def _last(model: Any) -> Any:
+    return model.steps[-1][1] if isinstance(model, Pipeline) else model
+
+
+def _head(model: Any) -> Any:
+    """All steps of a Pipeline before its last, as one transformer."""
+    return model[:-1] if isinstance(model, Pipeline) and len(model.steps) > 1 else None

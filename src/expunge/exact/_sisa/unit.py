@@ -1,0 +1,218 @@
+"""Train one unit, slice after slice, each stage from the checkpoint of the one before it.
+
+A task carries all that it needs, and nothing about other units: its records in an order of their own, a secret derived
+for this unit, and the stages that are clean. Done twice, on whatever machine, it gives the same bits.
+"""
+
+import hashlib
+import hmac
+import inspect
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from os import environ
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expunge.core.digests import digest_bytes, digest_json
+from expunge.core.durable import TEMPORARY, write_durably
+from expunge.core.errors import RecipeMismatch, UnreadableModel
+from expunge.core.seeds import derived_seed
+from expunge.exact._learner.rows import Positions, take
+from expunge.exact._sisa import sklearn as _sisa_sklearn
+from expunge.exact._sisa.classes import as_labels
+from expunge.exact._sisa.place import pass_order
+
+_LIBRARIES = ("scikit-learn", "numpy", "scipy", "skops")
+
+
+class Training(Protocol):
+    """How one stage of one unit is trained, written down and read; see `SklearnTraining` and `TorchTraining`."""
+
+    def stage(self, model: Any, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, seed: int) -> Any: ...
+    def values(self, model: Any, X: Any, classes: Any) -> Any: ...
+    def probabilities(self, model: Any, X: Any, classes: Any) -> tuple[Any, Any]: ...
+    @property
+    def has_probabilities(self) -> bool: ...
+    def digest(self, model: Any) -> str: ...
+    def dump(self, model: Any) -> bytes: ...
+    def load(self, data: bytes) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A unit after one of its slices: the trained model's bytes, none where there was nothing to train."""
+
+    data: bytes
+    digest: str
+
+
+UNTRAINED = Stage(b"", digest_bytes("stage", b""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitTask:
+    """Records of one unit by slice, `sizes` of them, and how to train on them; `passes` per stage, or None for a fit."""
+
+    training: Training
+    X: Any
+    y: Any
+    keys: NDArray[np.uint64]
+    sizes: tuple[int, ...]
+    passes: tuple[int, ...] | None
+    classes: Any
+    secret: bytes
+    clean: tuple[Stage, ...]
+    names: tuple[str, ...]  # of the stages' files
+    work: Path | None
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A unit: its positions in training order, how many are in each slice, and the model after each."""
+
+    positions: Positions
+    sizes: tuple[int, ...]
+    stages: tuple[Stage, ...]
+
+
+def unit_id(unit: int) -> str:
+    return f"shard-{unit:03d}"
+
+
+def stage_id(unit: int, stage: int) -> str:
+    """Name of a checkpoint; stages count from 1."""
+    return f"{unit_id(unit)}/slice-{stage}"
+
+
+def train_unit(task: UnitTask) -> tuple[list[Stage], int]:
+    """The unit after every stage, and how many records were visited.
+
+    Raises: RecipeMismatch, where this machine is not like the one that asks; what the training raises.
+    """
+    check_environment(task.environment, environment(task.environment.get("torch") is not None))
+    stages, visited = list(task.clean), 0
+    for r in range(len(stages), len(task.sizes)):
+        kept = task.work / task.names[r] if task.work else None
+        if kept and (found := _read(kept, task.training)) is not None:
+            stages.append(found)
+            continue
+        stage, seen = _train_stage(task, r, stages[-1] if stages else UNTRAINED)
+        stages.append(stage)
+        visited += seen
+        if kept:
+            write_durably(kept, stage.data)
+    return stages, visited
+
+
+def _train_stage(task: UnitTask, r: int, before: Stage) -> tuple[Stage, int]:
+    n = sum(task.sizes[: r + 1])
+    y = as_labels(task.y[:n])
+    classes = None
+    if task.classes is not None:
+        classes = as_labels(task.classes) if task.passes is not None else np.unique(y)
+    # One class can be predicted without a model, and most estimators refuse to be fitted on it.
+    if n == 0 or (classes is not None and len(classes) < 2):
+        return UNTRAINED, 0
+    orders = None
+    if task.passes is not None:
+        orders = [pass_order(task.keys[:n], derived_seed(task.secret, "pass", r, k)) for k in range(task.passes[r])]
+    model = task.training.load(before.data) if before.data else None
+    seed = derived_seed(task.secret, "stage", r)
+    model = task.training.stage(model, take(task.X, np.arange(n)), y, orders, classes, seed)
+    data = task.training.dump(model)
+    # The digest, and all that follows, is of what was written down: a stage continues from a file or memory alike.
+    return Stage(data, task.training.digest(task.training.load(data))), n * (1 if orders is None else len(orders))
+
+
+def visits(sizes: Sequence[int], passes: Sequence[int] | None, first: int = 1) -> int:
+    """Records that stages `first`.. of a unit visit.
+
+    >>> visits([10, 10], [20, 20]), visits([10, 10], [20, 20], first=2), visits([10], None)
+    (600, 400, 10)
+    """
+    return sum(n * sum(sizes[: r + 1]) for r, n in enumerate(passes or [1] * len(sizes)) if r >= first - 1)
+
+
+def unit_secret(salt: bytes, unit: int) -> bytes:
+    return hmac.digest(salt, f"expunge/unit/v1\0{unit}".encode(), hashlib.sha256)
+
+
+def stage_names(recipe: str, secret: bytes, keys: NDArray[np.uint64], sizes: Sequence[int]) -> tuple[str, ...]:
+    """File names of all stages: of the recipe, the code, and keyed hashes of the records each was trained on."""
+    names = []
+    for r in range(len(sizes)):
+        parts = [digest_bytes("members", k.tobytes()) for k in np.split(keys, np.cumsum(sizes)[:-1])[: r + 1]]
+        private = hmac.new(secret, digest_json("stage", [recipe, _code(), r, parts]).encode(), hashlib.sha256)
+        names.append(f"{private.hexdigest()}.stage")
+    return tuple(names)
+
+
+def discard(work: Path, names: Sequence[str]) -> list[str]:
+    """Remove these files, whole or half written; the names of those that were there."""
+    gone = []
+    for name in names:
+        for path in (work / name, work / f".{name}{TEMPORARY}"):
+            if path.exists():
+                path.unlink()
+                gone.append(path.name)
+    return gone
+
+
+def environment(with_torch: bool) -> dict[str, Any]:
+    """What a replay must find again for its bits to be comparable."""
+    config = np.show_config(mode="dicts")
+    blas = config["Build Dependencies"]["blas"]
+    found: dict[str, Any] = {
+        "threads": 1,
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "blas": [blas["name"], blas["version"], environ.get("OPENBLAS_CORETYPE", "default")],
+        "simd": sorted(config["SIMD Extensions"].get("found", [])),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+    if with_torch:
+        from expunge.engine import determinism
+
+        found["torch"] = determinism.environment(1)
+    return found
+
+
+def check_environment(recorded: dict[str, Any], here: dict[str, Any]) -> None:
+    """Raises: RecipeMismatch, where bits would not repeat."""
+    if recorded != here:
+        differs = sorted(k for k in recorded.keys() | here.keys() if recorded.get(k) != here.get(k))
+        raise RecipeMismatch(
+            f"the model was fitted under { {k: recorded.get(k) for k in differs} }, here is "
+            f"{ {k: here.get(k) for k in differs} }: bits would differ. Restore these, or fit again"
+        )
+
+
+@cache
+def _code() -> str:
+    """Digest of the code that trains."""
+    sources = [inspect.getsource(sys.modules[__name__]), inspect.getsource(_sisa_sklearn)]
+    return digest_json("code", sources)
+
+
+def _read(path: Path, training: Training) -> Stage | None:
+    try:
+        data = path.read_bytes()
+        return Stage(data, training.digest(training.load(data))) if data else UNTRAINED
+    except (FileNotFoundError, UnreadableModel):
+        return None  # not there, or damaged: train it
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

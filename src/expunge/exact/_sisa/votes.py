@@ -1,0 +1,60 @@
+"""One answer from many units: mean probabilities or votes, in which a unit says nothing about what it never saw.
+
+A class that a unit never saw is not "probability 0" there: counted as such it would drag the class down everywhere.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expunge.exact._sisa.unit import Training
+
+Floats = NDArray[np.float64]
+
+
+def combined(answers: Iterable[tuple[Any, Floats]], prior: Floats, n_rows: int) -> Floats:
+    """Probability of each class, [N, C].
+
+    `answers` are, per unit, the codes of the classes it saw and what it says of them, [N, K]. Each class gets the mean
+    over the units that saw it, and rows are scaled to 1. A unit with one class, or with zeros in a row, abstains; where
+    all do, `prior` [C] answers.
+
+    >>> told = [(np.array([0, 1]), np.array([[0.2, 0.8]])), (np.array([0, 2]), np.array([[0.5, 0.5]]))]
+    >>> combined(told, np.full(3, 1 / 3), 1).round(2)
+    array([[0.21, 0.48, 0.3 ]])
+    """
+    total, told = np.zeros((n_rows, len(prior))), np.zeros((n_rows, len(prior)))
+    for seen, said in answers:
+        mass = said.sum(axis=1)
+        speaks = (mass > 0) & (len(seen) > 1)
+        share = said / np.where(speaks, mass, 1.0)[:, None]
+        total[:, seen] += np.where(speaks[:, None], share, 0.0)
+        told[:, seen] += speaks[:, None]
+    mean = np.divide(total, told, out=np.zeros_like(total), where=told > 0)
+    mass = mean.sum(axis=1)
+    silent = mass == 0
+    mean[silent] = prior
+    mass[silent] = prior.sum()
+    scaled: Floats = mean / mass[:, None]
+    return scaled
+
+
+def answers(
+    training: Training, serving: Iterable[tuple[Any, Any]], names: Any, X: Any, votes: bool
+) -> Iterator[tuple[Any, Floats]]:
+    """What every unit that can tell classes apart says of those that it saw.
+
+    `serving` are, per unit, the codes of the classes it saw, and its model. A vote is a 1 for the class predicted.
+    """
+    for seen, model in serving:
+        if len(seen) < 2:
+            continue
+        if votes:
+            predicted = np.asarray(training.values(model, X, names))
+            yield seen, (predicted[:, None] == names[seen][None, :]).astype(np.float64)
+        else:
+            known, probability = training.probabilities(model, X, names)
+            column = {c: k for k, c in enumerate(np.asarray(known).tolist())}
+            yield seen, probability[:, [column[c] for c in names[seen].tolist()]]

@@ -1,0 +1,1 @@
+"""Sums over records that records can be taken out of again, exactly."""

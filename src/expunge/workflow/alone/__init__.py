@@ -1,0 +1,1 @@
+"""Edit, verify and benchmark a model folder, without a project."""

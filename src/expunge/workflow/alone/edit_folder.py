@@ -1,0 +1,159 @@
+"""An approximate edit of a model folder, without a project."""
+
+import ast
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from expunge.approximate import Edit, methods, run_edit
+from expunge.core import Guarantee, Record
+from expunge.core.errors import InvalidParameter
+from expunge.engine import encode, load_model, load_tokenizer, save_model
+from expunge.workflow.alone.energy import Rates, estimated, measured
+from expunge.workflow.alone.trackers import Track, tracker
+from expunge.workflow.inputs.sides import text_rows
+from expunge.workflow.project.files import full_disk_named, new_folder
+
+MEANS = {
+    Guarantee.EXACT: "the same as training without the data",
+    Guarantee.CERTIFIED: "close to training without the data, within the bound that is stated",
+    Guarantee.EMPIRICAL: "no more than what attacks show; nothing is shown until they have run",
+    Guarantee.SUPPRESSED: "what the model says was changed; what it knows was not",
+}
+CHECKPOINTS = 8  # of a run, where nothing else is asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What to edit, with what, and where to. `given` are a method's parameters as words, `settings` those of `Edit`."""
+
+    model: str
+    method: str
+    forget: Path
+    retain: Path
+    out: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    given: Sequence[str] = ()
+    track: str | None = None
+    device: str = "cpu"
+    rates: Rates = field(default_factory=Rates)
+
+    @property
+    def state(self) -> Path:
+        """Where a run keeps what it needs to go on: beside the result, and gone when that is there."""
+        return self.out.with_name(f"{self.out.name}.part")
+
+
+def edit_folder(asked: Asked, track: Track, say: Callable[[str], None]) -> dict[str, Any]:
+    """Edit a model folder into a new one, which appears only when it is whole. Repeated after a stop, it goes on.
+
+    `track` is told the loss of every step, `say` sentences for people: how files were read, and what it may take.
+
+    Raises: InvalidParameter, where the new folder holds something or a parameter does not exist; what reading, loading
+    and `run_edit` raise.
+    """
+    method, settings = method_of(asked.method, asked.given), _settings(asked.settings)
+    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
+        raise InvalidParameter(f"{asked.out} is there and not empty; name a new folder for the edited model")
+    with ExitStack() as until_done:
+        trackers = [track, *([until_done.enter_context(tracker(asked.track, repr(method)))] if asked.track else [])]
+        model, tokenizer = load_model(asked.model).to(asked.device), load_tokenizer(asked.model)
+        forget, retain = (_read(path, side, model, tokenizer, say) for side, path in _files(asked))
+        sides = [encode(tokenizer, records) for records in (forget, retain)]
+        before = estimated(model, tokenizer, sides, settings, asked.rates)
+        say(f"estimate, for {settings.steps} steps that read both sides once: {before.sentence()}")
+
+        def tell(stage: str, done: int, total: int, loss: float) -> None:
+            for one in trackers:
+                one(stage, done, total, loss)
+
+        meter = until_done.enter_context(measured(model, asked.rates))
+        edited = run_edit(model, tokenizer, forget, retain, method, settings, folder=asked.state, track=tell)
+    with full_disk_named("edit"), new_folder(asked.out) as folder:
+        save_model(edited.model, tokenizer, folder)
+    return {
+        "method": repr(method),
+        "settings": asdict(settings),
+        "guarantee": edited.guarantee.value,
+        "means": MEANS[edited.guarantee],
+        "out": str(asked.out),
+        "seconds": edited.elapsed_s,
+        "rows": {"forget": len(forget), "retain": len(retain)},
+        "rows_trained": edited.rows_trained,
+        "losses": edited.losses,
+        "notes": list(edited.notes),
+        "estimate": {**before.to_json(), "says": before.sentence()},
+        "spent": {**meter.spent.to_json(), "says": meter.spent.sentence()},
+        "assumed": asdict(asked.rates),
+        "next": _next(asked),
+    }
+
+
+def _read(path: Path, side: str, model: Any, tokenizer: Any, say: Callable[[str], None]) -> tuple[Record, ...]:
+    found = text_rows(path, side, model, tokenizer)
+    for note in (f"{len(found.records)} rows", *found.notes):
+        say(f"{path}: {note}")
+    return found.records
+
+
+def method_of(name: str, given: Sequence[str] = ()) -> Any:
+    """A method by its name with parameters as words, each "key=value"; one that takes a method takes its name.
+
+    Raises: UnknownMethod; InvalidParameter, for a parameter that does not exist or a value of another kind.
+
+    >>> method_of("npo", ["beta=0.5"]).beta
+    0.5
+    """
+    chosen = methods.get(name)
+    known = {f.name: f for f in fields(chosen) if f.init}
+    values = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or key not in known:
+            raise InvalidParameter(f"no parameter '{key}' of {name}; it has {', '.join(known) or 'none'} (key=value)")
+        default = known[key].default
+        factory: Any = known[key].default_factory
+        values[key] = _value(key, value, factory() if default is MISSING and factory is not MISSING else default)
+    return chosen(**values)
+
+
+def _value(key: str, value: str, default: Any) -> Any:
+    """A word as the kind of value that a parameter has."""
+    if isinstance(default, str):
+        return value
+    if hasattr(default, "guarantee"):
+        return method_of(value)
+    if isinstance(default, bool):
+        if value.lower() not in ("true", "false"):
+            raise InvalidParameter(f"{key} is true or false, got '{value}'")
+        return value.lower() == "true"
+    try:
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        found = value
+    if isinstance(default, int | float):
+        if isinstance(found, bool) or not isinstance(found, int | float) or (isinstance(default, int) and found % 1):
+            raise InvalidParameter(f"{key} is a {type(default).__name__}, got '{value}'")
+        return type(default)(found)
+    return found
+
+
+def _settings(given: Mapping[str, Any]) -> Edit:
+    """Those that were given; checkpoints often enough that a short run can go on too."""
+    settings = Edit(**given)
+    every = min(settings.every, max(1, settings.steps // CHECKPOINTS))
+    return Edit(**{"every": every, **given})
+
+
+def _files(asked: Asked) -> list[tuple[str, Path]]:
+    return [("forget", asked.forget), ("retain", asked.retain)]
+
+
+def _next(asked: Asked) -> str:
+    """The command that attacks what was made."""
+    words = ["expunge", "verify", "--original", asked.model, "--unlearned", str(asked.out)]
+    words += ["--probes", str(asked.forget), "--retain", str(asked.retain), "--page", f"{asked.out}.html"]
+    return shlex.join(words)

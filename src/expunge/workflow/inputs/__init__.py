@@ -1,0 +1,1 @@
+"""What users hand in: facts, rows, chats, identities, recipes."""

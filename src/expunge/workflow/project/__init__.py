@@ -1,0 +1,1 @@
+"""The project directory: its files, events, sealed facts, canaries, and who leaves."""

@@ -1,0 +1,117 @@
+"""A project directory: where the ledger, the models, the keys and the log live, and who may write to it."""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from expunge.certify import create_log_key, create_signing_key, load_log_key, load_signing_key, public_pem
+from expunge.certify.keys import LogKey, SigningKey
+from expunge.core.durable import write_durably
+from expunge.core.errors import InvalidParameter, NotReady, UnknownName
+from expunge.ledger import Ledger, ModelVersion
+from expunge.workflow.project.files import only_writer
+
+CONFIG, PUBLIC_KEY = "expunge.toml", "signer.pub.pem"
+_LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Project:
+    """An open project. Reading needs no lock; writing goes through `writing()`."""
+
+    root: Path
+    ledger: Ledger
+
+    @classmethod
+    def create(cls, root: Path, name: str | None = None) -> "Project":
+        """Make a new project with fresh keys.
+
+        Raises: InvalidParameter, if there is one already.
+        """
+        root = root.resolve()
+        if (root / CONFIG).exists():
+            raise InvalidParameter(f"{root} is a project already; open it, or name another directory")
+        name = name or root.name
+        if not name.isprintable() or any(c in name for c in '"\\+\n ') or not name:
+            raise InvalidParameter(f"'{name}' cannot name a project; use letters, digits, '-' and '.'")
+        root.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger.create(root)
+        keys = root / "keys"
+        if not (keys / "sign.pem").exists():
+            create_signing_key(keys / "sign.pem")
+        if not (keys / "log.pem").exists():
+            create_log_key(keys / "log.pem")
+        (root / "lock").touch()
+        write_durably(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
+        # The configuration is written last: a directory without it is no project, and `init` can be repeated.
+        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
+        return cls(root, ledger)
+
+    @classmethod
+    def open(cls, root: Path) -> "Project":
+        """Raises: UnknownName, if there is no project here; UnsafeKeyFile."""
+        root = root.resolve()
+        if not (root / CONFIG).exists():
+            raise UnknownName(f"no project at {root}; make one with `expunge init`, or name it with --project")
+        return cls(root, Ledger.open(root))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only writer.
+
+        Raises: ProjectLocked.
+        """
+        with only_writer(self.root):
+            yield
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return tomllib.loads((self.root / CONFIG).read_text())
+
+    @property
+    def log_folder(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def log_origin(self) -> str:
+        return f"expunge/{self.config['name']}"
+
+    def signing_key(self) -> SigningKey:
+        return load_signing_key(self.root / "keys" / "sign.pem")
+
+    def log_key(self) -> LogKey:
+        return load_log_key(self.root / "keys" / "log.pem")
+
+    def salt(self, model: str) -> bytes:
+        """The secret behind a model's placement."""
+        # In hexadecimal: names of secrets are narrower than names of models, and a model may be called "control".
+        return self.ledger.keys.secret(f"salt-{model.encode().hex()}")
+
+    def folder(self, version: ModelVersion) -> Path:
+        return self.root / version.path
+
+    def version_path(self, model: str, digest: str) -> str:
+        """Where a version is kept, relative to the project."""
+        return f"models/{model}/{digest.removeprefix('sha256:')[:16]}"
+
+    def work(self, request: str) -> Path:
+        """Unfinished work of a request; purged at delivery."""
+        return self.root / "work" / request
+
+    def evidence(self, request: str) -> Path:
+        """What a request leaves: findings, certificate, page."""
+        return self.root / "evidence" / request
+
+    def current(self, model: str) -> ModelVersion:
+        """Raises: UnknownName; NotReady, if no version serves."""
+        if version := self.ledger.current_version(model):
+            return version
+        raise NotReady(f"no version of '{model}' serves; its last delivery did not end, repeat `expunge deliver`")
+
+    def point_current(self, version: ModelVersion) -> None:
+        """Make `models/<name>/current` name a version's folder, in one step."""
+        write_durably(self.root / "models" / version.model / "current", f"{Path(version.path).name}\n".encode())

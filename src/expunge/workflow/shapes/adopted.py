@@ -1,0 +1,222 @@
+"""Models trained elsewhere: what is not known about them stays UNKNOWN, and is never guessed.
+
+A whole model can only be edited, for nobody knows what retraining it would take. A LoRA on a base that is said to be
+clean can be dropped, or trained anew on the data given, before anybody edits weights.
+"""
+
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from expunge.approximate import Edit, methods, run_edit
+from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
+from expunge.core.digests import digest_folder
+from expunge.core.errors import DigestMismatch, InvalidParameter
+from expunge.engine import check_weights, load_model, load_tokenizer, save_model
+from expunge.exact import AdapterShards
+from expunge.ledger import ModelVersion, UnitMembers
+from expunge.workflow.project.leaving import Leaving
+from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.adapter_shards import keep_base, made_of
+from expunge.workflow.shapes.job import Job
+from expunge.workflow.shapes.made import Made, Progress
+
+WHOLE, WITH_ADAPTER = "whole", "base + adapter"
+# Pickles, which can run code, and checkpoints of the training: no part of the model, and they would outlive an edit.
+_LEFT_OUT = shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", ".git")
+UNKNOWN_PARTS = (
+    "training recipe",
+    "training data",
+    "order, seeds and hyperparameters",
+    "how those were chosen",
+)
+
+
+def adopt_folder(source: str, adapter: Path | None) -> Made:
+    """Take a folder or hub model into the project as a model of one unit whose records are unknown.
+
+    Raises: UnreadableModel, UnsafeWeights.
+    """
+    local = Path(source)
+    if local.exists():
+        check_weights(local)
+    if adapter is not None:
+        check_weights(adapter, "adapter_model")
+    model, tokenizer = load_model(source), load_tokenizer(source)
+
+    def write(folder: Path) -> None:
+        place = folder / "base" if adapter else folder
+        if local.exists():
+            shutil.copytree(local, place, dirs_exist_ok=True, ignore=_LEFT_OUT)
+        else:
+            save_model(model, tokenizer, place)
+        if adapter:
+            shutil.copytree(adapter, folder / "adapter", ignore=_LEFT_OUT)
+
+    unit = Unit(
+        "adapter" if adapter else "model",
+        (),
+        digest_folder(adapter or local) if local.exists() else "UNKNOWN",
+    )
+    return Made(
+        kind="adopted",
+        write=write,
+        units=(UnitMembers(unit, None),),
+        promise=Promise(guarantee=Guarantee.UNKNOWN, scope="weights", assumptions=_said_clean(adapter is not None)),
+        recipe={
+            "shape": WITH_ADAPTER if adapter else WHOLE,
+            "training": "UNKNOWN",
+            "source": Path(source).name,
+        },
+        trained_on="UNKNOWN",
+    )
+
+
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+    """Routes, strongest first."""
+    n = len(leaving.theirs)
+    edit = Plan(
+        route=Route.EDIT,
+        promise=Promise(guarantee=Guarantee.EMPIRICAL, scope="weights"),
+        units=(TouchedUnit(version.units[0].id, n, 1),),
+        n_removed=n,
+        cost=None,
+        notes=("what the model was trained on is UNKNOWN; an edit's result is only what attacks measure",),
+    )
+    if version.recipe["shape"] != WITH_ADAPTER:
+        return [edit]
+    drop = Plan(
+        route=Route.DROP,
+        promise=_promise(Equality.BITWISE),
+        units=(TouchedUnit("adapter", n, 1),),
+        n_removed=n,
+        cost=0.0,
+        notes=("everything that the adapter learned goes, other people's data included",),
+    )
+    retrain = Plan(
+        route=Route.RETRAIN,
+        promise=_promise(Equality.BITWISE),
+        units=(TouchedUnit("adapter", n, 1),),
+        n_removed=n,
+        cost=1.0,
+        notes=("a new adapter is trained on the given data without these people, by a recipe that is then recorded",),
+    )
+    return [drop, retrain, edit]
+
+
+def forget(job: Job) -> Made:
+    """Do what the chosen plan says."""
+    version = job.version
+    folder = job.project.folder(version)
+    if digest_folder(folder) != version.digest:
+        raise DigestMismatch(
+            f"the files of '{version.model}' in {folder} are not the adopted ones; adopt the model again"
+        )
+    if job.plan.route is Route.DROP:
+        return _dropped(folder, version, job.plan)
+    if job.plan.route is Route.RETRAIN:
+        return _retrained(job.project, version, job.leaving, job.work, job.progress)
+    return _edited(folder, version, job.leaving, job.options, job.work, job.progress)
+
+
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> None:
+    """A model trained as one block elsewhere has no recipe to rebuild it by."""
+
+
+def load_whole(folder: Path, shape: str) -> tuple[Any, Any]:
+    """The model as it answers, an adapter merged in."""
+    if shape != WITH_ADAPTER:
+        return load_model(folder), load_tokenizer(folder)
+    from peft import PeftModel
+
+    base = load_model(folder / "base")
+    merged = PeftModel.from_pretrained(base, str(folder / "adapter")).merge_and_unload()
+    return merged.requires_grad_(True).eval(), load_tokenizer(folder / "base")
+
+
+def _dropped(folder: Path, version: ModelVersion, plan: Plan) -> Made:
+    def write(new: Path) -> None:
+        shutil.copytree(folder / "base", new, dirs_exist_ok=True)
+
+    return Made(
+        kind="adopted",
+        write=write,
+        units=(),
+        promise=plan.promise,
+        recipe={**version.recipe, "shape": WHOLE, "dropped": "adapter"},
+        trained_on="UNKNOWN",
+        cost=0.0,
+        seconds=0.0,
+        method="adapter dropped",
+    )
+
+
+def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: Path, progress: Progress) -> Made:
+    folder = project.folder(version)
+    model, tokenizer = load_model(folder / "base"), load_tokenizer(folder / "base")
+    learner = AdapterShards(model, tokenizer, shards=1, batch_size=8, salt=project.salt(version.model))
+    base = keep_base(project, learner)
+    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    learner.fit([row.record for row in rows], work=work, progress=progress)
+    manifest = project.ledger.dataset(leaving.request.dataset).manifest
+    made = made_of(
+        learner,
+        rows,
+        {"shape": "adapter_shards", "base": base},
+        manifest,
+        cost=1.0,
+        method="adapter retrained",
+    )
+    return Made(**{**vars(made), "kind": "adopted", "promise": _promise(Equality.BITWISE)})
+
+
+def _edited(
+    folder: Path,
+    version: ModelVersion,
+    leaving: Leaving,
+    options: dict[str, Any],
+    work: Path,
+    progress: Progress,
+) -> Made:
+    name = options.get("method")
+    if not name:
+        raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")
+    method = methods.get(name)()
+    known = {field.name for field in fields(Edit)}
+    settings = Edit(**{k: v for k, v in options.items() if k in known and v is not None})
+    model, tokenizer = load_whole(folder, version.recipe["shape"])
+    edited = run_edit(
+        model,
+        tokenizer,
+        [row.record for row in leaving.theirs],
+        leaving.retained,
+        method,
+        settings,
+        folder=work / f"edit-{name}",
+        progress=lambda done, total: progress(name, done, total),
+    )
+    assumptions = ("training recipe and data of the adopted model are UNKNOWN", *_said_clean(False))
+    return Made(
+        kind="adopted",
+        write=lambda new: save_model(edited.model, tokenizer, new),
+        units=(UnitMembers(Unit("model", (), "UNKNOWN"), None),),
+        promise=Promise(guarantee=edited.guarantee, scope="weights", assumptions=assumptions),
+        recipe={**version.recipe, "shape": WHOLE, "method": repr(method), "settings": repr(settings)},
+        trained_on="UNKNOWN",
+        seconds=edited.elapsed_s,
+        method=name,
+    )
+
+
+def _promise(equality: Equality) -> Promise:
+    return Promise(
+        guarantee=Guarantee.EXACT,
+        equality=equality,
+        scope="the adapter alone",
+        assumptions=_said_clean(adapter=True),
+    )
+
+
+def _said_clean(adapter: bool) -> tuple[str, ...]:
+    return ("the base never saw the data (asserted by whoever adopted it, not verified)",) if adapter else ()

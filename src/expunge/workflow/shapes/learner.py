@@ -1,0 +1,143 @@
+"""Tabular learners in a project: fit one on records as rows, load a version again, forget from it, fit it afresh.
+
+The recipe says how records become rows; the learner keeps its rows, so that forgetting needs neither recipe nor data.
+A replay needs both: it fits the recipe's learner on the live records in a fresh process, and compares.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from expunge.core import Plan, Record
+from expunge.core.capability import CAPABILITY
+from expunge.core.errors import InvalidData, RecipeMismatch
+from expunge.exact import learners
+from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
+from expunge.workflow.project.leaving import Leaving
+from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.job import Job
+from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.shape import LEARNER
+
+
+def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
+    """Fit the recipe's learner on a dataset's live records."""
+    learner = fitted(recipe, [row.record for row in rows], project.salt(recipe.model))
+    where = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
+    return _made(learner, rows, where, info.manifest)
+
+
+def fitted(recipe: Recipe, records: Sequence[Record], salt: bytes) -> Any:
+    """The recipe's learner, fitted on these records under the project's secret.
+
+    Raises: InvalidData, if the recipe's rows are not one per record; and what the learner raises.
+    """
+    X, y = (recipe.rows or feature_rows)(list(records))
+    learner = recipe.learner
+    learner.salt = salt
+    return learner.fit(X, y, subjects=[r.subject for r in records], records=[r.id for r in records])
+
+
+def feature_rows(records: Sequence[Record]) -> tuple[Any, Any]:
+    """Features and answers of a dataset added with `--features`: a matrix of numbers, and the answers as text.
+
+    Raises: InvalidData, where a feature is no number.
+
+    >>> feature_rows([Record("1", "ann", '{"age": 39, "hours": 40}', "no")])
+    (array([[39., 40.]]), array(['no'], dtype='<U2'))
+    """
+    try:
+        values = [[float(v) for v in json.loads(r.question).values()] for r in records]
+    except (ValueError, TypeError, AttributeError) as e:
+        raise InvalidData(
+            f"the records are not rows of numbers ({e}); add the data with --features, "
+            "or say how records become rows with Recipe(rows=...)"
+        ) from e
+    return np.array(values), np.array([r.answer for r in records])
+
+
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+    return [load_learner(project, version).plan(subjects=leaving.names)]
+
+
+def forget(job: Job) -> Made:
+    """The learner without the people who leave."""
+    version, leaving = job.version, job.leaving
+    learner = load_learner(job.project, version)
+    deletion = learner.forget(subjects=leaving.names)
+    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    return _made(
+        learner,
+        rows,
+        {k: v for k, v in version.recipe.items() if k not in ("parameters", "state", "shape")},
+        version.trained_on,
+        cost=deletion.cost,
+        seconds=deletion.elapsed_s,
+        method=version.kind.replace("_", " "),
+        notes=deletion.plan.notes,
+    )
+
+
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
+    """Fit the recipe on nothing but the live records, in a fresh process; whether the result is equal as promised.
+
+    Raises: RecipeMismatch; subprocess.CalledProcessError, if the process fails: a replay that could not run is not a
+    match.
+    """
+    recipe_of(version)
+    command = [sys.executable, "-m", "expunge.workflow.shapes.refit", str(project.root), version.model, version.digest]
+    done = subprocess.run(command, env={**os.environ, **CAPABILITY}, check=True, capture_output=True, text=True)
+    return bool(json.loads(done.stdout.strip().splitlines()[-1])["equal"])
+
+
+def recipe_of(version: ModelVersion) -> Recipe:
+    """The recipe that a version was trained by, run again.
+
+    Raises: RecipeMismatch, if its file is another one now.
+    """
+    recipe, script = load_recipe(f"{version.recipe['script']}:{version.recipe['function']}")
+    if script.digest != version.recipe["script_sha256"]:
+        raise RecipeMismatch(
+            f"{script.path.name} is not the file that '{version.model}' was trained by; restore it as it was then"
+        )
+    return recipe
+
+
+def load_learner(project: Project, version: ModelVersion) -> Any:
+    """A version as it was saved."""
+    cls = learners.get(version.kind)
+    given = {}
+    if "estimator" in version.recipe["parameters"]:  # an object, which no file holds
+        given["estimator"] = recipe_of(version).learner.estimator
+    return cls.load(project.folder(version), salt=project.salt(version.model), **given)
+
+
+def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: str, **rest: Any) -> Made:
+    state = learner.state()
+    return Made(
+        kind=state["kind"],
+        write=learner.save,
+        units=tuple(_members(learner, rows)),
+        promise=learner.promise(),
+        recipe={**where, "shape": LEARNER, "parameters": state["parameters"], "state": learner.digest()},
+        trained_on=manifest,
+        **rest,
+    )
+
+
+def _members(learner: Any, rows: list[LiveRow]) -> list[UnitMembers]:
+    """Who is in which unit, by commitment. A learner of one unit holds everybody in it."""
+    units = learner.units()
+    if len(units) == 1 and units[0].n_records == len(rows):
+        return [UnitMembers(units[0], tuple((row.commitment, 1) for row in rows))]
+    places = learner.members([row.record.id for row in rows])
+    found: dict[str, list[tuple[bytes, int]]] = {unit.id: [] for unit in units}
+    for row, (unit, part) in zip(rows, places, strict=True):
+        found[unit].append((row.commitment, part))
+    return [UnitMembers(unit, tuple(found[unit.id])) for unit in units]

@@ -1,0 +1,180 @@
+"""Models made of units by a training loop of the user's: registered through `split` and `Track`, rebuilt by their script."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
+from expunge.core.capability import CAPABILITY
+from expunge.core.digests import digest_folder
+from expunge.core.errors import InvalidData, NotReady, RebuildFailed
+from expunge.core.placement import member_id
+from expunge.ledger import LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.project.leaving import Leaving
+from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.job import Job
+from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.track import UNIT_FILE
+
+PROMISE = Promise(
+    guarantee=Guarantee.EXACT,
+    equality=Equality.BITWISE,
+    scope="the touched units, as the user's script trains them",
+    assumptions=(
+        "the user's loop reads nothing but the unit's records, and repeats bit for bit (shown only by a replay)",
+        "what the units start from never saw the data (asserted, not verified)",
+        "number of units and hyperparameters were not chosen on the removed data",
+    ),
+)
+
+
+def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:
+    """Register units that `Track` recorded under a folder, after matching their records with the ledger's.
+
+    Raises: InvalidData, if there are none, or their records are not this dataset's under this project's salt.
+    """
+    found = {p.parent: _read(p) for p in sorted(runs.glob(f"*/{UNIT_FILE}"))}
+    if not found:
+        raise InvalidData(f"no {UNIT_FILE} in the folders of {runs}; train with callbacks=[expunge.Track(unit)]")
+    info = project.ledger.live_data(dataset)
+    if len({json.dumps(run["of"]) for run in found.values()}) > 1:
+        raise InvalidData(
+            f"the runs in {runs} come from splits of different sizes; keep one split's runs in one folder"
+        )
+    of = next(iter(found.values()))["of"]
+    units = tuple(_unit(folder, run, _by_member(project, model, list(info.rows))) for folder, run in found.items())
+    return _made(found, units, info.dataset.manifest, {"shape": "units", **of})
+
+
+def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+    """The units whose records include somebody who leaves."""
+    members = project.ledger.unit_members(version.model, version.digest)
+    gone = {row.commitment for row in leaving.theirs}
+    touched = [
+        TouchedUnit(unit, len(hit), min(members[unit][c] for c in hit))
+        for unit in members
+        if (hit := gone & members[unit].keys())
+    ]
+    total = sum(len(m) for m in members.values())
+    work = sum(len(members[t.id]) - t.n_removed for t in touched)
+    notes = ("rebuilt by your own script: name it with --rebuild FILE.py:FUNCTION",)
+    left = total - sum(t.n_removed for t in touched)
+    return [
+        Plan(
+            route=Route.REBUILD,
+            promise=PROMISE,
+            units=tuple(touched),
+            n_removed=len(leaving.theirs),
+            cost=work / left if left else 0.0,
+            purge=tuple(t.id for t in touched),
+            notes=notes,
+        )
+    ]
+
+
+def forget(job: Job) -> Made:
+    """Run the user's script for every touched unit that still has records; the others stay as they are."""
+    project, version, leaving = job.project, job.version, job.leaving
+    script = job.options.get("rebuild") or version.recipe.get("script")
+    if not script:
+        raise NotReady("these units were trained by your own loop; name it with --rebuild FILE.py:FUNCTION")
+    old = project.folder(version) / "units"
+    folders = {p.name: p for p in sorted(old.iterdir())}
+    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    for k, touched in enumerate(job.plan.units):
+        job.progress(touched.id, k, len(job.plan.units))
+        rebuilt = rebuild(project, version, leaving.request.id, str(script), touched.id, job.work / touched.id)
+        if rebuilt is None:
+            del folders[touched.id]
+        else:
+            folders[touched.id] = rebuilt
+    runs = {folder: json.loads((folder / UNIT_FILE).read_text()) for folder in folders.values()}
+    by_member = _by_member(project, version.model, rows)
+    units = tuple(_unit(folder, run, by_member) for folder, run in runs.items())
+    recipe = {**version.recipe, "script": str(script)}
+    made = _made(runs, units, version.trained_on, recipe)
+    return Made(**{**vars(made), "cost": job.plan.cost, "method": "own loop, units rebuilt"})
+
+
+def rebuild(project: Project, version: ModelVersion, request: str, script: str, unit: str, folder: Path) -> Path | None:
+    """Train one unit by the user's script in a process of its own; None if no records are left for it.
+
+    Raises: RebuildFailed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    arguments = [str(project.root), version.model, str(version.dataset), request, script, unit, str(folder)]
+    command = [sys.executable, "-m", "expunge.workflow.shapes.rebuild", *arguments]
+    done = subprocess.run(command, env={**os.environ, **CAPABILITY}, capture_output=True, text=True, check=False)
+    if done.returncode == 3:
+        return None
+    if done.returncode or not (folder / UNIT_FILE).exists():
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise RebuildFailed(
+            f"{script} did not rebuild {unit}: {last}; it must train unit.dataset, save to unit.folder, and Track"
+        )
+    return folder
+
+
+def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
+    """Run the script again for the touched units; whether their trained state has the same digest."""
+    for unit in units:
+        folder = project.work(request) / f"replay-{unit}"
+        again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
+        kept = project.folder(version) / "units" / unit / UNIT_FILE
+        if again is None or not kept.exists():
+            if (again is None) != (not kept.exists()):
+                return False
+            continue
+        if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(kept.read_text())["weights"]:
+            return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What `Track` wrote.
+
+    Raises: InvalidData.
+    """
+    try:
+        run: dict[str, Any] = json.loads(path.read_text())
+        whole = {"unit", "of", "members", "weights"} <= run.keys() and Path(run["unit"]).name == run["unit"]
+    except (OSError, ValueError, AttributeError, TypeError) as e:
+        raise InvalidData(f"{path} is damaged ({e}); train that unit again") from e
+    if not whole:
+        raise InvalidData(f"{path} was not written by expunge.Track; train that unit again with it")
+    return run
+
+
+def _made(
+    found: dict[Path, dict[str, Any]], units: tuple[UnitMembers, ...], manifest: str, recipe: dict[str, Any]
+) -> Made:
+    def write(folder: Path) -> None:
+        for source, run in found.items():
+            shutil.copytree(
+                source,
+                folder / "units" / run["unit"],
+                ignore=shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt"),
+            )
+
+    return Made(kind="units", write=write, units=units, promise=PROMISE, recipe=recipe, trained_on=manifest)
+
+
+def _unit(folder: Path, run: dict[str, Any], by_member: dict[str, LiveRow]) -> UnitMembers:
+    missing = sum(name not in by_member for part in run["members"] for name in part)
+    if missing:
+        raise InvalidData(
+            f"{run['unit']} was trained on {missing} records that are not in this dataset under this project's salt; "
+            "split with project= and model=, and name that model here"
+        )
+    members = [(by_member[name].commitment, k) for k, part in enumerate(run["members"], start=1) for name in part]
+    sizes = tuple(len(part) for part in run["members"])
+    return UnitMembers(Unit(run["unit"], sizes, digest_folder(folder)), tuple(members))
+
+
+def _by_member(project: Project, model: str, rows: list[LiveRow]) -> dict[str, LiveRow]:
+    salt = project.salt(model)
+    return {member_id(row.record, salt): row for row in rows}

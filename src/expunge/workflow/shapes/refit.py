@@ -1,0 +1,26 @@
+"""Fit a recipe's learner again in a process of its own: `python -m expunge.workflow.shapes.refit PROJECT MODEL VERSION`.
+
+Reads the live records and the recipe; prints whether the version is equal to the fit, in the sense that it promises.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from expunge.core.capability import pin_capability
+
+
+def main(root: str, model: str, digest: str) -> dict[str, bool]:
+    pin_capability()
+    from expunge.workflow.project.project import Project
+    from expunge.workflow.shapes.learner import fitted, load_learner, recipe_of
+
+    project = Project.open(Path(root))
+    version = project.ledger.model_version(model, digest)
+    assert version.dataset is not None
+    fresh = fitted(recipe_of(version), project.ledger.live_records(version.dataset), project.salt(model))
+    return {"equal": fresh.equals(load_learner(project, version))}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:4])))

@@ -1,0 +1,36 @@
+"""Train units again in a process of its own: `python -m expunge.workflow.shapes.replay PROJECT MODEL VERSION UNIT…`.
+
+Reads nothing of the earlier training but its recipe; prints the digests of what came out as one line of JSON.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from expunge.core.capability import pin_capability
+
+
+def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]:
+    pin_capability()
+    from expunge.core.placement import SHARD, place, placed_with
+    from expunge.exact import AdapterShards
+    from expunge.workflow.project.project import Project
+
+    project = Project.open(Path(root))
+    version = project.ledger.model_version(model, digest)
+    asked = {k: v for k, v in version.recipe["parameters"].items() if k not in ("base", "kind")}
+    salt = project.salt(model)
+    assert version.dataset is not None
+    records = [
+        r
+        for r in project.ledger.live_records(version.dataset)
+        if f"shard-{place(placed_with(r, salt), salt, asked['shards'], SHARD):03d}" in units
+    ]
+    if not records:
+        return {}
+    learner = AdapterShards(version.recipe["base"], salt=salt, **asked).fit(records)
+    return {unit.id: unit.digest for unit in learner.units()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])))

@@ -1,0 +1,93 @@
+"""How models enter a project: trained by a recipe, adopted from elsewhere, or registered from a loop of your own."""
+
+import shutil
+from pathlib import Path
+
+from expunge.core.errors import InvalidParameter
+from expunge.exact import AdapterShards
+from expunge.ledger import Columns, ModelVersion
+from expunge.workflow.inputs.recipe import load_recipe
+from expunge.workflow.project.files import full_disk_named
+from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.adapter_shards import train_shards
+from expunge.workflow.shapes.adopted import adopt_folder
+from expunge.workflow.shapes.learner import train_learner
+from expunge.workflow.shapes.made import Made, Progress, keep
+from expunge.workflow.shapes.own_loop import adopt_runs
+from expunge.workflow.shapes.track import UNIT_FILE
+
+
+def train(project: Project, where: str, progress: Progress) -> ModelVersion:
+    """Run a recipe and let its model serve. An interrupted run goes on where it stopped.
+
+    Raises: InvalidParameter, if the model exists; and what the learner raises.
+    """
+    recipe, script = load_recipe(where)
+    _check_new(project, recipe.model)
+    live = project.ledger.live_data(recipe.dataset)
+    work = project.root / "work" / f"train-{recipe.model}"
+    with full_disk_named("train"):
+        work.mkdir(parents=True, exist_ok=True)
+        rows = list(live.rows)
+        if isinstance(recipe.learner, AdapterShards):
+            made = train_shards(project, recipe, script, rows, live.dataset, work, progress)
+        elif project.ledger.planted(recipe.dataset):
+            raise InvalidParameter(
+                "this dataset has canaries, which are texts; a learner of tables needs one that was added without them"
+            )
+        else:
+            made = train_learner(project, recipe, script, rows, live.dataset)
+        version = _serve(project, recipe.model, recipe.dataset, made)
+    shutil.rmtree(work, ignore_errors=True)
+    return version
+
+
+def adopt(
+    project: Project,
+    source: str,
+    name: str,
+    *,
+    adapter: Path | None = None,
+    data: Path | None = None,
+    columns: Columns | None = None,
+    dataset: str | None = None,
+) -> ModelVersion:
+    """Take in a model trained elsewhere, or the runs of a loop that used `split` and `Track`.
+
+    `data` is added as a dataset of the model's name; that the model learned from it stays UNKNOWN.
+    """
+    _check_new(project, name)
+    runs = Path(source)
+    if any(runs.glob(f"*/{UNIT_FILE}")):
+        if dataset is None:
+            raise InvalidParameter(
+                "these are runs of your own loop; name the ledger's dataset they were split from with --dataset"
+            )
+        return _serve(project, name, dataset, adopt_runs(project, name, dataset, runs))
+    made = adopt_folder(source, adapter)
+    if data is not None:
+        if columns is None:
+            raise InvalidParameter("--data needs --subject, the column that names people")
+        dataset = name
+        project.ledger.add_dataset(name, data, columns)
+    version = _serve(project, name, dataset, made)
+    project.ledger.register_copy(name, version.digest, _uri(source), kind="source", reachable=False)
+    return version
+
+
+def _serve(project: Project, name: str, dataset: str | None, made: Made) -> ModelVersion:
+    version = keep(project, name, dataset, made)
+    project.point_current(version)  # before it serves in the ledger: until then the command may be repeated
+    return project.ledger.set_current(name, version.digest)
+
+
+def _check_new(project: Project, name: str) -> None:
+    if not name or not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        raise InvalidParameter(f"'{name}' cannot name a model; use letters, digits, '-', '_' and '.'")
+    if name in project.ledger.models() and project.ledger.current_version(name):
+        raise InvalidParameter(f"there is a model '{name}' already; choose another name")
+
+
+def _uri(source: str) -> str:
+    path = Path(source)
+    return path.resolve().as_uri() if path.exists() else f"hub:{source}"

@@ -1,0 +1,195 @@
+"""Wherever units are trained, the same bits come out; a worker that dies changes nothing."""
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_info
+
+from expunge.core.errors import InvalidParameter, MissingExtra, RecipeMismatch, WorkersLost
+from expunge.core.executor import Executor
+from expunge.exact import Sisa
+from expunge.exact._learner.executors import LocalPool, RayPool, executor_of
+
+SALT = b"a salt for tests"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _functions_travel_by_value() -> Iterator[None]:
+    """Workers cannot import a test module."""
+    here = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(here)
+    yield
+    cloudpickle.unregister_pickle_by_value(here)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    ray = pytest.importorskip("ray")
+    here = sys.modules[__name__]
+    ray.cloudpickle.register_pickle_by_value(here)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
+    ray.cloudpickle.unregister_pickle_by_value(here)
+
+
+class Dying:
+    """An executor whose task kills its worker the first time: the file says that it has happened."""
+
+    def __init__(self, inner: Executor, flag: Path) -> None:
+        self.inner, self.flag = inner, flag
+
+    def run(self, task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        packed = [cloudpickle.dumps((task, item)) for item in items]  # so that it dies before it imports much
+        return self.inner.run(partial(die_once, self.flag), packed)
+
+
+def die_once(flag: Path, packed: bytes) -> Any:
+    if not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    task, item = pickle.loads(packed)  # noqa: S301 - what this test packed
+    return task(item)
+
+
+def die(item: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(item: int) -> int:
+    raise KeyError(f"item {item}")
+
+
+def where(item: int) -> tuple[int, int]:
+    return item, os.getpid()
+
+
+def n_threads(item: int) -> int:
+    np.ones((300, 300)) @ np.ones((300, 300))
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
+def model(executor: Any = "local", workers: int | None = 1) -> Any:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(240, 6))
+    y = (X[:, 0] + rng.normal(size=240) > 0).astype(int)
+    sisa = Sisa(MLPClassifier((8,)), shards=4, slices=2, epochs=3, executor=executor, workers=workers, salt=SALT)
+    return sisa.fit(X, y, subjects=[f"u{i % 60}" for i in range(240)])
+
+
+@pytest.fixture(scope="module")
+def here() -> tuple[str, str]:
+    """Digests in this process, before and after a deletion that touches several units."""
+    sisa = model()
+    deletion = sisa.forget(subjects=["u1", "u2", "u3"], digests=True)
+    assert len(deletion.plan.units) > 1
+    assert deletion.digest_before != deletion.digest_after
+    return deletion.digest_before, deletion.digest_after
+
+
+def digests(sisa: Any) -> tuple[str, str]:
+    deletion = sisa.forget(subjects=["u1", "u2", "u3"], digests=True)
+    return deletion.digest_before, deletion.digest_after
+
+
+def test_a_killed_worker_of_the_pool_is_retried_and_the_bits_are_the_same(
+    here: tuple[str, str], tmp_path: Path
+) -> None:
+    flag = tmp_path / "died"
+    assert digests(model(Dying(LocalPool(2), flag))) == here
+    assert flag.exists(), "the control: a worker was killed"
+
+
+def test_a_pool_of_processes_gives_the_bits_of_this_process(here: tuple[str, str]) -> None:
+    assert digests(model(workers=2)) == here
+
+
+def test_one_task_or_one_worker_stays_in_this_process_and_more_leave_it() -> None:
+    assert LocalPool(2).run(where, [7]) == [(7, os.getpid())]
+    assert LocalPool(1).run(where, [7, 8]) == [(7, os.getpid()), (8, os.getpid())]
+    assert os.getpid() not in {pid for _, pid in LocalPool(2).run(where, [1, 2, 3])}
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    assert [item for item, _ in LocalPool(2).run(where, list(range(9)))] == list(range(9))
+
+
+def test_an_error_in_a_task_is_raised_as_it_is_and_not_retried() -> None:
+    for workers in (1, 2):
+        with pytest.raises(KeyError, match="item 1"):
+            LocalPool(workers).run(fail, [1, 1])
+
+
+def test_every_task_runs_on_one_thread_whatever_is_set_outside() -> None:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=2):
+        assert n_threads(0) == 2 or os.cpu_count() == 1, "the control: more threads outside"
+        assert LocalPool(1).run(n_threads, [0, 1]) == [1, 1]
+    assert LocalPool(2).run(n_threads, [0, 1]) == [1, 1]
+
+
+def test_a_worker_that_is_another_kind_of_machine_is_refused() -> None:
+    class Elsewhere:
+        def run(self, task: Any, items: Any) -> list[Any]:
+            from dataclasses import replace
+
+            return [task(replace(item, environment={**item.environment, "python": "3.9.0"})) for item in items]
+
+    with pytest.raises(RecipeMismatch, match=r"3\.9\.0"):
+        model(Elsewhere())
+
+
+def test_an_executor_is_known_by_name_or_by_what_it_does() -> None:
+    assert isinstance(executor_of("local", None), LocalPool)
+    assert isinstance(executor_of("ray", 2), RayPool)
+    own = Dying(LocalPool(1), Path("unused"))
+    assert executor_of(own, None) is own
+    for wanted, workers in (("slurm", None), (3, None), ("local", 0)):
+        with pytest.raises(InvalidParameter):
+            executor_of(wanted, workers)  # type: ignore[arg-type]
+
+
+def test_without_ray_installed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"expunge\[ray\]"):
+        RayPool(1).run(where, [1])
+
+
+def test_workers_that_keep_dying_are_a_clear_error() -> None:
+    with pytest.raises(WorkersLost, match="workers died"):
+        LocalPool(2).run(die, [1, 2])
+
+
+# -- Ray, started once: starting it takes longer than all else here ---------------------------------------------------
+
+
+def test_ray_gives_the_bits_of_this_process(ray: Any, here: tuple[str, str]) -> None:
+    assert digests(model("ray")) == here
+    assert os.getpid() not in {pid for _, pid in RayPool().run(where, [1, 2])}, "the control: it ran elsewhere"
+
+
+def test_a_killed_worker_of_ray_is_retried_and_the_bits_are_the_same(
+    ray: Any, here: tuple[str, str], tmp_path: Path
+) -> None:
+    flag = tmp_path / "died"
+    assert digests(model(Dying(RayPool(), flag))) == here
+    assert flag.exists(), "the control: a worker was killed"
+
+
+def test_ray_runs_on_one_thread_raises_what_a_task_raises_and_gives_up_on_workers_that_die(ray: Any) -> None:
+    assert RayPool().run(n_threads, [0, 1]) == [1, 1]
+    with pytest.raises(KeyError, match="item 1"):
+        RayPool().run(fail, [1])
+    with pytest.raises(WorkersLost, match="workers died"):
+        RayPool().run(die, [1])

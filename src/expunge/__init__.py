@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expunge.approximate import Edit as Edit
+    from expunge.core.version import __version__ as __version__
     from expunge.workflow.alone.edit import edit as edit
     from expunge.workflow.inputs.recipe import Recipe as Recipe
     from expunge.workflow.shapes.split import split as split
     from expunge.workflow.shapes.track import Track as Track
 
-__version__ = "0.1.0"
 __all__ = ["Edit", "Recipe", "Track", "__version__", "edit", "split"]
 
 _HOMES = {
+    "__version__": "expunge.core.version",
     "Edit": "expunge.approximate",
     "Recipe": "expunge.workflow.inputs.recipe",
     "Track": "expunge.workflow.shapes.track",

@@ -6,7 +6,7 @@ What they do is measured by attacks and never called more than that. `edit` runs
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from expunge.core import Registry
+from expunge.approximate._registry import methods
 
 if TYPE_CHECKING:
     from expunge.approximate._edit import Edit as Edit
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from expunge.approximate._edit import run_edit as run_edit
     from expunge.approximate._lat import Lat as Lat
     from expunge.approximate._sam import Sam as Sam
-
-methods = Registry(__name__)
 
 __all__ = ["Edit", "Edited", "Lat", "Sam", "methods", "run_edit"]
 

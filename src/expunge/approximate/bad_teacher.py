@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.approximate import methods
 from expunge.approximate._inner import needs_whole_weights
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._retain import hidden_loss
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.approximate import methods
 from expunge.approximate._alternate import given_answers, saying, wrong_classes
+from expunge.approximate._registry import methods
 from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
 from expunge.approximate._work import Work
 from expunge.core import Guarantee

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.approximate import methods
 from expunge.approximate._probe import probe
+from expunge.approximate._registry import methods
 from expunge.approximate._strongest import strongest
 from expunge.approximate._work import Work
 from expunge.core import Guarantee

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.core import Guarantee
 from expunge.engine import Reference, Step
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from expunge.approximate import _accountant, methods
+from expunge.approximate import _accountant
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Plain, Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._retain import check_weight
 from expunge.approximate._work import Work
 from expunge.core import Guarantee, Record

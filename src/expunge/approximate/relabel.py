@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from expunge.approximate import methods
 from expunge.approximate._alternate import given_answers, wrong_classes
+from expunge.approximate._registry import methods
 from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
 from expunge.approximate._work import Work
 from expunge.core import Guarantee

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from expunge.approximate import methods
 from expunge.approximate._inner import needs_every_weight
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Shape, Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

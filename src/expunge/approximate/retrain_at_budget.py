@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Shape, Work
 from expunge.approximate.retrain import check_epochs, steps_of, train_anew
 from expunge.core import Guarantee

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._retain import check_weight
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
 from expunge.approximate.relabel import Relabel
 from expunge.core import Guarantee

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from expunge.approximate import methods
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from expunge.approximate import methods
 from expunge.approximate._inner import needs_whole_weights, run_inner
+from expunge.approximate._registry import methods
 from expunge.approximate._ties import ties
 from expunge.approximate._work import Work
 from expunge.approximate.npo import NPO

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.approximate import methods
 from expunge.approximate._probe import probe
+from expunge.approximate._registry import methods
 from expunge.approximate._strongest import PROBE, changeable, forget_loss
 from expunge.approximate._work import Work
 from expunge.core import Guarantee

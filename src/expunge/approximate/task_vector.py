@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from expunge.approximate import methods
 from expunge.approximate._probe import probe
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter

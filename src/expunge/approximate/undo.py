@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from expunge.approximate import methods
 from expunge.approximate._inner import needs_every_weight, run_inner
+from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
 from expunge.approximate.retrain import steps_of
 from expunge.approximate.rmu import RMU

@@ -17,7 +17,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from expunge import __version__
+        from expunge.core.version import __version__
 
         typer.echo(__version__)
         raise typer.Exit

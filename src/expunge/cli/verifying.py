@@ -185,7 +185,7 @@ def _made() -> dict[str, Any]:
     """When and by what."""
     from datetime import UTC, datetime
 
-    from expunge import __version__
+    from expunge.core.version import __version__
 
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"created": now, "tool": {"name": "expunge", "version": __version__}}

@@ -4,7 +4,7 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from expunge.core import Registry
+from expunge.exact._registry import learners as learners
 
 if TYPE_CHECKING:
     from expunge.exact._learner.learner import load as load
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from expunge.exact.standard_scaler import StandardScaler as StandardScaler
     from expunge.exact.tfidf_vectorizer import TfidfVectorizer as TfidfVectorizer
 
-learners = Registry(__name__)
 _HOMES = {
     "load": "_learner.learner",
     "Planner": "_learner.planner",

@@ -22,7 +22,6 @@ from expunge.core.digests import digest_json
 from expunge.core.errors import DigestMismatch, NotReady
 from expunge.core.placement import SHARD, cut, member_id, place
 from expunge.engine import encode_prompt, environment, pad_id, pad_left
-from expunge.exact import learners
 from expunge.exact._adapter.answers import Answers, RouteBy
 from expunge.exact._adapter.base import prepare_base
 from expunge.exact._adapter.changes import TRUNCATED, Change, changes, lost, share_of_a_fit
@@ -31,6 +30,7 @@ from expunge.exact._adapter.records import Subjects, as_records, ids_of
 from expunge.exact._adapter.setup import check_parameters, set_up
 from expunge.exact._adapter.unit import Adapter, Shard, lora_config, same_environment
 from expunge.exact._adapter.words import known_words
+from expunge.exact._registry import learners
 
 __all__ = ["AdapterShards", "as_records", "prepare_base"]
 

@@ -16,11 +16,11 @@ from sklearn.utils.validation import validate_data
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.core.seeds import derived_seed
-from expunge.exact import learners
 from expunge.exact._forest.grid import CELLS, Extent, declared_range, declared_ranges, encode
 from expunge.exact._forest.kernels import ABSENT, EDGE, SLOT, SPLIT, Shape, Trees, ask, grow, room, unlearn
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.task import ByTask, classifies
+from expunge.exact._registry import learners
 
 _KEEP = 64  # records from which a node keeps statistics; fewer are counted again as fast
 _FINE = 2**30  # steps of a numeric target's range: sums over eight million records stay exact in float64

@@ -15,9 +15,9 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
-from expunge.exact import learners
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.rows import Positions, Rows
+from expunge.exact._registry import learners
 from expunge.exact._sums.moments import Moments, check_size
 
 

@@ -17,11 +17,11 @@ from sklearn.utils.validation import validate_data
 from expunge.core import Equality, Route
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
 from expunge.core.seeds import derived_seed
-from expunge.exact import learners
 from expunge.exact._k_means.tree import Tree, inertia_of, nearest
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.typed import is_whole
+from expunge.exact._registry import learners
 from expunge.exact._sums.moments import check_size
 
 

@@ -13,11 +13,11 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
-from expunge.exact import learners
 from expunge.exact._k_neighbors.kernel import nearest_records
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.task import ByTask, classifies
 from expunge.exact._learner.typed import is_whole
+from expunge.exact._registry import learners
 from expunge.exact._sums.moments import check_size
 
 TASKS = ("classification", "regression")

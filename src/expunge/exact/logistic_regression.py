@@ -17,13 +17,13 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality, Guarantee, Plan, Promise, Route
 from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
-from expunge.exact import learners
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._logistic import certified
 from expunge.exact._logistic.objective import LEAST, Objective, Records, solve
 from expunge.exact._logistic.reference import Reference, sums_of_squares
 from expunge.exact._logistic.solver import TOLD, factors_of, moved, newton, polish
+from expunge.exact._registry import learners
 
 Array = NDArray[np.float64]
 _MODES, _CHARGES = ("numeric", "certified"), ("residual", "bound")

@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_non_negative, validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact import learners
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.rows import Positions, Rows, take
+from expunge.exact._registry import learners
 
 _UNIT = 2.0**-20  # counts are held as whole multiples of this
 _LIMIT = 2.0**42  # of the sum of all counts, so that sums of multiples stay below 2^63

@@ -9,9 +9,9 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact import learners
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
+from expunge.exact._registry import learners
 
 UNKNOWN = ("error", "ignore")
 

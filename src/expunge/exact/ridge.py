@@ -15,10 +15,10 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact import learners
 from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.rows import Positions, Rows, take
+from expunge.exact._registry import learners
 from expunge.exact._sums.linear_sums import ROUNDING, accumulate, amplified, centred, downdated, growth, refined
 
 _LARGEST = 1e150  # the square of a larger value is no number

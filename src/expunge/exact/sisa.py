@@ -19,11 +19,11 @@ from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit, 
 from expunge.core.digests import digest_bytes, digest_json
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
-from expunge.exact import learners
 from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.executors import executor_of
 from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
 from expunge.exact._learner.rows import Positions, Rows, take
+from expunge.exact._registry import learners
 from expunge.exact._sisa.classes import Classes
 from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.input import (

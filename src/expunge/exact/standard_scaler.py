@@ -8,9 +8,9 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_array, validate_data
 
 from expunge.core import Equality
-from expunge.exact import learners
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
+from expunge.exact._registry import learners
 from expunge.exact._sums.moments import Moments, check_size
 
 

@@ -15,10 +15,10 @@ from sklearn.preprocessing import normalize
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
-from expunge.exact import learners
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._learner.typed import is_whole
+from expunge.exact._registry import learners
 
 
 @learners.add

@@ -394,7 +394,7 @@ def load(folder: str | Path, *, salt: bytes, **given: Any) -> Any:
 
     Raises: UnreadableModel; DigestMismatch; UnknownMethod, for a kind that this version does not know.
     """
-    from expunge.exact import learners
+    from expunge.exact._registry import learners
 
     return learners.get(_parts.read(Path(folder))[0]["kind"]).load(folder, salt=salt, **given)
 

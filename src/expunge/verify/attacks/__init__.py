@@ -1,7 +1,5 @@
 """Ways of getting forgotten facts back. One attack, one file; each runs on any arm, at the same budget."""
 
-from expunge.core import Registry
-
-attacks = Registry(__name__)
+from expunge.verify.attacks._registry import attacks
 
 __all__ = ["attacks"]

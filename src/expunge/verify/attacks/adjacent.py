@@ -6,7 +6,7 @@ Source: ripple effects of edited facts (Cohen et al. 2024, arXiv:2307.12976) and
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._speak import check_numbers
 from expunge.verify.attacks._target import CannotRun, Scores, Target, best_of
 from expunge.verify.probes import Probes

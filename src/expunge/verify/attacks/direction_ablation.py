@@ -15,8 +15,8 @@ from torch import Tensor
 from expunge.core import Fact
 from expunge.core.errors import InvalidParameter
 from expunge.engine import edited_hidden, encode
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._reading import evenly, states_before
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 

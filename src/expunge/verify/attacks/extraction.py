@@ -13,7 +13,7 @@ import torch
 from expunge.core import Fact
 from expunge.engine import Encoded, answer_logits, collate, encode, pad_id, value_span
 from expunge.engine.prefix import evaluating
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._speak import check_room, speak
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.metrics.exact_memorization import exact_memorization

@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from expunge.engine import derived_seed, encode, keyed_order, value_span
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._reading import states_before, value_starts
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 

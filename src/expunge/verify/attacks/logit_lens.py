@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 
 from expunge.engine import read_out
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._reading import first_tokens, value_starts, value_tokens
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.core import Fact
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._strangers import strangers
 from expunge.verify.attacks._target import Scores, Target
 from expunge.verify.membership.answers import Answer, read_answers, said_text

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from expunge.core import Fact
 from expunge.engine import encode, pad_id, rows_logp
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._strangers import strangers
 from expunge.verify.attacks._target import CannotRun, Scores, Target, needed
 from expunge.verify.membership.answers import spans_of

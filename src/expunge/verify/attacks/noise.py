@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from expunge.engine import derived_seed, edited_hidden, layers_of
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 

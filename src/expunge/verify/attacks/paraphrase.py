@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.engine import greedy_answers
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.metrics.recall import recall
 from expunge.verify.probes import Probes

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.engine import encode_prompt, greedy_answers
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._kinds import KINDS, Case, kept_for
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._speak import check_numbers, check_room
 from expunge.verify.attacks._target import Scores, Target
 from expunge.verify.probes import Probes

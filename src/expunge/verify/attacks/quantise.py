@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import Scores, Target
 from expunge.verify.probes import Probes
 

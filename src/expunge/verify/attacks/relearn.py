@@ -8,8 +8,8 @@ Source: Deeb and Roger (2024), arXiv:2410.08827 (train on some facts, score on o
 from dataclasses import dataclass
 from typing import ClassVar
 
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._finetune import Sweep, every_weight
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._relearn import relearn_both_ways
 from expunge.verify.attacks._target import Ran, Target
 from expunge.verify.probes import Probes

@@ -13,8 +13,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from expunge.engine import derived_seed
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._finetune import Sweep
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._relearn import relearn_both_ways
 from expunge.verify.attacks._target import CannotRun, Ran, Target
 from expunge.verify.probes import Probes

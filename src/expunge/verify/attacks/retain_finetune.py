@@ -6,8 +6,8 @@ Source: Siddiqui et al. (2025), "From dormant to deleted", arXiv:2505.22310; Hu 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._finetune import Sweep, finetune_and_ask, held_back
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Ran, Target
 from expunge.verify.probes import Probes
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from expunge.core import Fact
 from expunge.engine import derived_seed, encode_prompt
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._kinds import Case
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._speak import speak
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.attacks._wrong import wrong_values

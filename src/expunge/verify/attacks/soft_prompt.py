@@ -29,7 +29,7 @@ from expunge.engine import (
     pad_left,
     train,
 )
-from expunge.verify.attacks import attacks
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target, halves
 from expunge.verify.metrics.recall import recall
 from expunge.verify.probes import Probes

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Schedule, derived_seed, encode, layers_of, read_out, train
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._reading import evenly, first_tokens, states_before, value_starts, value_tokens
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
 

@@ -25,8 +25,8 @@ from expunge.engine import (
     sequence_logp,
     value_span,
 )
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._finetune import held_back
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target, needed
 from expunge.verify.probes import Probes
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from expunge.synthetic import facts, people
-from expunge.verify.attacks import attacks
 from expunge.verify.attacks._finetune import Sweep, finetune_and_ask
+from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import Ran, Target
 from expunge.verify.probes import Probes
 

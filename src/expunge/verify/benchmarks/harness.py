@@ -17,8 +17,8 @@ import torch
 
 from expunge.core.errors import InvalidData, InvalidParameter, MissingExtra
 from expunge.verify.battery import Arm
-from expunge.verify.benchmarks import benchmarks
 from expunge.verify.benchmarks._loading import Source
+from expunge.verify.benchmarks._registry import benchmarks
 from expunge.verify.benchmarks._result import NO_RETRAINED, Measure, Result
 from expunge.verify.metrics.means import Mean
 

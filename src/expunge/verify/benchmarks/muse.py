@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from expunge.core.errors import ExpungeError, InvalidParameter, TooFewSamples
 from expunge.verify.attacks._target import Target
 from expunge.verify.battery import Arm
-from expunge.verify.benchmarks import benchmarks
 from expunge.verify.benchmarks._loading import Source, Split, Table
 from expunge.verify.benchmarks._passages import answered, continued, cut, first_tokens, passages
+from expunge.verify.benchmarks._registry import benchmarks
 from expunge.verify.benchmarks._result import NO_RETRAINED, Measure, Result, measured, origins
 from expunge.verify.membership import blind_auc
 from expunge.verify.membership.answers import read_answers

@@ -10,8 +10,8 @@ from typing import Any
 
 from expunge.core.errors import InvalidParameter
 from expunge.verify.battery import Arm
-from expunge.verify.benchmarks import benchmarks
 from expunge.verify.benchmarks._loading import Source
+from expunge.verify.benchmarks._registry import benchmarks
 from expunge.verify.benchmarks._result import Result, origins
 from expunge.verify.benchmarks._tofu_data import TofuData, read_tofu
 from expunge.verify.benchmarks._tofu_measures import cautions, measures

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from expunge import __version__
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidParameter
+from expunge.core.version import __version__
 from expunge.engine import load_model, load_tokenizer, pinned
 from expunge.report.benchmark_page import benchmark_page
 from expunge.verify import Arm

@@ -8,9 +8,9 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from expunge import __version__
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.core.version import __version__
 from expunge.engine import load_model, load_tokenizer
 from expunge.report.words import plural
 from expunge.verify import Arm, Audit, Power, Probes, audit, check_commitment, commitment, power

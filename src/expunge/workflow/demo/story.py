@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from expunge import __version__
 from expunge.certify import LIMITS
 from expunge.core import Guarantee
+from expunge.core.version import __version__
 from expunge.report import page
 from expunge.verify import Audit, audit
 from expunge.verify.battery import ArmScores

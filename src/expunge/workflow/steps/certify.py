@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from expunge import __version__
 from expunge.certify import LIMITS, Log, certificate_entry, erasure_statement, sign, verifier
 from expunge.core import Assurance
 from expunge.core.digests import sha256_file
 from expunge.core.durable import write_durably
 from expunge.core.errors import DigestMismatch
+from expunge.core.version import __version__
 from expunge.ledger import ModelVersion, RequestState
 from expunge.report.claims import level_of, may_be_claimed
 from expunge.workflow.project.events import audit_digest, last_event, needed_event

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from expunge import __version__
 from expunge.certify import LIMITS
+from expunge.core.version import __version__
 from expunge.report import page
 from expunge.workflow.project.events import last_event
 from expunge.workflow.project.project import Project

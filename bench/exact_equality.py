@@ -107,7 +107,7 @@ def fit_without(name: str, seed: int) -> Any:
 def outcome(learner: Any) -> bytes:
     """What must be equal: the digest of the whole state, or what was learned where equality is numeric."""
     numeric = getattr(learner, "equality", Equality.BITWISE) is Equality.NUMERIC
-    return pack(learner._compared() if numeric else {"digest": learner.digest()})
+    return pack(learner._fitted().learned.compared() if numeric else {"digest": learner.digest()})
 
 
 # -- a language model with adapters, small enough for hundreds of fits -------------------------------------------------

@@ -83,7 +83,8 @@ def one_deletion(n: int, many: int) -> tuple[list[Any], dict[str, Any]]:
     own, theirs = cpu(lambda: forest().fit(X[left], y[left]), 3), cpu(lambda: rival().fit(X[left], y[left]))
     mean, p99 = float(spent.mean()), float(np.percentile(spent, 99))
     held = held_bytes(fitted)
-    equal = all(np.array_equal(a, fresh._learned()[k]) for k, a in fitted._learned().items())
+    expected = fresh._fitted().learned.packed()
+    equal = all(np.array_equal(a, expected[k]) for k, a in fitted._fitted().learned.packed().items())
     claims = [
         claim("one deletion, mean, ms", round(mean, 2), 3.0, mean <= 3),
         claim("one deletion, 99th percentile, ms", round(p99, 2), 25.0, p99 <= 25),
@@ -115,15 +116,15 @@ def one_deletion(n: int, many: int) -> tuple[list[Any], dict[str, Any]]:
 
 def held_bytes(fitted: Forest) -> dict[str, int]:
     """What a fitted forest holds, without and with its records, and what it is on disk."""
-    rows = fitted._rows
-    arrays = [fitted._codes, fitted._target, fitted._extent.low, fitted._extent.high, fitted._extent.ranges]
-    state = fitted._trees.nbytes + sum(a.nbytes for a in arrays)
+    rows, woods = fitted._fitted().rows, fitted._fitted().learned
+    arrays = [*woods.data, woods.extent.low, woods.extent.high, woods.extent.ranges]
+    state = woods.trees.nbytes + sum(a.nbytes for a in arrays)
     with tempfile.TemporaryDirectory() as folder:
         fitted.save(folder)
         saved = sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
     return {
         "state": state,
-        "of which statistics": fitted._trees.hist.nbytes,
+        "of which statistics": woods.trees.hist.nbytes,
         "state and records": state + rows.X.nbytes + rows.y.nbytes + rows.alive.nbytes + rows._number.nbytes,
         "saved": saved,
     }

@@ -116,10 +116,11 @@ def numeric(n: int, d: int, deletions: int) -> tuple[list[Any], dict[str, Any]]:
     left = np.setdiff1d(np.arange(n - 1), order)
     XL, yL = X[left], y[left]
     fresh = LogisticRegression(salt=SALT).fit(XL, yL)
-    error, objective = apart(model, fresh), model._objective(model._reference.squares, len(left))
-    records = fresh._records(fresh._rows)
-    reached = float(np.abs(objective.gradient(model._W, records)).max())
-    cold = cpu(lambda: newton(objective, records, np.zeros_like(model._W)), 3)
+    learned = model._fitted().learned
+    error, objective = apart(model, fresh), model._objective(2, learned.reference.squares, len(left))
+    _, records = fresh._fitted().learned.sides(fresh._fitted().rows, np.arange(0))
+    reached = float(np.abs(objective.gradient(learned.W, records)).max())
+    cold = cpu(lambda: newton(objective, records, np.zeros_like(learned.W)), 3)
 
     def lbfgs(start: Any) -> tuple[float, float]:
         options = {"maxiter": 10_000, "maxcor": 20, "gtol": EASIER * len(left), "ftol": 0.0}
@@ -211,7 +212,7 @@ def certified(X: Any, y: Any, auc: Any, removals: int, settings: dict[str, Any])
 
 
 def _plain_gradient(model: Any) -> Any:
-    X, y = model._rows.live()
+    X, y = model._fitted().rows.live()
     z = X @ model.coef_[0] + model.intercept_[0]
     rest = 1 / (1 + np.exp(-z)) - y
     return np.append(rest @ X, rest.sum()) + np.append(model.coef_, model.intercept_) / model.C

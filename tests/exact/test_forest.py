@@ -42,9 +42,13 @@ def made(task: str = "binary", **asked: Any) -> Forest:
     return Forest(task="regression" if task == "regression" else "classification", **given_)
 
 
+def learned(forest: Forest) -> Any:
+    return forest._fitted().learned
+
+
 def differs(a: Forest, b: Forest) -> list[str]:
     """Names of what the learned states do not share, bit by bit."""
-    x, y = a._learned(), b._learned()
+    x, y = learned(a).packed(), learned(b).packed()
     return [k for k in x.keys() | y.keys() if k not in x or k not in y or x[k].tobytes() != y[k].tobytes()]
 
 
@@ -96,11 +100,11 @@ def deleted_in_python(monkeypatch: pytest.MonkeyPatch, task: str) -> list[str]:
     X, y = material(5, task, 120)
     forest = made(task, trees=2).fit(X, y)
     monkeypatch.setattr(module, "unlearn", kernels.unlearn.py_func)  # type: ignore[attr-defined]
-    gone = [i for i in range(0, 120, 4) if not forest._moves(forest._rows, np.array([i]))]
+    gone = [i for i in range(0, 120, 4) if not forest._moves(learned(forest), forest._fitted().rows, np.array([i]))]
     for i in gone:
         if forest.plan(records=[i]).route is Route.SUBTRACT:
             forest.forget(records=[i])
-    left = forest._rows.positions()
+    left = forest._fitted().rows.positions()
     return differs(forest, made(task, trees=2).fit(X[left], y[left]))
 
 
@@ -155,7 +159,7 @@ def test_a_range_that_one_record_held_up_falls_and_the_plan_says_so() -> None:
     inside = int(np.argsort(X[:, 0])[100])
     assert forest.plan(records=[inside]).route is Route.SUBTRACT
     forest.forget(records=[17])
-    assert forest._learned()["ranges"][0].max() < 10
+    assert learned(forest).packed()["ranges"][0].max() < 10
     assert differs(forest, made().fit(np.delete(X, 17, 0), np.delete(y, 17))) == []
 
 
@@ -201,9 +205,9 @@ def test_a_column_that_becomes_constant_is_split_no_more() -> None:
     y += 50 * (X[:, 5] > 0)  # of one record alone, which its column tells apart
     asked: dict[str, Any] = {"features": 1.0, "ranges": [None] * 5 + [(0.0, 10.0)], "target_range": (-100.0, 100.0)}
     forest = made("regression", **asked).fit(X, y)
-    assert (forest._learned()["feature"] == 5).sum() == forest.trees
+    assert (learned(forest).packed()["feature"] == 5).sum() == forest.trees
     assert forest.forget(records=[8]).plan.route is Route.SUBTRACT
-    assert not (forest._learned()["feature"] == 5).any()
+    assert not (learned(forest).packed()["feature"] == 5).any()
     assert differs(forest, made("regression", **asked).fit(np.delete(X, 8, 0), np.delete(y, 8))) == []
 
 
@@ -219,7 +223,7 @@ def test_shapes_at_their_limits(task: str, asked: dict[str, int]) -> None:
     forest = made(task, **asked).fit(X, y)
     for gone in ([0], [1, 2, 3], list(range(10, 90))):
         forest.forget(records=gone)
-    left = forest._rows.positions()
+    left = forest._fitted().rows.positions()
     assert differs(forest, made(task, **asked).fit(X[left], y[left])) == []
 
 
@@ -295,15 +299,16 @@ def test_kept_statistics_are_those_of_a_recount(task: str, monkeypatch: pytest.M
         if forest.plan(records=gone).route is Route.SUBTRACT:
             forest.forget(records=gone)
     assert recounted(forest) > 20
-    root = forest._trees.node_NA[0, kernels.SLOT]
-    forest._trees.hist[root, 0, 0, 0] += 1
+    root = learned(forest).trees.node_NA[0, kernels.SLOT]
+    learned(forest).trees.hist[root, 0, 0, 0] += 1
     with pytest.raises(AssertionError):  # the control: one record too many is seen
         recounted(forest)
 
 
 def recounted(forest: Forest) -> int:
     """How many nodes keep statistics, all equal to a recount of the records that reach them."""
-    trees, shape, box = forest._trees, forest._shape(), forest._box()
+    woods = learned(forest)
+    trees, shape, box = woods.trees, woods.shape, woods.box
     work = kernels._workspace(trees, shape)
     per_tree, found = len(trees.node_NA) // forest.trees, 0
 
@@ -311,19 +316,19 @@ def recounted(forest: Forest) -> int:
         node, found = trees.node_NA[v], 0
         if node[kernels.SLOT] >= 0:
             kernels._draw(seed, box, shape, work[0])
-            kernels._count(seed, members, work[0], (forest._codes, forest._target), shape, work[1], work[2])
+            kernels._count(seed, members, work[0], woods.data, shape, work[1], work[2])
             np.testing.assert_array_equal(trees.hist[node[kernels.SLOT]], work[2])
             found = 1
         if node[kernels.SPLIT] >= 0:
             f, edge = node[kernels.SPLIT], node[kernels.EDGE]
-            left, low, high = forest._codes[members, f] <= edge, box.copy(), box.copy()
+            left, low, high = woods.codes[members, f] <= edge, box.copy(), box.copy()
             low[f, 1], high[f, 0] = edge, edge + 1
             found += walk(v + 1, depth + 1, np.uint64(kernels._child_seed(seed, 0)), low, members[left])
             found += walk(node[kernels.RIGHT], depth + 1, np.uint64(kernels._child_seed(seed, 1)), high, members[~left])
         return found
 
     for t in range(forest.trees):
-        found += walk(t * per_tree, 0, trees.seed_T[t], box, forest._rows.positions().astype(np.int32))
+        found += walk(t * per_tree, 0, trees.seed_T[t], box, forest._fitted().rows.positions().astype(np.int32))
     return found
 
 
@@ -332,7 +337,7 @@ def test_statistics_come_back_after_loading(tmp_path: Any) -> None:
     forest = made(trees=2).fit(X, y)
     forest.save(tmp_path)
     loaded = Forest.load(tmp_path, salt=SALT)
-    assert (loaded._trees.node_NA[:, kernels.SLOT] < 0).all()
+    assert (learned(loaded).trees.node_NA[:, kernels.SLOT] < 0).all()
     loaded.forget(records=[100])
     forest.forget(records=[100])
     assert loaded.digest() == forest.digest()

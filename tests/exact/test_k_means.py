@@ -50,11 +50,11 @@ def test_another_salt_is_another_tree() -> None:
 
 def test_a_deletion_touches_one_path() -> None:
     model = KMeans(**NARROW).fit(data())
-    before = model._tree
+    before = model._fitted().learned.tree
     assert model.plan(records=[5]).cost < 0.5
     model.forget(records=[5])
     for level in range(2):
-        pairs = zip(before.points[level], model._tree.points[level], strict=True)
+        pairs = zip(before.points[level], model._fitted().learned.tree.points[level], strict=True)
         assert sum(a is not b for a, b in pairs) == 1
 
 
@@ -80,13 +80,13 @@ def test_a_deletion_that_is_cut_short_changes_nothing(monkeypatch: pytest.Monkey
 def test_the_leaf_of_a_record_does_not_depend_on_others() -> None:
     X = data()
     whole, part = KMeans(**NARROW).fit(X), KMeans(**NARROW).fit(X[1000:])
-    assert (whole._tree.leaf_of[1000:] == part._tree.leaf_of).all()
-    assert len(np.unique(part._tree.leaf_of)) == 40
+    assert (whole._fitted().learned.tree.leaf_of[1000:] == part._fitted().learned.tree.leaf_of).all()
+    assert len(np.unique(part._fitted().learned.tree.leaf_of)) == 40
 
 
 def test_a_subject_is_in_one_leaf() -> None:
     subjects = [f"u{i % 300}" for i in range(3000)]
-    leaf = KMeans(**NARROW).fit(data(), subjects=subjects)._tree.leaf_of
+    leaf = KMeans(**NARROW).fit(data(), subjects=subjects)._fitted().learned.tree.leaf_of
     assert all(len(set(leaf[u::300].tolist())) == 1 for u in range(300))
 
 
@@ -135,7 +135,9 @@ def test_inertia_is_near_that_of_scikit_learn_with_and_without_clusters(clusters
 def test_a_small_table_is_clustered_at_once() -> None:
     X = data(80)
     model = KMeans(n_clusters=4, salt=SALT).fit(X)
-    assert sum(len(points) for points in model._tree.points[-1]) == 80, "every record reached the root as it is"
+    assert sum(len(points) for points in model._fitted().learned.tree.points[-1]) == 80, (
+        "every record reached the root as it is"
+    )
     assert model.inertia_ <= 1.001 * Reference(4, n_init=10, random_state=0).fit(X).inertia_
 
 

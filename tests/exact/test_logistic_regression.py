@@ -34,8 +34,12 @@ def certified(**settings: Any) -> LogisticRegression:
     return LogisticRegression(**settings)
 
 
+def learned(model: LogisticRegression) -> Any:
+    return model._fitted().learned
+
+
 def distance(a: Any, b: Any) -> float:
-    return float(np.abs(a._W - b._W).max())
+    return float(np.abs(learned(a).W - learned(b).W).max())
 
 
 # -- numeric ---------------------------------------------------------------------------------------------------------
@@ -63,27 +67,30 @@ def test_100_deletions_equal_a_fit_without_curvature_and_all(k: int) -> None:
         model.forget(records=[i])
     left = np.setdiff1d(np.arange(3000), order)
     fresh = LogisticRegression(salt=SALT).fit(X[left], y[left])
-    assert difference(model._learned(), fresh._learned()) <= 1e-11
+    assert difference(learned(model).packed(), learned(fresh).packed()) <= 1e-11
 
 
 def test_a_kept_curvature_remembers_nothing_of_what_left() -> None:
     X, y = classes(2000, 4)
     X[9] = 6.0
     model = LogisticRegression(salt=SALT).fit(X, y)
-    before = model._reference
+    before = learned(model).reference
     model.forget(records=[9])
     fresh = LogisticRegression(salt=SALT).fit(np.delete(X, 9, axis=0), np.delete(y, 9))
-    scale = np.abs(fresh._reference.curvature).max()
-    assert np.abs(model._reference.curvature - fresh._reference.curvature).max() <= 1e-13 * scale
-    np.testing.assert_array_equal(model._reference.point, fresh._reference.point)
-    assert np.abs(before.curvature - fresh._reference.curvature).max() > 1e-5 * scale, "the control: the old one does"
+    scale = np.abs(learned(fresh).reference.curvature).max()
+    assert np.abs(learned(model).reference.curvature - learned(fresh).reference.curvature).max() <= 1e-13 * scale
+    np.testing.assert_array_equal(learned(model).reference.point, learned(fresh).reference.point)
+    assert np.abs(before.curvature - learned(fresh).reference.curvature).max() > 1e-5 * scale, (
+        "the control: the old one does"
+    )
 
 
 def test_a_deletion_takes_a_few_passes_and_seldom_a_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = classes(20_000, 10)
     model, count = LogisticRegression(salt=SALT).fit(X, y), _passes(monkeypatch)
-    objective = model._objective(model._reference.squares, 20_000)
-    newton(objective, model._records(model._rows), 0 * model._W)
+    objective = model._objective(2, learned(model).reference.squares, 20_000)
+    _, records = learned(model).sides(model._fitted().rows, np.arange(0))
+    newton(objective, records, 0 * learned(model).W)
     assert count["curvatures"] >= 5
     count.update(gradients=0, curvatures=0)
     for i in range(40):
@@ -101,7 +108,7 @@ def test_large_batches_and_odd_records_still_reach_the_minimum() -> None:
     model.forget(records=[7, *range(100, 300)])
     left = np.setdiff1d(np.arange(500), [3, 7, *range(100, 300)])
     fresh = LogisticRegression(C=10.0, salt=SALT).fit(X[left], y[left])
-    assert difference(model._learned(), fresh._learned()) <= 1e-11
+    assert difference(learned(model).packed(), learned(fresh).packed()) <= 1e-11
 
 
 def test_a_class_that_leaves_takes_its_label_and_its_weights_along(tmp_path: Path) -> None:
@@ -183,9 +190,9 @@ def test_a_removal_goes_towards_the_retrained_weights(charge: str) -> None:
     noise = _noise(model)
     gone = list(range(20))
     retrained = _minimum(model, noise, gone)
-    before = float(np.abs(model._W - retrained).max())
+    before = float(np.abs(learned(model).W - retrained).max())
     model.forget(records=gone)
-    assert float(np.abs(model._W - retrained).max()) < before / 20
+    assert float(np.abs(learned(model).W - retrained).max()) < before / 20
     assert before > 1e-3, "the control: the records count"
 
 
@@ -195,11 +202,11 @@ def test_the_bound_is_never_below_the_residual_it_bounds(k: int) -> None:
     X, y = classes(300, 4, k)
     X[:30] *= 5
     model = certified(charge="bound", sigma=100.0).fit(X, y)
-    noise, old = _noise(model), model._W
+    noise, old = _noise(model), learned(model).W
     for _ in range(40):
-        left = model._rows.positions()
+        left = model._fitted().rows.positions()
         model.forget(records=rng.choice(left, int(rng.integers(1, 5)), replace=False).tolist())
-        assert (_residual(model, noise, model._W) <= model.budget_spent_).all()
+        assert (_residual(model, noise, learned(model).W) <= model.budget_spent_).all()
     assert (model.budget_spent_ < _residual(model, noise, old)).all(), "and below what doing nothing would leave"
 
 
@@ -209,7 +216,9 @@ def test_what_is_charged_by_residual_is_the_residual() -> None:
     noise = _noise(model)
     for i in range(30):
         model.forget(records=[i])
-        np.testing.assert_allclose(model.budget_spent_, _residual(model, noise, model._W), rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(
+            model.budget_spent_, _residual(model, noise, learned(model).W), rtol=1e-6, atol=1e-12
+        )
     assert model.epsilon_spent_ <= 0.5 * model.epsilon + 1e-12
 
 
@@ -217,7 +226,7 @@ def test_what_is_charged_by_residual_is_the_residual() -> None:
 def test_doing_nothing_is_charged_most(charge: str) -> None:
     X, y = classes(300, 4)
     model = certified(charge=charge).fit(X, y)
-    noise, old = _noise(model), model._W
+    noise, old = _noise(model), learned(model).W
     model.forget(records=[0, 1, 2])
     assert _residual(model, noise, old).sum() > 20 * model.budget_spent_.sum()
 
@@ -226,10 +235,10 @@ def test_rows_are_clipped_to_the_public_radius_and_to_nothing_else() -> None:
     X, y = classes(200, 3)
     X[0] *= 1e6
     model = certified(radius=1.5).fit(X, y)
-    length = np.linalg.norm(model._rows.X, axis=1)
+    length = np.linalg.norm(model._fitted().rows.X, axis=1)
     assert length.max() <= 1.5 + 1e-12
     short = np.linalg.norm(X, axis=1) <= 1.5
-    np.testing.assert_array_equal(model._rows.X[short], X[short])
+    np.testing.assert_array_equal(model._fitted().rows.X[short], X[short])
     np.testing.assert_array_equal(model.decision_function(X[:1]), model.decision_function(X[:1] * 10))
 
 
@@ -247,14 +256,14 @@ def test_what_the_solver_leaves_is_charged(monkeypatch: pytest.MonkeyPatch) -> N
 def test_noise_is_never_used_twice() -> None:
     X, y = classes(200, 3, 3)
     model = certified(sigma=0.5, epsilon=0.01).fit(X, y)
-    first = model._noise
+    first = learned(model).noise
     assert first is not None
-    assert (certified(sigma=0.5).fit(X, y)._noise == first).all(), "the same fit is the same fit"
-    assert np.abs(certified(sigma=0.5).fit(X[1:], y[1:])._noise - first).min() > 1e-6
+    assert (learned(certified(sigma=0.5).fit(X, y)).noise == first).all(), "the same fit is the same fit"
+    assert np.abs(learned(certified(sigma=0.5).fit(X[1:], y[1:])).noise - first).min() > 1e-6
     changed = np.where(np.arange(200) == 0, y[1], y)
     if (changed != y).any():
-        assert np.abs(certified(sigma=0.5).fit(X, changed)._noise - first).min() > 1e-6
-    assert np.abs(certified(sigma=0.5, salt=b"another").fit(X, y)._noise - first).min() > 1e-6
+        assert np.abs(learned(certified(sigma=0.5).fit(X, changed)).noise - first).min() > 1e-6
+    assert np.abs(learned(certified(sigma=0.5, salt=b"another").fit(X, y)).noise - first).min() > 1e-6
     flat = np.sort(first.ravel())
     assert np.diff(flat).min() > 1e-9, "columns have noise of their own"
 
@@ -263,7 +272,10 @@ def test_noise_that_anyone_can_draw_again_comes_with_a_warning() -> None:
     X, y = classes(60, 2)
     with pytest.warns(UserWarning, match="secret salt"):
         certified(salt=None, random_state=0).fit(X, y)
-    assert np.abs(certified(salt=None).fit(X, y)._noise - certified(salt=None).fit(X, y)._noise).min() > 1e-6
+    assert (
+        np.abs(learned(certified(salt=None).fit(X, y)).noise - learned(certified(salt=None).fit(X, y)).noise).min()
+        > 1e-6
+    )
 
 
 def test_predictions_are_of_the_new_weights() -> None:
@@ -271,7 +283,9 @@ def test_predictions_are_of_the_new_weights() -> None:
     model = certified(radius=100.0).fit(X, y)
     before = model.decision_function(X)
     model.forget(records=[0, 5])
-    np.testing.assert_allclose(model.decision_function(X), X @ model._W[0, :-1] + model._W[0, -1], rtol=1e-12)
+    np.testing.assert_allclose(
+        model.decision_function(X), X @ learned(model).W[0, :-1] + learned(model).W[0, -1], rtol=1e-12
+    )
     assert np.abs(model.decision_function(X) - before).max() > 1e-4
 
 
@@ -324,11 +338,11 @@ def test_removal_and_retraining_can_hardly_be_told_apart_and_without_noise_they_
     removed, kept, retrained, spent = [], [], [], []
     for _ in range(draws):
         model = certified(salt=rng.bytes(16), **settings).fit(X, y)
-        kept.append(model._W.ravel())
+        kept.append(learned(model).W.ravel())
         if model.forget(records=gone).plan.route is Route.SUBTRACT:
             spent.append(model.epsilon_spent_)
-        removed.append(model._W.ravel())
-        retrained.append(certified(salt=rng.bytes(16), **settings).fit(X[6:], y[6:])._W.ravel())
+        removed.append(learned(model).W.ravel())
+        retrained.append(learned(certified(salt=rng.bytes(16), **settings).fit(X[6:], y[6:])).W.ravel())
     assert len(spent) > 0.9 * draws, "nearly all are removals, not refits"
     assert np.median(spent) > 0.2
     p, beyond = _told_apart(removed, retrained)
@@ -345,8 +359,8 @@ def test_what_noise_does_not_hide_is_found() -> None:
     removed, retrained = [], []
     for _ in range(60):
         model = certified(charge="bound", sigma=1e-4, salt=rng.bytes(16)).fit(X, y)
-        removed.append(model._removed(model._rows, np.arange(6))[1].ravel())
-        retrained.append(certified(sigma=1e-4, salt=rng.bytes(16)).fit(X[6:], y[6:])._W.ravel())
+        removed.append(model._removed(learned(model), model._fitted().rows, np.arange(6)).W.ravel())
+        retrained.append(learned(certified(sigma=1e-4, salt=rng.bytes(16)).fit(X[6:], y[6:])).W.ravel())
     assert _told_apart(removed, retrained)[0] < 1e-9
 
 
@@ -355,25 +369,25 @@ def test_what_noise_does_not_hide_is_found() -> None:
 
 def _plain_gradient(model: LogisticRegression, W: Array, left: Any) -> Array:
     """Of losses and penalty, written out: nothing of the learner's own."""
-    X = np.column_stack([model._rows.X[left], np.ones(len(left))])
-    y = np.searchsorted(model.classes_, model._rows.y[left])
+    X = np.column_stack([model._fitted().rows.X[left], np.ones(len(left))])
+    y = np.searchsorted(model.classes_, model._fitted().rows.y[left])
     Y = y[:, None] if len(W) == 1 else (y[:, None] == np.arange(len(W)))
     return (1 / (1 + np.exp(-X @ W.T)) - Y).T @ X + W / model.C
 
 
 def _noise(model: LogisticRegression) -> Array:
     """At the minimum the noise is what the rest of the gradient is not."""
-    return -_plain_gradient(model, model._W, model._rows.positions())
+    return -_plain_gradient(model, learned(model).W, model._fitted().rows.positions())
 
 
 def _residual(model: LogisticRegression, noise: Array, W: Array) -> Array:
-    return np.asarray(np.linalg.norm(_plain_gradient(model, W, model._rows.positions()) + noise, axis=1))
+    return np.asarray(np.linalg.norm(_plain_gradient(model, W, model._fitted().rows.positions()) + noise, axis=1))
 
 
 def _minimum(model: LogisticRegression, noise: Array, gone: list[int]) -> Array:
     """By plain Newton steps, column after column."""
-    left = np.setdiff1d(model._rows.positions(), gone)
-    X, W = np.column_stack([model._rows.X[left], np.ones(len(left))]), model._W.copy()
+    left = np.setdiff1d(model._fitted().rows.positions(), gone)
+    X, W = np.column_stack([model._fitted().rows.X[left], np.ones(len(left))]), learned(model).W.copy()
     for _ in range(20):
         gradient = _plain_gradient(model, W, left) + noise
         for k in range(len(W)):

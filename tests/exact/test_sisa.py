@@ -5,6 +5,7 @@ import json
 import pickle
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -295,11 +296,11 @@ def test_stages_before_the_first_hit_are_not_trained_again() -> None:
     model = sisa(slices=3, epochs=3).fit(X, y, subjects=subjects)
     late = next(i for i in range(90) if model.members([i])[0][1] == 3)
     unit = int(model.members([late])[0][0][-3:])
-    before = model._units[unit].stages
+    before = model._fitted().learned.shards[unit].stages
     (touched,) = model.plan(subjects=[f"u{late}"]).units
     assert touched.first_slice == 3
     model.forget(subjects=[f"u{late}"])
-    after = model._units[unit].stages
+    after = model._fitted().learned.shards[unit].stages
     assert [a is b for a, b in zip(before, after, strict=True)] == [True, True, False]
 
 
@@ -487,7 +488,8 @@ def test_units_of_one_class_abstain_and_one_class_is_always_predicted() -> None:
     one = sisa(slices=2, epochs=2).fit(X, np.full(60, 4), subjects=subjects)
     assert (one.predict(X) == 4).all()
     several = sisa(LogisticRegression(), shards=30).fit(X, y, subjects=subjects)
-    alone = sum(len(several._classes.seen(u.positions)) == 1 for u in several._units.values())
+    learned = several._fitted().learned
+    alone = sum(len(learned.classes.seen(shard.positions)) == 1 for shard in learned.shards.values())
     assert alone > 3
     assert several.score(X, y) > 0.7
 
@@ -550,8 +552,9 @@ def renamed(data: bytes, module: str, name: str) -> bytes:
 def test_other_libraries_than_those_of_the_fit_are_refused_before_anything_changes(tmp_path: Path) -> None:
     X, y, subjects = table(60)
     model = sisa().fit(X, y, subjects=subjects)
-    model._environment = {**model._environment, "python": "3.9.0"}
-    model._known_digest = None
+    state = model._fitted()
+    environment = {**state.learned.environment, "python": "3.9.0"}
+    model._state = replace(state, learned=replace(state.learned, environment=environment))
     before = model.digest()
     with pytest.raises(RecipeMismatch, match=r"3\.9\.0"):
         model.forget(subjects=["u5"])

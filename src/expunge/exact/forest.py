@@ -5,6 +5,8 @@ at random, Geurts, Ernst and Wehenkel (2006), Extremely randomized trees. Unlike
 records, so that the last record with some value leaves nothing behind.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.core.seeds import derived_seed
 from expunge.exact._forest.grid import CELLS, Extent, declared_range, declared_ranges, encode
 from expunge.exact._forest.kernels import ABSENT, EDGE, SLOT, SPLIT, Shape, Trees, ask, grow, room, unlearn
+from expunge.exact._learner.fitted import FittedState, Learned
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.task import ByTask, classifies
 from expunge.exact._registry import learners
@@ -33,12 +37,60 @@ def _units(salt: bytes, what: str, n: int) -> NDArray[np.float64]:
 
 
 class Work(NamedTuple):
-    """What a deletion did to the trees."""
+    """What a deletion did to the trees; `work_` of the last one, unless that made the whole forest anew."""
 
     visited: int  # nodes whose statistics it changed
     subtrees: int  # grown anew, because another split became best
     regrown: int  # nodes in these
     looked_at: int  # records, once for every node that counted them
+
+
+@dataclass(frozen=True)
+class Woods(Learned):
+    """The trees, and the records as they see them: codes of values, and codes or steps of targets.
+
+    A deletion changes the arrays of trees, codes and targets in place, since copying them would take longer than all
+    the rest of it; `Forest._fitted` says why it may.
+    """
+
+    trees: Trees
+    shape: Shape
+    codes: NDArray[np.uint16]
+    target: NDArray[Any]
+    extent: Extent
+    classes_: Any  # None in regression
+    target_extent: Extent | None  # None in classification
+    work_: Work | None = None
+
+    @property
+    def data(self) -> tuple[NDArray[np.uint16], NDArray[Any]]:
+        return self.codes, self.target
+
+    @property
+    def box(self) -> NDArray[np.int64]:
+        """The codes that are open at a root."""
+        return np.tile([0, CELLS - 1], (self.codes.shape[1], 1))
+
+    @property
+    def n_records(self) -> int:
+        """How many records the trees hold."""
+        root = self.trees.value_NV[0]
+        return int(root[0] if self.shape.highest else root.sum())
+
+    def packed(self) -> dict[str, Any]:
+        trees = self.trees
+        nodes = np.flatnonzero(trees.node_NA[:, SPLIT] != ABSENT)  # ids ascend in the order of growing
+        n_trees = len(trees.seed_T)
+        learned = {
+            "sizes": np.bincount(nodes // (len(trees.node_NA) // n_trees), minlength=n_trees),
+            "feature": trees.node_NA[nodes, SPLIT],
+            "edge": trees.node_NA[nodes, EDGE],
+            "value": trees.value_NV[nodes],
+            "ranges": self.extent.ranges,
+        }
+        if self.target_extent is None:
+            return {**learned, "classes": self.classes_}
+        return {**learned, "target_range": self.target_extent.ranges}
 
 
 @learners.add
@@ -68,7 +120,6 @@ class Forest(ByTask):
     """
 
     equality = Equality.BITWISE
-    work_: Work  # of the last deletion, unless that made the whole forest anew
 
     def __init__(
         self,
@@ -114,45 +165,52 @@ class Forest(ByTask):
 
     # -- learning and unlearning ---------------------------------------------------------------------------------
 
-    def _learn(self, rows: Rows) -> None:
-        self._plant(rows, np.zeros((0, 2), np.int64), np.zeros(self.trees, np.int64))
+    def _learn(self, rows: Rows) -> Woods:
+        return self._planted(rows, np.zeros((0, 2), np.int64), np.zeros(self.trees, np.int64))
 
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        splits = np.stack([learned["feature"], learned["edge"]], axis=1).astype(np.int64)
-        self._plant(rows, splits, learned["sizes"])
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Woods:
+        values = unpack(parts["learned"])
+        splits = np.stack([values["feature"], values["edge"]], axis=1).astype(np.int64)
+        return self._planted(rows, splits, values["sizes"])
 
-    def _plant(self, rows: Rows, splits: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        """Grow trees over the live records, with given splits or the best ones."""
+    def _planted(self, rows: Rows, splits: NDArray[np.int64], sizes: NDArray[np.int64]) -> Woods:
+        """Trees over the live records, with given splits or the best ones."""
         places, (X, y) = rows.positions(), rows.live()
-        self._extent = Extent.of(X, declared_ranges(self.ranges, X.shape[1]), _units(rows.salt, "column", X.shape[1]))
-        codes, target = encode(np.ascontiguousarray(X), self._extent.ranges), self._take_target(y, rows.salt)
-        self._codes, self._target = codes, target
+        d = X.shape[1]
+        extent = Extent.of(X, declared_ranges(self.ranges, d), _units(rows.salt, "column", d))
+        target, classes, target_extent = self._targets(y, rows.salt)
+        codes = encode(np.ascontiguousarray(X), extent.ranges)
         if rows.n < rows.size:  # after an earlier deletion there are gaps among the positions
-            self._codes = np.zeros((rows.size, X.shape[1]), codes.dtype)
-            self._target = np.zeros(rows.size, target.dtype)
-            self._codes[places], self._target[places] = codes, target
-        self._trees = self._bare(rows)
-        grow(self._trees, (self._codes, self._target), places, self._box(), self._shape(), splits, sizes)
+            codes, target = _spread(codes, places, rows.size), _spread(target, places, rows.size)
+        shape = self._shape(d, classes)
+        trees = self._bare(rows, shape, classes)
+        woods = Woods(trees, shape, codes, target, extent, classes, target_extent)
+        grow(trees, woods.data, places, woods.box, shape, splits, sizes)
+        return woods
 
-    def _take_target(self, y: Any, salt: bytes) -> NDArray[Any]:
-        """Targets as whole numbers; sets what they are codes or steps of."""
+    def _targets(self, y: Any, salt: bytes) -> tuple[NDArray[Any], Any, Extent | None]:
+        """Targets as whole numbers; the classes that they are codes of, or the extent that they are steps of."""
         if classifies(self):
-            self.classes_, codes = np.unique(y, return_inverse=True)
-            return np.asarray(codes, np.int32)
+            classes, codes = np.unique(y, return_inverse=True)
+            return np.asarray(codes, np.int32), classes, None
         declared = None if self.target_range is None else declared_range(self.target_range, "target_range")
-        self._target_extent = Extent.of(y[:, None], [declared], _units(salt, "target", 1))
-        low, high = self._target_extent.ranges[0]
+        extent = Extent.of(y[:, None], [declared], _units(salt, "target", 1))
+        low, high = extent.ranges[0]
         share = (y / 2 - low / 2) / (high / 2 - low / 2) if low < high else np.zeros(len(y))
-        return np.asarray(np.rint(share * _FINE), np.int64)
+        return np.asarray(np.rint(share * _FINE), np.int64), None, extent
 
-    def _bare(self, rows: Rows) -> Trees:
+    def _shape(self, d: int, classes: Any) -> Shape:
+        tried = max(1, round(self.features * d))
+        highest = _FINE if classes is None else int(len(classes) <= 2)
+        return Shape(int(self.depth), int(self.thresholds), tried, int(self.min_leaf), _KEEP, highest)
+
+    def _bare(self, rows: Rows, shape: Shape, classes: Any) -> Trees:
         """Room for all trees that these records can make, with nothing in it."""
-        shape = self._shape()
         most = int(room(rows.n, 0, shape))
         if self.trees * most >= 2**31:
             raise InvalidParameter(f"{self.trees} trees of up to {most} nodes are too many; lower depth or trees")
-        values, dtype = (2, np.int64) if not classifies(self) else (max(2, len(self.classes_)), np.int32)
-        hist = dtype if rows.n >= 2**16 or not classifies(self) else np.uint16
+        values, dtype = (2, np.int64) if classes is None else (max(2, len(classes)), np.int32)
+        hist = dtype if rows.n >= 2**16 or classes is None else np.uint16
         node = np.zeros(6, np.int32)
         node[SPLIT], node[SLOT] = ABSENT, -1
         slots = self.trees * min(most // 2, rows.n // _KEEP + 1)  # a node without one counts its records again
@@ -165,70 +223,47 @@ class Forest(ByTask):
             free=np.append(np.arange(slots), slots).astype(np.int32),
         )
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        trees = self._grown(rows)
-        self._extent = self._extent.without(rows.X, rows.alive, gone)
-        if not classifies(self):
-            self._target_extent = self._target_extent.without(rows.y[:, None], rows.alive, gone)
-        done = unlearn(trees, (self._codes, self._target), gone, self._box(), self._shape())
-        self._codes[gone], self._target[gone] = 0, 0
-        self.work_ = Work(*done.tolist())
+    def _unlearn(self, learned: Woods, rows: Rows, gone: Positions) -> Woods:
+        extent, target_extent = _extents_without(learned, rows, gone)
+        work = unlearn(learned.trees, learned.data, gone, learned.box, learned.shape)
+        learned.codes[gone], learned.target[gone] = 0, 0
+        return replace(learned, extent=extent, target_extent=target_extent, work_=Work(*work.tolist()))
 
-    def _cost(self, rows: Rows, gone: Positions) -> float:
-        if self._moves(rows, gone):
+    def _fitted(self) -> FittedState:
+        """The fitted state. Where an interrupted deletion left trees without records that are held, they are grown anew.
+
+        So trees may be changed in place: a root counts its records, and it is looked at before trees are used.
+        """
+        state = super()._fitted()
+        if state.learned.n_records != state.rows.n:
+            self._state = state = replace(state, learned=self._learn(state.rows))
+        return state
+
+    def _cost(self, learned: Woods, rows: Rows, gone: Positions) -> float:
+        if self._moves(learned, rows, gone):
             return 1.0
         return float(np.sqrt(1.6 * len(gone) / (rows.n - len(gone))))
 
-    def _moves(self, rows: Rows, gone: Positions) -> bool:
+    def _moves(self, learned: Woods, rows: Rows, gone: Positions) -> bool:
         """Whether a range, or the set of classes, is another one without these records."""
-        if not np.array_equal(self._extent.without(rows.X, rows.alive, gone).ranges, self._extent.ranges):
+        extent, target_extent = _extents_without(learned, rows, gone)
+        if not np.array_equal(extent.ranges, learned.extent.ranges):
             return True
-        if not classifies(self):
-            extent = self._target_extent.without(rows.y[:, None], rows.alive, gone)
-            return not np.array_equal(extent.ranges, self._target_extent.ranges)
-        codes = np.searchsorted(self.classes_, rows.y[gone])
-        root = self._grown(rows).value_NV[0]
-        held = root if len(self.classes_) > 2 else np.array([root[0] - root[1], root[1]])[: len(self.classes_)]
-        return bool((held == np.bincount(codes, minlength=len(self.classes_))).any())
+        if target_extent is not None and learned.target_extent is not None:
+            return not np.array_equal(target_extent.ranges, learned.target_extent.ranges)
+        n_classes = len(learned.classes_)
+        codes = np.searchsorted(learned.classes_, rows.y[gone])
+        root = learned.trees.value_NV[0]
+        counts = root if n_classes > 2 else np.array([root[0] - root[1], root[1]])[:n_classes]
+        return bool((counts == np.bincount(codes, minlength=n_classes)).any())
 
-    def _shape(self) -> Shape:
-        tried = max(1, round(self.features * self.n_features_in_))
-        highest = (1 if len(self.classes_) <= 2 else 0) if classifies(self) else _FINE
-        return Shape(int(self.depth), int(self.thresholds), tried, int(self.min_leaf), _KEEP, highest)
-
-    def _box(self) -> NDArray[np.int64]:
-        """The codes that are open at a root."""
-        box = np.zeros((self.n_features_in_, 2), np.int64)
-        box[:, 1] = CELLS - 1
-        return box
-
-    # -- state and answers ---------------------------------------------------------------------------------------
-
-    def _learned(self) -> dict[str, Any]:
-        trees = self._grown(self._rows)
-        nodes = np.flatnonzero(trees.node_NA[:, SPLIT] != ABSENT)  # ids ascend in the order of growing
-        per_tree = len(trees.node_NA) // self.trees
-        learned = {
-            "sizes": np.bincount(nodes // per_tree, minlength=self.trees),
-            "feature": trees.node_NA[nodes, SPLIT],
-            "edge": trees.node_NA[nodes, EDGE],
-            "value": trees.value_NV[nodes],
-            "ranges": self._extent.ranges,
-        }
-        if classifies(self):
-            return {**learned, "classes": self.classes_}
-        return {**learned, "target_range": self._target_extent.ranges}
-
-    def _grown(self, rows: Rows) -> Trees:
-        """The trees; grown anew if an interrupted deletion has left them without records that are still held."""
-        root = self._trees.value_NV[0]
-        if (root[0] if self._shape().highest else root.sum()) != rows.n:
-            self._learn(rows)
-        return self._trees
+    # -- answers -------------------------------------------------------------------------------------------------
 
     def _shares(self, X: Any) -> NDArray[np.float64]:
-        codes = encode(np.ascontiguousarray(self._asked(X)), self._extent.ranges)
-        shares: NDArray[np.float64] = ask(self._grown(self._rows), codes, self._shape())
+        X, learned = self._query(X), self._fitted().learned
+        shares: NDArray[np.float64] = ask(
+            learned.trees, encode(np.ascontiguousarray(X), learned.extent.ranges), learned.shape
+        )
         return shares
 
     def predict(self, X: Any) -> Any:
@@ -236,7 +271,7 @@ class Forest(ByTask):
         if classifies(self):
             likeliest = self.predict_proba(X).argmax(axis=1)
             return self.classes_[likeliest]
-        share, (low, high) = self._shares(X)[:, 0], self._target_extent.ranges[0]
+        share, (low, high) = self._shares(X)[:, 0], self._fitted().learned.target_extent.ranges[0]
         return low * (1 - share) + high * share
 
     @available_if(classifies)  # type: ignore[untyped-decorator]
@@ -246,3 +281,17 @@ class Forest(ByTask):
         if len(self.classes_) > 2:
             return shares
         return np.hstack([1 - shares, shares])[:, : len(self.classes_)]
+
+
+def _extents_without(learned: Woods, rows: Rows, gone: Positions) -> tuple[Extent, Extent | None]:
+    """The extents of values and of numeric targets once these records have left."""
+    extent = learned.extent.without(rows.X, rows.alive, gone)
+    targets = learned.target_extent
+    return extent, None if targets is None else targets.without(rows.y[:, None], rows.alive, gone)
+
+
+def _spread(values: NDArray[Any], places: Positions, size: int) -> NDArray[Any]:
+    """Values of live records at their positions, and zeros between."""
+    spread = np.zeros((size, *values.shape[1:]), values.dtype)
+    spread[places] = values
+    return spread

@@ -4,6 +4,9 @@ Source: Chan, Golub, LeVeque (1979), "Updating formulae and a pairwise algorithm
 model; deletion by subtraction, Cao and Yang (2015), "Towards making systems forget with machine unlearning".
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,10 +18,48 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
+from expunge.exact._learner.fitted import Learned
 from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._registry import learners
 from expunge.exact._sums.moments import Moments, check_size
+
+
+@dataclass(frozen=True)
+class Normals(Learned):
+    """Exact sums of every class, and the normal distributions that follow from them."""
+
+    classes_: Any
+    moments: tuple[Moments, ...]
+    var_smoothing: float
+
+    def packed(self) -> dict[str, Any]:
+        moments = [m.packed() for m in self.moments]
+        return {"classes": self.classes_, "class_count": self.class_count_, "moments": moments}
+
+    @cached_property
+    def class_count_(self) -> NDArray[np.int64]:
+        return np.array([m.n for m in self.moments])
+
+    @cached_property
+    def class_prior_(self) -> NDArray[np.float64]:
+        prior: NDArray[np.float64] = self.class_count_ / self.class_count_.sum()
+        return prior
+
+    @cached_property
+    def epsilon_(self) -> float:
+        largest = float(sum(self.moments[1:], self.moments[0]).variance.max())
+        return self.var_smoothing * (largest or 1.0)
+
+    @cached_property
+    def theta_(self) -> NDArray[np.float64]:
+        return np.array([m.mean for m in self.moments])
+
+    @cached_property
+    def var_(self) -> NDArray[np.float64]:
+        variance: NDArray[np.float64] = np.array([m.variance for m in self.moments]) + self.epsilon_
+        return variance
 
 
 @learners.add
@@ -45,42 +86,26 @@ class GaussianNB(ClassifierMixin, Learner):
         check_size(X)
         return X, y
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows) -> Normals:
         X, y = rows.live()
-        self.classes_ = np.unique(y)
-        self._derive([Moments.of(X[y == c]) for c in self.classes_])
+        classes = np.unique(y)
+        return Normals(classes, tuple(Moments.of(X[y == c]) for c in classes), self.var_smoothing)
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        codes, left = np.searchsorted(self.classes_, rows.y[gone]), list(self._moments)
+    def _unlearn(self, learned: Normals, rows: Rows, gone: Positions) -> Normals:
+        codes, left = np.searchsorted(learned.classes_, rows.y[gone]), list(learned.moments)
         for code in np.unique(codes).tolist():
             left[code] = left[code] - Moments.of(rows.X[gone[codes == code]])
         stay = np.array([moments.n > 0 for moments in left])
-        self.classes_ = self.classes_[stay]
-        self._derive([moments for moments in left if moments.n])
+        return Normals(learned.classes_[stay], tuple(m for m in left if m.n), learned.var_smoothing)
 
-    def _learned(self) -> dict[str, Any]:
-        return {
-            "classes": self.classes_,
-            "class_count": self.class_count_,
-            "moments": [moments.packed() for moments in self._moments],
-        }
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self.classes_ = learned["classes"]
-        counts = learned["class_count"].tolist()
-        self._derive([Moments.unpacked(n, m) for n, m in zip(counts, learned["moments"], strict=True)])
-
-    def _derive(self, moments: list[Moments]) -> None:
-        self._moments = moments
-        self.class_count_ = np.array([m.n for m in moments])
-        self.class_prior_ = self.class_count_ / self.class_count_.sum()
-        largest = float(sum(moments[1:], moments[0]).variance.max())
-        self.epsilon_ = self.var_smoothing * (largest or 1.0)
-        self.theta_ = np.array([m.mean for m in moments])
-        self.var_ = np.array([m.variance for m in moments]) + self.epsilon_
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Normals:
+        values = unpack(parts["learned"])
+        counts = values["class_count"].tolist()
+        moments = tuple(Moments.unpacked(n, m) for n, m in zip(counts, values["moments"], strict=True))
+        return Normals(values["classes"], moments, self.var_smoothing)
 
     def _joint(self, X: Any) -> NDArray[np.float64]:
-        X = self._asked(X)
+        X = self._query(X)
         joint = [
             np.log(prior) - 0.5 * np.log(2 * np.pi * variance).sum() - 0.5 * ((X - mean) ** 2 / variance).sum(axis=1)
             for prior, mean, variance in zip(self.class_prior_, self.theta_, self.var_, strict=True)

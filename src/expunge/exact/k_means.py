@@ -6,7 +6,8 @@ picks the best of several starts, and its centers take one more step over what a
 Shapes: n records of d numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,25 @@ from expunge.core import Equality, Route
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
 from expunge.core.seeds import derived_seed
 from expunge.exact._k_means.tree import Tree, inertia_of, nearest
+from expunge.exact._learner.fitted import Learned
 from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.typed import is_whole
 from expunge.exact._registry import learners
 from expunge.exact._sums.moments import check_size
+
+
+@dataclass(frozen=True)
+class Clusters(Learned):
+    """The tree with the summaries of all its nodes, and the centers of what it passes up."""
+
+    tree: Tree
+    cluster_centers_: NDArray[np.float64]
+    n_iter_: int
+
+    def packed(self) -> dict[str, Any]:
+        return {"centers": self.cluster_centers_, "n_iter": self.n_iter_, **self.tree.packed()}
 
 
 @learners.add
@@ -78,66 +93,52 @@ class KMeans(ClusterMixin, Learner):
             raise InvalidData(f"n_samples={len(X)} is too few for n_clusters={self.n_clusters}; ask for fewer clusters")
         return X, None
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows) -> Clusters:
         tree = self._planted(rows)
-        for leaf in range(tree.widths[0]):
-            tree.summarise(0, leaf, rows.X[tree.members[leaf]])
-        for level in range(1, len(tree.widths)):
-            for node in range(tree.widths[level]):
-                tree.summarise(level, node)
-        self._tree = tree
-        self._crown()
+        return self._clustered(tree, rows, np.arange(tree.widths[0]))
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        tree = self._tree.pruned(gone)
-        nodes = np.unique(self._tree.leaf_of[gone])
+    def _unlearn(self, learned: Clusters, rows: Rows, gone: Positions) -> Clusters:
+        return self._clustered(learned.tree.pruned(gone), rows, np.unique(learned.tree.leaf_of[gone]))
+
+    def _clustered(self, tree: Tree, rows: Rows, nodes: NDArray[np.int64]) -> Clusters:
+        """Summarise these leaves and the nodes above them, then cluster what the top level passes up."""
         for leaf in nodes.tolist():
             tree.summarise(0, leaf, rows.X[tree.members[leaf]])
         for level in range(1, len(tree.widths)):
             nodes = np.unique(nodes % tree.widths[level])
             for node in nodes.tolist():
                 tree.summarise(level, node)
-        self._tree = tree
-        self._crown()
+        seeds = [derived_seed(tree.salt, "k_means", "root", start) for start in range(self.n_init)]
+        return Clusters(tree, *tree.clustered(self.n_clusters, seeds, self.max_iter, self.tol))
 
-    def _crown(self) -> None:
-        """Cluster what the top level passes up."""
-        seeds = [derived_seed(self._tree.salt, "k_means", "root", start) for start in range(self.n_init)]
-        self.cluster_centers_, self.n_iter_ = self._tree.clustered(self.n_clusters, seeds, self.max_iter, self.tol)
-
-    def _cost(self, rows: Rows, gone: Positions) -> float:
-        touched, whole = self._tree.work(gone)
-        return touched / whole
-
-    def _refuse(self, rows: Rows, gone: Positions) -> None:
+    def _cost(self, learned: Clusters, rows: Rows, gone: Positions) -> float:
         if rows.n - len(gone) < self.n_clusters:
             raise NothingLeft(
                 f"{rows.n - len(gone)} records would stay for {self.n_clusters} clusters; fit again with fewer clusters"
             )
+        touched, whole = learned.tree.work(gone)
+        return touched / whole
 
-    def _learned(self) -> dict[str, Any]:
-        return {"centers": self.cluster_centers_, "n_iter": self.n_iter_, **self._tree.packed()}
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self.cluster_centers_, self.n_iter_ = learned["centers"], learned["n_iter"]
-        self._tree = self._planted(rows)
-        self._tree.unpack(learned)
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Clusters:
+        values, tree = unpack(parts["learned"]), self._planted(rows)
+        tree.unpack(values)
+        return Clusters(tree, values["centers"], values["n_iter"])
 
     def _planted(self, rows: Rows) -> Tree:
         return Tree(rows, tuple(self.widths), self.oversampling * self.n_clusters)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """The nearest center of each row, the first of equally near ones."""
-        label: NDArray[np.int64] = nearest(np.ascontiguousarray(self._asked(X)), self.cluster_centers_)[0]
+        label: NDArray[np.int64] = nearest(np.ascontiguousarray(self._query(X)), self.cluster_centers_)[0]
         return label
 
     @property
     def labels_(self) -> NDArray[np.int64]:
         """The cluster of every record that stays, in the order of `fit`; computed when asked for, in one pass."""
-        label: NDArray[np.int64] = nearest(self._fitted().live()[0], self.cluster_centers_)[0]
+        label: NDArray[np.int64] = nearest(self._fitted().rows.live()[0], self.cluster_centers_)[0]
         return label
 
     @property
     def inertia_(self) -> float:
         """Sum of squared distances of the records to their centers; computed when asked for, in one pass."""
-        return inertia_of(self._fitted().live()[0], self.cluster_centers_)
+        return inertia_of(self._fitted().rows.live()[0], self.cluster_centers_)

@@ -3,6 +3,8 @@
 Source: Cover and Hart (1967), "Nearest neighbor pattern classification".
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +16,8 @@ from sklearn.utils.validation import validate_data
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
 from expunge.exact._k_neighbors.kernel import nearest_records
+from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.task import ByTask, classifies
 from expunge.exact._learner.typed import is_whole
@@ -22,6 +26,17 @@ from expunge.exact._sums.moments import check_size
 
 TASKS = ("classification", "regression")
 WEIGHTS = ("uniform", "distance")
+
+
+@dataclass(frozen=True)
+class Labels(Learned):
+    """The classes and how many records each has; of a regression nothing but the records themselves."""
+
+    classes_: Any = None
+    class_count: Any = None
+
+    def packed(self) -> dict[str, Any]:
+        return {} if self.classes_ is None else {"classes": self.classes_, "class_count": self.class_count}
 
 
 @learners.add
@@ -58,27 +73,23 @@ class KNeighbors(ByTask):
             check_classification_targets(y)
         return X, y if classifies(self) else y.astype(np.float64)
 
-    def _learn(self, rows: Rows) -> None:
-        if classifies(self):
-            self.classes_, self._class_count = np.unique(rows.live()[1], return_counts=True)
+    def _learn(self, rows: Rows) -> Labels:
+        return Labels(*np.unique(rows.live()[1], return_counts=True)) if classifies(self) else Labels()
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        if classifies(self):
-            codes = np.searchsorted(self.classes_, rows.y[gone])
-            left = self._class_count - np.bincount(codes, minlength=len(self.classes_))
-            stay = left > 0
-            self.classes_, self._class_count = self.classes_[stay], left[stay]
+    def _unlearn(self, learned: Labels, rows: Rows, gone: Positions) -> Labels:
+        if not classifies(self):
+            return learned
+        codes = np.searchsorted(learned.classes_, rows.y[gone])
+        left = learned.class_count - np.bincount(codes, minlength=len(learned.classes_))
+        return Labels(learned.classes_[left > 0], left[left > 0])
 
-    def _learned(self) -> dict[str, Any]:
-        return {"classes": self.classes_, "class_count": self._class_count} if classifies(self) else {}
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        if classifies(self):
-            self.classes_, self._class_count = learned["classes"], learned["class_count"]
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Labels:
+        values = unpack(parts["learned"])
+        return Labels(values["classes"], values["class_count"]) if classifies(self) else Labels()
 
     def _votes(self, X: Any) -> tuple[Any, NDArray[np.float64]]:
         """Targets of the nearest records of every row, and what each counts; a row's counts add up to 1."""
-        rows, Q = self._fitted(), self._asked(X)
+        rows, Q = self._fitted().rows, self._query(X)
         found, far = nearest_records(np.ascontiguousarray(Q), rows.X, rows.alive, min(self.n_neighbors, rows.n))
         counts = np.ones_like(far)
         if self.weights == "distance":

@@ -4,7 +4,8 @@ Source: certified mode, Guo et al. (2020), arXiv:1911.03030, with what is charge
 """
 
 import warnings
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality, Guarantee, Plan, Promise, Route
 from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
+from expunge.exact._learner.fitted import Learned
 from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._logistic import certified
 from expunge.exact._logistic.objective import LEAST, Objective, Records, solve
@@ -27,6 +30,57 @@ from expunge.exact._registry import learners
 
 Array = NDArray[np.float64]
 _MODES, _CHARGES = ("numeric", "certified"), ("residual", "bound")
+
+
+@dataclass(frozen=True)
+class Minimum(Learned):
+    """Weights [K, d + 1], the classes that they tell apart, and what makes the next deletion cheap; in certified mode
+    the charge of each column [K], and, where that is of the residual, noise and residual [K, d + 1]."""
+
+    classes_: Any
+    codes: NDArray[np.int32]  # of the class at every position, 0 where no record is left
+    counts: NDArray[np.int64]  # of records of every class
+    W: Array
+    reference: Reference
+    budget_spent_: Any = None
+    noise: Any = None
+    residual: Any = None
+
+    @property
+    def coef_(self) -> Array:
+        return self.W[:, :-1]
+
+    @property
+    def intercept_(self) -> Array:
+        return self.W[:, -1]
+
+    def packed(self) -> dict[str, Any]:
+        weights = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
+        spent = {} if self.budget_spent_ is None else {"spent": self.budget_spent_}
+        hidden = {} if self.noise is None else {"noise": self.noise, "residual": self.residual}
+        return {**weights, **self.reference.packed(), **spent, **hidden}
+
+    def compared(self) -> dict[str, Any]:
+        """Weights beside the least that count, so that those that are 0 but for rounding are not compared by digits."""
+        coef = np.append(self.coef_, _least(self.reference.squares, self.reference.n))
+        intercept = np.append(self.intercept_, np.abs(coef).max())
+        return {**self.packed(), "coef": coef, "intercept": intercept}
+
+    def sides(self, rows: Rows, gone: Positions) -> tuple[Records, Records]:
+        """The records that leave, and those that stay."""
+        X: Any = rows.X
+        records = Records(X, self.codes, rows.alive)
+        return records.only(gone), records.without(gone)
+
+    def counts_without(self, gone: Positions) -> NDArray[np.int64]:
+        counts: NDArray[np.int64] = self.counts - np.bincount(self.codes[gone], minlength=len(self.counts))
+        return counts
+
+    def without(self, gone: Positions, **changes: Any) -> "Minimum":
+        """Another minimum, of which these are the changes, with nothing about these records in codes and counts."""
+        codes = self.codes.copy()
+        codes[gone] = 0
+        return replace(self, codes=codes, counts=self.counts_without(gone), **changes)
 
 
 @learners.add
@@ -55,8 +109,6 @@ class LogisticRegression(ClassifierMixin, Learner):
     array(['b'], dtype='<U1')
     """
 
-    _noise: Array | None
-    _residual: Any
     equality = Equality.NUMERIC
     changeable = ("refit",)
     adaptive_safe = True  # numeric mode draws nothing: the result depends on the records that stay alone
@@ -84,7 +136,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         self._check_parameters()
         if self._certified and self.salt is None and self.random_state is not None:
             warnings.warn(
-                "noise from random_state can be drawn again by anyone: certify with a secret salt", stacklevel=3
+                "noise from random_state can be drawn again by anyone: certify with a secret salt", stacklevel=4
             )
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
@@ -110,54 +162,48 @@ class LogisticRegression(ClassifierMixin, Learner):
 
     # -- learn and unlearn ---------------------------------------------------------------------------------------
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows) -> Minimum:
         X, y = rows.live()
-        self.classes_, live = np.unique(y, return_inverse=True)
-        self._codes = np.zeros(rows.size, dtype=np.int32)
-        self._codes[rows.alive], self._held = live, np.bincount(live)
+        classes, live = np.unique(y, return_inverse=True)
+        codes = np.zeros(rows.size, dtype=np.int32)
+        codes[rows.alive] = live
         records = Records(X, live.astype(np.int32), np.ones(len(X), dtype=bool))
-        objective = self._objective(sums_of_squares(records), len(X))
+        objective = self._objective(len(classes), sums_of_squares(records), len(X))
         shape = (objective.n_columns, X.shape[1] + 1)
         if self._certified:
             drawn = certified.noise(rows.salt, X, y, shape, float(self.sigma))
             drawn[:, -1] *= float(self.fit_intercept)
             objective = replace(objective, noise=drawn)
-        self._put(*_minimum(objective, records, shape))
-        if self._certified:
-            self._begin_budget(objective, records)
+        learned = Minimum(classes, codes, np.bincount(live), *_minimum(objective, records, shape))
+        return self._charged(learned, objective, records) if self._certified else learned
 
-    def _begin_budget(self, objective: Objective, records: Records) -> None:
-        self._residual = objective.gradient(self._W, records)
-        self.budget_spent_ = np.linalg.norm(self._residual, axis=1)  # the solver stops short of the minimum: charged
-        if self.epsilon_spent_ > self.epsilon:
+    def _charged(self, learned: Minimum, objective: Objective, records: Records) -> Minimum:
+        """A new minimum with what it already charges: the solver stops short of it."""
+        residual = objective.gradient(learned.W, records)
+        spent = np.linalg.norm(residual, axis=1)
+        if self._epsilon_of(spent) > self.epsilon:
             raise InvalidParameter(
                 f"sigma={self.sigma} hides a residual of {self.removal_budget_:.2g}, the solver leaves "
-                f"{np.linalg.norm(self.budget_spent_):.2g}; raise sigma"
+                f"{np.linalg.norm(spent):.2g}; raise sigma"
             )
-        self._noise = objective.noise if self.charge == "residual" else None
+        if self.charge == "bound":
+            return replace(learned, budget_spent_=spent)
+        return replace(learned, budget_spent_=spent, noise=objective.noise, residual=residual)
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        records = self._records(rows)
-        leaving, staying = records.only(gone), records.without(gone)
+    def _unlearn(self, learned: Minimum, rows: Rows, gone: Positions) -> Minimum:
         if self._certified:
-            found = self.__dict__.pop("_removal", None)
-            if found is None or found[0] != gone.tobytes():
-                found = self._removed(rows, gone)
-            _, W, reference, self._residual, self.budget_spent_ = found
-        else:
-            try:
-                W, reference = self._minimised(staying, leaving)
-            except InvalidData:  # no way leads from the old minimum to the new one; a fit's may
-                objective = self._objective(sums_of_squares(staying), rows.n - len(gone))
-                W, reference = _minimum(objective, staying, self._W.shape)
-        self._put(W, reference)
-        self._held = self._held - np.bincount(self._codes[gone], minlength=len(self._held))
-        self._codes = self._codes.copy()
-        self._codes[gone] = 0
+            return self._removed(learned, rows, gone)
+        leaving, staying = learned.sides(rows, gone)
+        try:
+            W, reference = self._minimised(learned, staying, leaving)
+        except InvalidData:  # no way leads from the old minimum to the new one; a fit's may
+            objective = self._objective(len(learned.classes_), sums_of_squares(staying), rows.n - len(gone))
+            W, reference = _minimum(objective, staying, learned.W.shape)
+        return learned.without(gone, W=W, reference=reference)
 
-    def _minimised(self, staying: Records, leaving: Records) -> tuple[Array, Reference]:
-        W, reference = self._W, self._reference
-        objective = self._objective(reference.squares, reference.n)
+    def _minimised(self, learned: Minimum, staying: Records, leaving: Records) -> tuple[Array, Reference]:
+        W, reference = learned.W, learned.reference
+        objective = self._objective(len(learned.classes_), reference.squares, reference.n)
         reference = reference.without(objective, leaving)
         if not reference.sound:
             reference = Reference.at(objective, staying, W)
@@ -167,20 +213,12 @@ class LogisticRegression(ClassifierMixin, Learner):
         W = polish(objective, staying, W + step, factors, before=moved(step, W, objective))
         return W, reference.following(objective, staying, W)
 
-    def _put(self, W: Array, reference: Reference) -> None:
-        self._W, self._reference = W, reference
-        self.coef_, self.intercept_ = W[:, :-1], W[:, -1]
-
-    def _objective(self, squares: Array, n: int) -> Objective:
-        K = len(self.classes_)
+    def _objective(self, K: int, squares: Array, n: int) -> Objective:
+        """What n records of K classes are to minimise."""
         joint = K > 2 and not self._certified
         tie = np.append(squares, n) / K**2 if joint else None  # sizes are enough: at the minimum they do not matter
         ridge, intercept, columns = 1 / self.C, bool(self.fit_intercept), 1 if K == 2 else K
         return Objective(columns, ridge, intercept, joint, self._certified, tie=tie, least=_least(squares, n))
-
-    def _records(self, rows: Rows) -> Records:
-        X: Any = rows.X
-        return Records(X, self._codes, rows.alive)
 
     # -- the budget ----------------------------------------------------------------------------------------------
 
@@ -192,58 +230,47 @@ class LogisticRegression(ClassifierMixin, Learner):
     @property
     def epsilon_spent_(self) -> float:
         """The epsilon at which what is published now is close to a fit without what left."""
-        charged = float(np.linalg.norm(self.budget_spent_))
-        return charged * certified.epsilon_per_charge(self.sigma, self.delta)
+        return self._epsilon_of(self.budget_spent_)
 
-    def _removed(self, rows: Rows, gone: Positions) -> tuple[bytes, Array, Reference, Any, Array]:
-        """What a certified removal would lead to, with its charge. Changes nothing."""
-        records = self._records(rows)
-        leaving, staying = records.only(gone), records.without(gone)
-        objective = replace(self._objective(self._reference.squares, rows.n), noise=self._noise)
+    def _epsilon_of(self, charge: Array) -> float:
+        return float(np.linalg.norm(charge)) * certified.epsilon_per_charge(self.sigma, self.delta)
+
+    def _removed(self, learned: Minimum, rows: Rows, gone: Positions) -> Minimum:
+        """What a certified removal leads to, with its charge."""
+        leaving, staying = learned.sides(rows, gone)
+        objective = self._objective(len(learned.classes_), learned.reference.squares, rows.n)
+        objective = replace(objective, noise=learned.noise)
         if self.charge == "bound":
-            W, added = certified.step_by_bound(objective, staying, leaving, self._W)
-            return gone.tobytes(), W, self._reference, None, self.budget_spent_ + added
+            W, added = certified.step_by_bound(objective, staying, leaving, learned.W)
+            return learned.without(gone, W=W, budget_spent_=learned.budget_spent_ + added)
         W, residual, reference = certified.step_by_residual(
-            objective, staying, leaving, self._W, self._residual, self._reference, self.removal_budget_ / 2
+            objective, staying, leaving, learned.W, learned.residual, learned.reference, self.removal_budget_ / 2
         )
-        return gone.tobytes(), W, reference, residual, np.linalg.norm(residual, axis=1)
+        spent = np.linalg.norm(residual, axis=1)
+        return learned.without(gone, W=W, reference=reference, residual=residual, budget_spent_=spent)
 
-    def _planned(self, gone: Positions) -> Plan:
-        plan = super()._planned(gone)
+    def _planned(self, learned: Minimum, rows: Rows, gone: Positions) -> tuple[Plan, Minimum | None]:
+        """The plan. In certified mode the removal is computed, since its charge is not known before."""
+        plan, _ = super()._planned(learned, rows, gone)
         if not self._certified or plan.route is Route.RETRAIN:
-            return plan
-        removal = self._removed(self._rows, gone)
-        needed = float(np.linalg.norm(removal[-1]))
+            return plan, None
+        removed = self._removed(learned, rows, gone)
+        needed = float(np.linalg.norm(removed.budget_spent_))
         if needed <= self.removal_budget_:
-            self._removal = removal  # `forget` goes on from here; `plan` lets go of it
-            return plan
+            return plan, removed
         spent = f"removing {len(gone)} records needs residual {needed:.3g}, budget is {self.removal_budget_:.3g}"
         if not self.refit:
             raise BudgetSpent(f"{spent} (epsilon={self.epsilon}, delta={self.delta}); fit again or allow refit=True")
-        return replace(plan, route=Route.RETRAIN, cost=1.0, notes=(*plan.notes, f"{spent}: refit with fresh noise"))
+        plan = replace(plan, route=Route.RETRAIN, cost=1.0, notes=(*plan.notes, f"{spent}: refit with fresh noise"))
+        return plan, None
 
-    def plan(self, subjects: Any = None, records: Any = None) -> Plan:
-        """What forgetting would do and cost. In certified mode this computes the removal, to know its charge.
-
-        Raises: as every learner's, and BudgetSpent.
-        """
-        try:
-            return super().plan(subjects, records)
-        finally:
-            self.__dict__.pop("_removal", None)
-
-    def _refuse(self, rows: Rows, gone: Positions) -> None:
-        left = self._classes_left(gone)
+    def _cost(self, learned: Minimum, rows: Rows, gone: Positions) -> float:
+        left, n_classes = int(np.count_nonzero(learned.counts_without(gone))), len(learned.classes_)
         if left < 2:
-            raise NothingLeft(f"{left} class would be left of {len(self.classes_)}; telling classes apart needs two")
-
-    def _cost(self, rows: Rows, gone: Positions) -> float:
-        if self._classes_left(gone) < len(self.classes_):
+            raise NothingLeft(f"{left} class would be left of {n_classes}; telling classes apart needs two")
+        if left < n_classes:
             return 1.0  # a class leaves, and with it weights of all others: another problem
-        return max(super()._cost(rows, gone), 0.1)
-
-    def _classes_left(self, gone: Positions) -> int:
-        return int(np.count_nonzero(self._held - np.bincount(self._codes[gone], minlength=len(self._held))))
+        return max(super()._cost(learned, rows, gone), 0.1)
 
     def promise(self) -> Promise:
         if not self._certified:
@@ -263,33 +290,19 @@ class LogisticRegression(ClassifierMixin, Learner):
 
     # -- state and use -------------------------------------------------------------------------------------------
 
-    def _learned(self) -> dict[str, Any]:
-        found = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_, **self._reference.packed()}
-        if self._certified:
-            found |= {"spent": self.budget_spent_}
-            found |= {"noise": self._noise, "residual": self._residual} if self._noise is not None else {}
-        return found
-
-    def _compared(self) -> dict[str, Any]:
-        """Weights beside the least that count, so that those that are 0 but for rounding are not compared by digits."""
-        learned = self._learned()
-        coef = np.append(learned["coef"], _least(learned["squares"], self._reference.n))
-        return {**learned, "coef": coef, "intercept": np.append(learned["intercept"], np.abs(coef).max())}
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self.classes_ = learned["classes"]
-        self._codes = np.searchsorted(self.classes_, rows.y).astype(np.int32)
-        self._held = np.bincount(self._codes)
-        W = np.column_stack([learned["coef"], learned["intercept"]])
-        self._put(W, Reference(learned["point"], learned["squares"], learned["curvature"], rows.n))
-        if self._certified:
-            self.budget_spent_ = learned["spent"]
-            self._noise, self._residual = learned.get("noise"), learned.get("residual")
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Minimum:
+        values = unpack(parts["learned"])
+        codes = np.searchsorted(values["classes"], rows.y).astype(np.int32)
+        W = np.column_stack([values["coef"], values["intercept"]])
+        reference = Reference(values["point"], values["squares"], values["curvature"], rows.n)
+        budget = values["spent"] if self._certified else None
+        noise, residual = (values.get("noise"), values.get("residual")) if self._certified else (None, None)
+        return Minimum(values["classes"], codes, np.bincount(codes), W, reference, budget, noise, residual)
 
     def decision_function(self, X: Any) -> Array:
         """Log-odds [n] of the second of two classes, or one score per class [n, K]."""
-        X = self._asked(X)
-        Z = (certified.clipped(X, self.radius) if self._certified else X) @ self.coef_.T + self.intercept_
+        X = self._query(X)
+        Z: Array = (certified.clipped(X, self.radius) if self._certified else X) @ self.coef_.T + self.intercept_
         return Z[:, 0] if Z.shape[1] == 1 else Z
 
     def predict(self, X: Any) -> Any:

@@ -4,6 +4,9 @@ Source: Manning, Raghavan, Schütze (2008), Introduction to Information Retrieva
 and Yang (2015), "Towards making systems forget with machine unlearning".
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,12 +19,38 @@ from sklearn.utils.validation import check_non_negative, validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.exact._learner.fitted import Learned
 from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 
 _UNIT = 2.0**-20  # counts are held as whole multiples of this
 _LIMIT = 2.0**42  # of the sum of all counts, so that sums of multiples stay below 2^63
+
+
+@dataclass(frozen=True)
+class Counts(Learned):
+    """Records of every class, their counts in whole units [C, d], and the logarithms that follow from them."""
+
+    classes_: Any
+    class_count_: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    alpha: float
+
+    def packed(self) -> dict[str, Any]:
+        return {"classes": self.classes_, "class_count": self.class_count_, "counts": self.counts}
+
+    @cached_property
+    def feature_log_prob_(self) -> NDArray[np.float64]:
+        smoothed = self.counts * _UNIT + self.alpha
+        logarithms: NDArray[np.float64] = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
+        return logarithms
+
+    @cached_property
+    def class_log_prior_(self) -> NDArray[np.float64]:
+        prior: NDArray[np.float64] = np.log(self.class_count_) - np.log(self.class_count_.sum())
+        return prior
 
 
 @learners.add
@@ -48,38 +77,25 @@ class MultinomialNB(ClassifierMixin, Learner):
             raise InvalidData(f"the counts add up to {X.sum():.3g}; at most {_LIMIT:.3g} can be counted exactly")
         return X, y
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows) -> Counts:
         X, y = rows.live()
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        self.class_count_, self._counts = _counted(X, codes, len(self.classes_))
-        self._derive()
+        classes, codes = np.unique(y, return_inverse=True)
+        return Counts(classes, *_counted(X, codes, len(classes)), self.alpha)
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        codes = np.searchsorted(self.classes_, rows.y[gone])
-        of_class, counts = _counted(take(rows.X, gone), codes, len(self.classes_))
-        of_class = self.class_count_ - of_class
-        stay = of_class > 0
-        self.classes_, self.class_count_ = self.classes_[stay], of_class[stay]
-        self._counts = (self._counts - counts)[stay]
-        self._derive()
+    def _unlearn(self, learned: Counts, rows: Rows, gone: Positions) -> Counts:
+        codes = np.searchsorted(learned.classes_, rows.y[gone])
+        of_class, counts = _counted(take(rows.X, gone), codes, len(learned.classes_))
+        left = learned.class_count_ - of_class
+        stay = left > 0
+        return Counts(learned.classes_[stay], left[stay], (learned.counts - counts)[stay], learned.alpha)
 
-    def _learned(self) -> dict[str, Any]:
-        return {"classes": self.classes_, "class_count": self.class_count_, "counts": self._counts}
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self.classes_, self.class_count_ = learned["classes"], learned["class_count"]
-        self._counts = learned["counts"]
-        self._derive()
-
-    def _derive(self) -> None:
-        smoothed = self._counts * _UNIT + self.alpha
-        self.feature_log_prob_ = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
-        self.class_log_prior_ = np.log(self.class_count_) - np.log(self.class_count_.sum())
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Counts:
+        values = unpack(parts["learned"])
+        return Counts(values["classes"], values["class_count"], values["counts"], self.alpha)
 
     def _joint(self, X: Any) -> NDArray[np.float64]:
-        joint: NDArray[np.float64] = (
-            self._asked(X, accept_sparse="csr") @ self.feature_log_prob_.T + self.class_log_prior_
-        )
+        X = self._query(X, accept_sparse="csr")
+        joint: NDArray[np.float64] = X @ self.feature_log_prob_.T + self.class_log_prior_
         return joint
 
     def predict(self, X: Any) -> Any:

@@ -1,5 +1,7 @@
 """An encoder of categories that can forget: every category is counted, and vanishes with its last record."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +11,8 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._registry import learners
@@ -18,6 +22,24 @@ UNKNOWN = ("error", "ignore")
 
 class NoCategory(InvalidData, TypeError):
     """A value is of a type that cannot be a category."""
+
+
+@dataclass(frozen=True)
+class Categories(Learned):
+    """The categories of every feature, how many records have each, and scikit-learn's encoder of them."""
+
+    categories_: list[Any]
+    counts: list[NDArray[np.int64]]
+    encoder: Encoder
+
+    def packed(self) -> dict[str, Any]:
+        categories = {f"categories{j}": names for j, names in enumerate(self.categories_)}
+        return categories | {f"counts{j}": count for j, count in enumerate(self.counts)}
+
+    def counted(self, X: Any) -> list[NDArray[np.int64]]:
+        """How many of these rows have each category, by feature."""
+        total = np.asarray(self.encoder.transform(X).sum(axis=0)).ravel().astype(np.int64)
+        return np.split(total, np.cumsum([len(names) for names in self.encoder.categories_])[:-1])
 
 
 @learners.add
@@ -32,7 +54,6 @@ class OneHotEncoder(Transformer):
     whichever of them stays.
     """
 
-    _counts: list[NDArray[np.int64]]
     equality = Equality.BITWISE
     adaptive_safe = True  # nothing is random: the result depends on the records that stay, and on nothing else
 
@@ -50,33 +71,25 @@ class OneHotEncoder(Transformer):
             raise InvalidParameter(f"handle_unknown must be 'error' or 'ignore', got {self.handle_unknown!r}")
         return _canonical(validate_data(self, X, dtype=None, ensure_all_finite="allow-nan")), None
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows) -> Categories:
         X, _ = rows.live()
-        self._encoder = self._made(X)
-        self._take(self._encoder.categories_, self._counted(X))
+        encoder = self._made(X)
+        learned = Categories([names.copy() for names in encoder.categories_], [], encoder)
+        return replace(learned, counts=learned.counted(X))
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        gone_counts = self._counted(rows.X[gone])
-        left = [held - leaving for held, leaving in zip(self._counts, gone_counts, strict=True)]
+    def _unlearn(self, learned: Categories, rows: Rows, gone: Positions) -> Categories:
+        leaving = learned.counted(rows.X[gone])
+        left = [count - less for count, less in zip(learned.counts, leaving, strict=True)]
         if all(count.all() for count in left):
-            self._counts = left
-            return
-        categories = [held[count > 0] for held, count in zip(self.categories_, left, strict=True)]
-        self._encoder = self._made(_table(categories))
-        self._take(categories, [count[count > 0] for count in left])
+            return replace(learned, counts=left)
+        categories = [names[count > 0] for names, count in zip(learned.categories_, left, strict=True)]
+        return Categories(categories, [count[count > 0] for count in left], self._made(_table(categories)))
 
-    def _learned(self) -> dict[str, Any]:
-        parts = {f"categories{j}": held for j, held in enumerate(self.categories_)}
-        return parts | {f"counts{j}": count for j, count in enumerate(self._counts)}
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        d = len(learned) // 2
-        categories = [learned[f"categories{j}"] for j in range(d)]
-        self._encoder = self._made(_table(categories))
-        self._take(categories, [learned[f"counts{j}"] for j in range(d)])
-
-    def _take(self, categories: list[Any], counts: list[NDArray[np.int64]]) -> None:
-        self.categories_, self._counts = [held.copy() for held in categories], counts
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Categories:
+        values = unpack(parts["learned"])
+        d = len(values) // 2
+        categories = [values[f"categories{j}"] for j in range(d)]
+        return Categories(categories, [values[f"counts{j}"] for j in range(d)], self._made(_table(categories)))
 
     def _made(self, X: Any) -> Encoder:
         """scikit-learn's encoder of the categories in X."""
@@ -85,31 +98,25 @@ class OneHotEncoder(Transformer):
         except TypeError as e:
             raise InvalidData(f"a column holds both text and numbers, which have no common order: {e}") from e
 
-    def _counted(self, X: Any) -> list[NDArray[np.int64]]:
-        """Records of every category, by feature."""
-        total = np.asarray(self._encoder.transform(X).sum(axis=0)).ravel().astype(np.int64)
-        return np.split(total, np.cumsum([len(held) for held in self._encoder.categories_])[:-1])
-
     def transform(self, X: Any) -> Any:
         """Zeros and ones, a sparse matrix unless `sparse_output=False`.
 
         Raises: ValueError, for a category that no record holds, unless `handle_unknown="ignore"`: then it is all zeros.
         """
-        coded = self._encoder.transform(_canonical(self._asked(X, dtype=None, ensure_all_finite="allow-nan")))
+        X = _canonical(self._query(X, dtype=None, ensure_all_finite="allow-nan"))
+        coded = self._fitted().learned.encoder.transform(X)
         return coded if self.sparse_output else coded.toarray()
 
     def inverse_transform(self, X: Any) -> Any:
         """The categories that `transform` was given; None for one that it did not know."""
-        self._fitted()
-        return self._encoder.inverse_transform(X)
+        return self._fitted().learned.encoder.inverse_transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """A name for every column of the output: feature, underscore, category."""
-        self._fitted()
-        names = getattr(self, "feature_names_in_", None)
+        encoder, names = self._fitted().learned.encoder, getattr(self, "feature_names_in_", None)
         if names is not None and input_features is not None and not np.array_equal(input_features, names):
             raise ValueError("input_features is not equal to feature_names_in_")
-        return self._encoder.get_feature_names_out(names if input_features is None else input_features)
+        return encoder.get_feature_names_out(names if input_features is None else input_features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

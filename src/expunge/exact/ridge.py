@@ -5,6 +5,8 @@ Morrison (1950), here only as a guess that is then refined against the exact sum
 """
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,43 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact._learner import parts as _parts
+from expunge.exact._learner.fitted import Learned
 from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.parts import pack, unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 from expunge.exact._sums.linear_sums import ROUNDING, accumulate, amplified, centred, downdated, growth, refined
 
+Array = NDArray[np.float64]
 _LARGEST = 1e150  # the square of a larger value is no number
-_BLURRED = 1e-12  # share of the largest weight that rounding in the right-hand side may move; beyond it likewise
 _WORN = 1e-13  # share of the solution that rounding in the sums may move; beyond it they are counted afresh
+_BLURRED = 1e-12  # share of the largest weight that rounding in the right-hand side may move; beyond it likewise
 _LOST = 2.0**-40  # a sum that falls below this share of itself is all zeros, or no longer to be trusted
 _CONVERGED = 1e-12  # last step of the refinement, relative to the weights
 _LEAST_SHARE = 1e-6  # of a direction's curvature that must stay for its inverse to be updated and not computed
+
+
+@dataclass(frozen=True)
+class Solution(Learned):
+    """The weights; the sums that they follow from, as `high` + `low`; and what makes the next deletion cheap."""
+
+    coef_: Array
+    intercept_: float
+    high: Array
+    low: Array
+    mean: Array  # of columns and target
+    inverse: Array  # of the curvature, as a guess
+    wear: float  # what rounding in the sums can have moved
+    blur: Array  # and in their right-hand side
+
+    def packed(self) -> dict[str, Any]:
+        return {"coef": self.coef_, "intercept": np.array([self.intercept_]), "sums": self.high}
+
+    def parts(self) -> dict[str, bytes]:
+        # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess;
+        # the second 16 digits of sums are there to be worn away.
+        guess = {"inverse": self.inverse, "sums_low": self.low, "wear": np.array([self.wear]), "blur": self.blur}
+        return {**super().parts(), "guess": pack(guess)}
 
 
 @learners.add
@@ -69,11 +96,10 @@ class Ridge(RegressorMixin, Learner):
             raise InvalidData(f"a value exceeds {_LARGEST:g}, and its square no number can hold; change the unit")
         return X, y
 
-    def _learn(self, rows: Rows) -> None:
-        X, y = rows.live()
-        self._count(X, y)
+    def _learn(self, rows: Rows) -> Solution:
+        return self._count(*rows.live())
 
-    def _count(self, X: Any, y: Any) -> None:
+    def _count(self, X: Any, y: Any) -> Solution:
         """Sums over these records, and all that follows from them."""
         m = X.shape[1] + 2
         high, low = np.zeros((m, m)), np.zeros((m, m))
@@ -87,45 +113,42 @@ class Ridge(RegressorMixin, Learner):
                 "the columns are so dependent, or of so different sizes, that 16 digits do not determine the weights; "
                 "raise alpha, or bring records and columns to similar sizes",
                 linalg.LinAlgWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-        self._put(high, low, inverse, coef, mean)
-        self._wear, self._blur = ROUNDING * len(X) * amplified(high, inverse), _rounding(len(X), high)
+        wear, blur = ROUNDING * len(X) * amplified(high, inverse), _rounding(len(X), high)
+        return Solution(coef, self._intercept(coef, mean), high, low, mean, inverse, wear, blur)
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
+    def _unlearn(self, learned: Solution, rows: Rows, gone: Positions) -> Solution:
         Z = _columns(take(rows.X, gone), rows.y[gone])
-        # New arrays, not in place: an error on the way must leave the old model whole.
-        high, low, before = self._high.copy(), self._low.copy(), self._inverse
+        high, low = learned.high.copy(), learned.low.copy()
         accumulate(high, low, Z, -1.0)
-        emptied = np.flatnonzero(~(high.diagonal() >= _LOST * self._high.diagonal()))
+        emptied = np.flatnonzero(~(high.diagonal() >= _LOST * learned.high.diagonal()))
         if len(emptied):
-            X, y = rows.kept(gone)
+            X, y = rows.retained(gone)
             if _columns(X, y)[:, emptied].any():
-                self._count(X, y)
-                return
+                return self._count(X, y)
             for part in (high, low):
                 part[emptied], part[:, emptied] = 0.0, 0.0
         curvature, right, mean = centred(high, low, float(self.alpha), bool(self.fit_intercept))
-        inverse, last_step = self._updated(Z, before), np.inf
+        inverse, last_step = self._updated(learned, Z), np.inf
         if inverse is not None:
-            coef, last_step = refined(curvature, right, inverse, self.coef_, 4)
+            coef, last_step = refined(curvature, right, inverse, learned.coef_, 4)
         if last_step > _CONVERGED:
             inverse = _inverse(curvature)
-            coef, last_step = refined(curvature, right, inverse, self.coef_, 20)
-        wear = self._wear * growth(before, inverse) + ROUNDING * len(Z) * amplified(self._high, inverse)
-        blur = self._blur + _rounding(len(Z), self._high)
+            coef, last_step = refined(curvature, right, inverse, learned.coef_, 20)
+        wear = learned.wear * growth(learned.inverse, inverse) + ROUNDING * len(Z) * amplified(learned.high, inverse)
+        blur = learned.blur + _rounding(len(Z), learned.high)
         clear = (np.abs(np.asarray(inverse)) @ blur).max() <= _BLURRED * np.abs(coef).max()
-        if clear and wear * len(right) <= _WORN and last_step <= _CONVERGED:
-            self._put(high, low, inverse, coef, mean)
-            self._wear, self._blur = wear, blur
-        else:
-            self._count(*rows.kept(gone))
+        if not (clear and wear * len(right) <= _WORN and last_step <= _CONVERGED):
+            return self._count(*rows.retained(gone))
+        return Solution(coef, self._intercept(coef, mean), high, low, mean, np.asarray(inverse), wear, blur)
 
-    def _updated(self, Z: NDArray[np.float64], inverse: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def _updated(self, learned: Solution, Z: Array) -> Array | None:
         """The inverse without these records, or None where computing it is cheaper or safer."""
+        inverse = learned.inverse
         if len(Z) * 4 > len(inverse):
             return None
-        n, mean = float(self._high[-1, -1]), self._mean[:-1]
+        n, mean = float(learned.high[-1, -1]), learned.mean[:-1]
         for z in Z:
             u = z[:-2] - mean
             inverse, stays = downdated(inverse, u, n / (n - 1) if self.fit_intercept else 1.0)
@@ -136,54 +159,36 @@ class Ridge(RegressorMixin, Learner):
             n -= 1
         return inverse
 
-    def _put(self, high: Any, low: Any, inverse: Any, coef: Any, mean: Any) -> None:
-        self._high, self._low, self._inverse, self.coef_, self._mean = high, low, inverse, coef, mean
-        self.intercept_ = float(mean[-1] - mean[:-1] @ coef) if self.fit_intercept else 0.0
+    def _intercept(self, coef: Array, mean: Array) -> float:
+        return float(mean[-1] - mean[:-1] @ coef) if self.fit_intercept else 0.0
 
-    def _learned(self) -> dict[str, Any]:
-        return {
-            "coef": self.coef_,
-            "intercept": np.array([self.intercept_]),
-            "sums": self._high,
-        }
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self.coef_, self.intercept_ = learned["coef"], float(learned["intercept"][0])
-        self._high = learned["sums"]
-
-    def _learned_parts(self) -> dict[str, bytes]:
-        # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess;
-        # the second 16 digits of sums are there to be worn away.
-        kept = {"inverse": self._inverse, "sums_low": self._low, "wear": np.array([self._wear]), "blur": self._blur}
-        return {**super()._learned_parts(), "guess": _parts.pack(kept)}
-
-    def _restore_parts(self, parts: dict[str, bytes], rows: Rows) -> None:
-        super()._restore_parts(parts, rows)
-        guess = _parts.unpack(parts["guess"])
-        self._inverse, self._low, self._blur = guess["inverse"], guess["sums_low"], guess["blur"]
-        self._wear = float(guess["wear"][0])
-        *_, self._mean = centred(self._high, self._low, float(self.alpha), bool(self.fit_intercept))
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Solution:
+        values, guess = unpack(parts["learned"]), unpack(parts["guess"])
+        high, low = values["sums"], guess["sums_low"]
+        *_, mean = centred(high, low, float(self.alpha), bool(self.fit_intercept))
+        intercept, wear = float(values["intercept"][0]), float(guess["wear"][0])
+        return Solution(values["coef"], intercept, high, low, mean, guess["inverse"], wear, guess["blur"])
 
     def predict(self, X: Any) -> Any:
         """The expected target of each row."""
-        return self._asked(X) @ self.coef_ + self.intercept_
+        return self._query(X) @ self.coef_ + self.intercept_
 
 
-def _columns(X: Any, y: Any) -> NDArray[np.float64]:
+def _columns(X: Any, y: Any) -> Array:
     """Features, target and ones side by side, so that sums of products hold sums and the count too."""
     columns = np.ones((len(X), X.shape[1] + 2))
     columns[:, :-2], columns[:, -2] = X, y
     return columns
 
 
-def _rounding(n: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rounding(n: int, sums: Array) -> Array:
     """What rounding n records can have done to each column's product with the target, at most, by Cauchy and Schwarz."""
     sizes = np.sqrt(sums.diagonal())
-    bound: NDArray[np.float64] = ROUNDING * n * sizes[:-2] * sizes[-2]
+    bound: Array = ROUNDING * n * sizes[:-2] * sizes[-2]
     return bound
 
 
-def _inverse(curvature: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse(curvature: Array) -> Array:
     """Inverse of a positive definite matrix, of columns brought to one scale first: units must not cost digits."""
     scale = 1 / np.sqrt(curvature.diagonal())
     values, vectors = linalg.eigh(curvature * np.outer(scale, scale), check_finite=False)

@@ -4,10 +4,11 @@ Source: Bourtoule et al. (2021), "Machine Unlearning", arXiv:1912.03817. Placeme
 opaque name; each shard is a unit, trained slice after slice from the checkpoint before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +16,30 @@ from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit, Unit
+from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit
 from expunge.core.digests import digest_bytes, digest_json
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
-from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.executors import executor_of
 from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 from expunge.exact._sisa.classes import Classes
 from expunge.exact._sisa.digest import digest_value
+from expunge.exact._sisa.ensemble import Ensemble
 from expunge.exact._sisa.input import (
     checked,
     column_kinds,
     count,
-    for_now,
     input_settings,
     is_text,
     refusals,
     settled,
     tags_like,
 )
-from expunge.exact._sisa.parts import read_units, stage_parts
-from expunge.exact._sisa.place import Cut, bands_of, cut_rows
+from expunge.exact._sisa.parts import read_units
+from expunge.exact._sisa.place import bands_of, cut_rows
 from expunge.exact._sisa.settings import check_settings, passes_of
 from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads
 from expunge.exact._sisa.torch_training import TorchTraining
@@ -86,15 +87,6 @@ class Sisa(Learner):
 
     equality = Equality.BITWISE
     route = Route.REBUILD
-    _units: dict[int, Trained]
-    _models: dict[int, Any]  # what serves, loaded when first asked
-    _cut: Cut
-    _classes: Classes | None
-    _bands: NDArray[np.int64]
-    _columns: Any
-    _environment: dict[str, Any]
-    _dumped: bytes | None  # the estimator as it was given
-    _now: ClassVar[dict[str, Any]] = {}  # what was given to the fit or removal under way
 
     def __init__(
         self,
@@ -134,8 +126,12 @@ class Sisa(Learner):
 
         Raises: as `Learner.fit`.
         """
-        with for_now(self, prior=prior, work=work):
-            return super().fit(X, y, subjects=subjects, records=records)
+
+        def learn(rows: Rows) -> Ensemble:
+            bands = bands_of(prior, self.cutoffs, rows.size)
+            return self._from_nothing(rows, bands, column_kinds(X, self.estimator), work)
+
+        return self._fit(X, y, subjects, records, learn)
 
     def forget(
         self, subjects: Any = None, records: Any = None, *, digests: bool = False, work: str | Path | None = None
@@ -146,14 +142,13 @@ class Sisa(Learner):
 
         Raises: as `plan`; RecipeMismatch, where libraries or processor mode are not those of the fit.
         """
-        gone = self._find(subjects, records)
-        check_environment(self._environment, environment(self._with_torch))
-        full = sum(visits(sizes, self._passes()) for sizes in self._sizes_without(gone).values())
         before = self._files() if work else set()
-        with for_now(self, work=work) as now:
-            deletion = super().forget(subjects, records, digests=digests)
+        learn, unlearn = partial(self._learn, work=work), partial(self._unlearn, work=work)
+        deletion = self._forget(subjects, records, digests, learn, unlearn)
+        learned, passes = self._fitted().learned, self._passes()
+        cost = learned.visited / sum(visits(shard.sizes, passes) for shard in learned.shards.values())
         removed = discard(Path(work), sorted(before - self._files())) if work else []
-        return replace(deletion, cost=now["visited"] / full, destroyed=(*deletion.destroyed, *removed))
+        return replace(deletion, cost=cost, destroyed=(*deletion.destroyed, *removed))
 
     def promise(self) -> Promise:
         declared = tuple(
@@ -166,52 +161,50 @@ class Sisa(Learner):
         self._check_parameters()
         if y is None:
             raise InvalidData("requires y to be passed, but the target y is None")
-        self._columns = column_kinds(X, self.estimator)
         return checked(self, X, y, self.estimator)
 
-    def _learn(self, rows: Rows) -> None:
-        if "prior" in self._now:  # a fit; a retraining keeps the slices that its records are in
-            self._bands = bands_of(self._now["prior"], self.cutoffs, rows.size)
-        self._environment, self._models = environment(self._with_torch), {}
-        self._dumped = dumped_template(self.estimator)
-        self._place(rows)
-        units = self._cut.units(rows.positions())
-        self._units = self._trained(rows, {unit: (positions, ()) for unit, positions in units.items()})
+    def _learn(self, rows: Rows, work: str | Path | None = None) -> Ensemble:
+        """All shards trained again; the slices that records are in stay those of the fit."""
+        before = self._fitted().learned
+        check_environment(before.environment, environment(self._with_torch))
+        return self._from_nothing(rows, before.bands, before.columns, work)
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
+    def _from_nothing(self, rows: Rows, bands: NDArray[np.int64], columns: Any, work: str | Path | None) -> Ensemble:
+        placed = self._placed(rows, bands, columns, environment(self._with_torch), dumped_template(self.estimator))
+        units = placed.cut.units(rows.positions())
+        return self._trained(placed, rows, {i: (positions, ()) for i, positions in units.items()}, work)
+
+    def _unlearn(self, learned: Ensemble, rows: Rows, gone: Positions, work: str | Path | None = None) -> Ensemble:
+        check_environment(learned.environment, environment(self._with_torch))
         leaving = np.zeros(rows.size, dtype=bool)
         leaving[gone] = True
-        units, again = dict(self._units), {}
-        for unit, _, first in self._cut.touched(gone):
-            old = units.pop(unit)
-            if len(left := old.positions[~leaving[old.positions]]):
-                again[unit] = left, old.stages[: first - 1]
-        self._cut, self._bands = self._cut.without(gone), np.where(leaving, 0, self._bands)
-        if self._classes is not None:
-            self._classes = self._classes.without(gone)
-            self.classes_ = self._classes.names
-        self._models = {unit: model for unit, model in self._models.items() if unit in units}
-        self._units = dict(sorted({**units, **self._trained(rows, again)}.items()))
+        again = {}
+        for i, _, first in learned.cut.touched(gone):
+            shard = learned.shards[i]
+            if len(left := shard.positions[~leaving[shard.positions]]):
+                again[i] = left, shard.stages[: first - 1]
+        return self._trained(learned.without(gone), rows, again, work)
 
-    def _planned(self, gone: Positions) -> Plan:
-        sizes, passes = self._sizes_without(gone), self._passes()
-        hit = self._cut.touched(gone)
+    def _planned(self, learned: Ensemble, rows: Rows, gone: Positions) -> tuple[Plan, None]:
+        sizes, passes = learned.sizes_without(gone), self._passes()
+        hit = learned.cut.touched(gone)
         full = sum(visits(part, passes) for part in sizes.values())
-        work = sum(visits(sizes[unit], passes, first) for unit, _, first in hit if unit in sizes)
+        work = sum(visits(sizes[i], passes, first) for i, _, first in hit if i in sizes)
         # Units that learn by passes are told all classes beforehand.
-        loses = passes is not None and self._classes is not None and self._classes.loses(gone)
+        loses = passes is not None and learned.classes is not None and learned.classes.loses(gone)
         if retrain := loses or work / full > RETRAIN_ABOVE:
-            removed = {unit: n for unit, n, _ in hit}
-            hit = [(unit, removed.get(unit, 0), 1) for unit in self._units]
-        return Plan(
+            removed = {i: n for i, n, _ in hit}
+            hit = [(i, removed.get(i, 0), 1) for i in learned.shards]
+        plan = Plan(
             route=Route.RETRAIN if retrain else self.route,
             promise=self.promise(),
-            units=tuple(TouchedUnit(unit_id(unit), n, first) for unit, n, first in hit),
+            units=tuple(TouchedUnit(unit_id(i), n, first) for i, n, first in hit),
             n_removed=len(gone),
             cost=1.0 if retrain else work / full,
-            purge=tuple(stage_id(unit, r) for unit, _, first in hit for r in range(first, self.slices + 1)),
+            purge=tuple(stage_id(i, r) for i, _, first in hit for r in range(first, self.slices + 1)),
             notes=("a class leaves that was not declared, so every unit trains again; declare classes=",) * loses,
         )
+        return plan, None
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -220,8 +213,10 @@ class Sisa(Learner):
         X = self._input(X)
         if is_classifier(self):
             return self.classes_[self._shares(X).argmax(axis=1)]
-        said = [self._training().values(model, X, None) for _, model in self._serving()]
-        return np.sum(said, axis=0) / len(said)
+        learned = self._fitted().learned
+        training = self._training(learned.columns)
+        values = [training.values(model, X, None) for _, model in _serving(learned, training)]
+        return np.sum(values, axis=0) / len(values)
 
     @available_if(is_classifier)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -234,10 +229,10 @@ class Sisa(Learner):
         return float(kind.score(self, X, y, sample_weight))
 
     def _shares(self, X: Any) -> NDArray[np.float64]:
-        assert self._classes is not None
-        training, classes = self._training(), self._classes
+        learned = self._fitted().learned
+        training, classes = self._training(learned.columns), learned.classes
         votes = self.vote == "vote" or (self.vote == "auto" and not training.has_probabilities)
-        serving = ((classes.seen(self._units[unit].positions), model) for unit, model in self._serving())
+        serving = ((classes.seen(shard.positions), model) for shard, model in _serving(learned, training))
         prior = classes.counts / classes.counts.sum()
         return combined(answers(training, serving, classes.names, X, votes), prior, count(X))
 
@@ -247,128 +242,116 @@ class Sisa(Learner):
             return list(X)
         return settled(validate_data(self, X, reset=False, **input_settings(self.estimator)))
 
-    def _serving(self) -> Iterator[tuple[int, Any]]:
-        """Units with a model after their last slice."""
-        for unit, trained in self._units.items():
-            if trained.stages[-1].data:
-                if unit not in self._models:
-                    self._models[unit] = self._training().load(trained.stages[-1].data)
-                yield unit, self._models[unit]
-
     def __sklearn_tags__(self) -> Any:
         return tags_like(super().__sklearn_tags__(), self.estimator)
 
     # -- state ---------------------------------------------------------------------------------------------------
-
-    def units(self) -> tuple[Unit, ...]:
-        """The shards that hold records, and how many each of their slices holds."""
-        self._fitted()
-        return tuple(
-            Unit(unit_id(unit), trained.sizes, digest_json("sisa-unit", [stage.digest for stage in trained.stages]))
-            for unit, trained in self._units.items()
-        )
 
     def members(self, records: Sequence[Any]) -> list[tuple[str, int]]:
         """The unit and slice (from 1) of each of these records.
 
         Raises: UnknownRecord; AlreadyForgotten.
         """
-        places = [int(self._fitted().find(None, [record])[0]) for record in records]
-        return [(unit_id(int(self._cut.shard[i])), int(self._cut.slice[i]) + 1) for i in places]
+        state = self._fitted()
+        places = [int(state.rows.find(None, [record])[0]) for record in records]
+        cut = state.learned.cut
+        return [(unit_id(int(cut.shard[i])), int(cut.slice[i]) + 1) for i in places]
 
     def parameters(self) -> dict[str, Any]:
-        """What was asked for, without secrets and without who carries it out; the estimator by class and digest."""
-        asked = {k: v for k, v in super().parameters().items() if k not in ("executor", "workers")}
+        """The parameters, without secrets and without who carries it out; the estimator by class and digest."""
+        parameters = {k: v for k, v in super().parameters().items() if k not in ("executor", "workers")}
         kind = type(self.estimator)
-        return {**asked, "estimator": {"class": f"{kind.__module__}.{kind.__qualname__}", "digest": self._template()}}
+        described = {"class": f"{kind.__module__}.{kind.__qualname__}", "digest": self._template()}
+        return {**parameters, "estimator": described}
 
     def state(self) -> dict[str, Any]:
         """Everything persisted except tombstones and lineage, as JSON and digests."""
-        bands = digest_bytes("bands", self._live_bands().tobytes())
-        return {**super().state(), "environment": self._environment, "bands": bands}
+        learned = self._fitted().learned
+        bands = digest_bytes("bands", learned.live_bands().tobytes())
+        return {**super().state(), "environment": learned.environment, "bands": bands}
 
-    def _learned(self) -> dict[str, Any]:
-        return {
-            "template": self._template(),
-            "environment": self._environment,
-            "bands": self._live_bands(),
-            "columns": plain(self._columns),
-            "units": {unit_id(unit): [list(u.sizes), [s.digest for s in u.stages]] for unit, u in self._units.items()},
-        }
-
-    def _learned_parts(self) -> dict[str, bytes]:
-        parts = {"learned": self._learned_part()}
-        if self._dumped is not None:
-            parts["template"] = self._dumped
-        return parts | stage_parts(self._units)
-
-    def _restore_parts(self, parts: dict[str, bytes], rows: Rows) -> None:
-        learned = _parts.unpack(parts["learned"])
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Ensemble:
+        values = unpack(parts["learned"])
         if isinstance(self.estimator, dict):  # what `parameters` says of it
             if "template" not in parts:
                 raise InvalidParameter(f"give estimator=: the {self.estimator['class']} that was trained is in no file")
             self.estimator = loads(parts["template"])
-        if self._template() != learned["template"]:
+        if self._template() != values["template"]:
             raise DigestMismatch(
                 "the estimator given is not the one that was trained; give it with the same parameters"
             )
-        self._environment, self._bands, self._columns = learned["environment"], learned["bands"], learned["columns"]
-        self._dumped, self._models = parts.get("template"), {}
-        self._place(rows)
-        sizes = {name: n for name, (n, _) in learned["units"].items()}
-        self._units = read_units(parts, sizes, self._cut, rows.positions(), self.slices, self._training())
+        columns = values["columns"]
+        placed = self._placed(rows, values["bands"], columns, values["environment"], parts.get("template"))
+        sizes = {name: n for name, (n, _) in values["units"].items()}
+        training = self._training(columns)
+        return replace(placed, shards=read_units(parts, sizes, placed.cut, rows.positions(), self.slices, training))
 
     # -- internals -----------------------------------------------------------------------------------------------
 
-    def _place(self, rows: Rows) -> None:
-        """Places of all records, and the classes among them."""
-        self._bands = np.where(rows.alive, self._bands, 0)
-        self._cut = cut_rows(rows, self.shards, self.slices, self._bands, len(self.cutoffs))
-        self._classes = Classes.of(rows.y, rows.alive, self.classes) if is_classifier(self) else None
-        if self._classes is not None:
-            self.classes_ = self._classes.names
+    def _placed(
+        self, rows: Rows, bands: NDArray[np.int64], columns: Any, environment: dict[str, Any], dumped: bytes | None
+    ) -> Ensemble:
+        """Places of all records and the classes among them, with no shard trained yet."""
+        bands = np.where(rows.alive, bands, 0)
+        return Ensemble(
+            cut=cut_rows(rows, self.shards, self.slices, bands, len(self.cutoffs)),
+            classes=Classes.of(rows.y, rows.alive, self.classes) if is_classifier(self) else None,
+            bands=bands,
+            columns=columns,
+            environment=environment,
+            template=self._template(),
+            dumped=dumped,
+        )
 
-    def _sizes_without(self, gone: Positions) -> dict[int, tuple[int, ...]]:
-        """Records in each slice of each unit that keeps any."""
-        return self._cut.left({unit: trained.sizes for unit, trained in self._units.items()}, gone)
-
-    def _trained(self, rows: Rows, again: dict[int, tuple[Positions, tuple[Stage, ...]]]) -> dict[int, Trained]:
-        """Units trained on these positions, from these clean stages on."""
-        work = self._now.get("work")
+    def _trained(
+        self,
+        rest: Ensemble,
+        rows: Rows,
+        again: dict[int, tuple[Positions, tuple[Stage, ...]]],
+        work: str | Path | None,
+    ) -> Ensemble:
+        """The rest, with shards trained on these positions, from these clean stages on."""
         tasks = [
             UnitTask(
-                training=self._training(),
+                training=self._training(rest.columns),
                 X=take(rows.X, positions),
                 y=rows.y[positions],
-                keys=self._cut.keys[positions, 0],
-                sizes=(sizes := self._cut.sizes(positions, self.slices)),
+                keys=rest.cut.keys[positions, 0],
+                sizes=(sizes := rest.cut.sizes(positions, self.slices)),
                 passes=self._passes(),
-                classes=self._classes and self._classes.names,
-                secret=unit_secret(rows.salt, unit),
+                classes=rest.classes_,
+                secret=unit_secret(rows.salt, i),
                 clean=clean,
-                names=self._names(unit, positions, sizes, rows.salt) if work else (),
+                names=self._names(rest, i, positions, sizes, rows.salt) if work else (),
                 work=Path(work) if work else None,
-                environment=self._environment,
+                environment=rest.environment,
             )
-            for unit, (positions, clean) in again.items()
+            for i, (positions, clean) in again.items()
         ]
         with refusals():
             done = executor_of(self.executor, self.workers).run(train_unit, tasks)
-        self._now["visited"] = sum(seen for _, seen in done)
-        trained = zip(again.items(), tasks, done, strict=True)
-        return {unit: Trained(of[0], task.sizes, tuple(stages)) for (unit, of), task, (stages, _) in trained}
+        trained = {
+            i: Trained(positions, task.sizes, tuple(stages))
+            for (i, (positions, _)), task, (stages, _) in zip(again.items(), tasks, done, strict=True)
+        }
+        shards = dict(sorted({**rest.shards, **trained}.items()))
+        return replace(rest, shards=shards, visited=sum(visited for _, visited in done))
 
-    def _names(self, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes) -> tuple[str, ...]:
+    def _names(
+        self, learned: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes
+    ) -> tuple[str, ...]:
         """Files of a unit's stages: other content, settings, classes or libraries give other names."""
         passes = self._passes()
-        known = self._classes.names.tolist() if passes is not None and self._classes is not None else None
-        recipe = digest_json("sisa-recipe", [self._template(), plain(passes), known, self._environment])
-        return stage_names(recipe, unit_secret(salt, unit), self._cut.keys[positions], sizes)
+        classes = learned.classes_.tolist() if passes is not None and learned.classes is not None else None
+        recipe = digest_json("sisa-recipe", [learned.template, plain(passes), classes, learned.environment])
+        return stage_names(recipe, unit_secret(salt, unit), learned.cut.keys[positions], sizes)
 
     def _files(self) -> set[str]:
         """Stage files of all units, as they would stand in a work folder."""
-        of = self._units.items()
-        return {name for unit, u in of for name in self._names(unit, u.positions, u.sizes, self.salt_)}
+        state = self._fitted()
+        learned, salt = state.learned, state.rows.salt
+        shards = learned.shards.items()
+        return {name for i, s in shards for name in self._names(learned, i, s.positions, s.sizes, salt)}
 
     def _passes(self) -> tuple[int, ...] | None:
         return passes_of(self.slices, self.epochs, always=self._with_torch)
@@ -377,17 +360,13 @@ class Sisa(Learner):
     def _with_torch(self) -> bool:
         return isinstance(self.estimator, TorchTraining)
 
-    def _training(self) -> Training:
+    def _training(self, columns: Any) -> Training:
         if isinstance(self.estimator, TorchTraining):
             return self.estimator
-        return SklearnTraining(self.estimator, tuple(self.declared), self._columns)
+        return SklearnTraining(self.estimator, tuple(self.declared), columns)
 
     def _template(self) -> str:
         return digest_value(self.estimator if self._with_torch else clone(self.estimator))
-
-    def _live_bands(self) -> NDArray[np.int64]:
-        bands: NDArray[np.int64] = self._bands[self._fitted().positions()]
-        return bands
 
     def _check_parameters(self) -> None:
         check_settings(self.shards, self.slices, self.epochs, self.vote, self.cutoffs, self.declared)
@@ -398,3 +377,12 @@ class Sisa(Learner):
                 raise InvalidParameter(
                     f"vote='mean' needs predict_proba, which {self.estimator!r} lacks; use vote='vote'"
                 )
+
+
+def _serving(learned: Ensemble, training: Training) -> Iterator[tuple[Trained, Any]]:
+    """Shards with a model after their last slice."""
+    for i, shard in learned.shards.items():
+        if data := shard.stages[-1].data:
+            if i not in learned.models:
+                learned.models[i] = training.load(data)
+            yield shard, learned.models[i]

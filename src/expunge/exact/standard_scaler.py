@@ -1,5 +1,8 @@
 """A scaler that can forget: mean and variance from exact sums, which can be subtracted."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,10 +11,39 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_array, validate_data
 
 from expunge.core import Equality
+from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._registry import learners
 from expunge.exact._sums.moments import Moments, check_size
+
+
+@dataclass(frozen=True)
+class Spread(Learned):
+    """Exact sums over the records, and what follows from them."""
+
+    moments: Moments
+
+    def packed(self) -> dict[str, Any]:
+        return {"n": self.moments.n, "moments": self.moments.packed()}
+
+    @property
+    def n_samples_seen_(self) -> int:
+        return self.moments.n
+
+    @property
+    def mean_(self) -> NDArray[np.float64]:
+        return self.moments.mean
+
+    @property
+    def var_(self) -> NDArray[np.float64]:
+        return self.moments.variance
+
+    @cached_property
+    def scale_(self) -> NDArray[np.float64]:
+        scale: NDArray[np.float64] = np.sqrt(np.where(self.var_ > 0, self.var_, 1.0))
+        return scale
 
 
 @learners.add
@@ -36,27 +68,19 @@ class StandardScaler(OneToOneFeatureMixin, Transformer):
         check_size(X)
         return X, None
 
-    def _learn(self, rows: Rows) -> None:
-        self._derive(Moments.of(rows.live()[0]))
+    def _learn(self, rows: Rows) -> Spread:
+        return Spread(Moments.of(rows.live()[0]))
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        self._derive(self._moments - Moments.of(rows.X[gone]))
+    def _unlearn(self, learned: Spread, rows: Rows, gone: Positions) -> Spread:
+        return Spread(learned.moments - Moments.of(rows.X[gone]))
 
-    def _learned(self) -> dict[str, Any]:
-        return {"n": self._moments.n, "moments": self._moments.packed()}
-
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self._derive(Moments.unpacked(learned["n"], learned["moments"]))
-
-    def _derive(self, moments: Moments) -> None:
-        self._moments = moments
-        self.n_samples_seen_ = moments.n
-        self.mean_, self.var_ = moments.mean, moments.variance
-        self.scale_ = np.sqrt(np.where(self.var_ > 0, self.var_, 1.0))
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Spread:
+        values = unpack(parts["learned"])
+        return Spread(Moments.unpacked(values["n"], values["moments"]))
 
     def transform(self, X: Any) -> NDArray[np.float64]:
         """Rows with mean 0 and standard deviation 1, where the rows are those of the fit."""
-        scaled: NDArray[np.float64] = self._asked(X)
+        scaled: NDArray[np.float64] = self._query(X)
         if self.with_mean:
             scaled = scaled - self.mean_
         return scaled / self.scale_ if self.with_std else scaled

@@ -4,7 +4,8 @@ Source: Salton and Buckley (1988), "Term-weighting approaches in automatic text 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +16,26 @@ from sklearn.preprocessing import normalize
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
+from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._learner.typed import is_whole
 from expunge.exact._registry import learners
+
+
+@dataclass(frozen=True)
+class Words(Learned):
+    """All words, sorted, and in how many of the texts each is; of those in use their columns and weights."""
+
+    words: NDArray[np.object_]
+    df: NDArray[np.int64]
+    n_texts: int
+    vocabulary_: dict[str, int]
+    idf_: NDArray[np.float64]
+
+    def packed(self) -> dict[str, Any]:
+        return {"words": self.words.tolist(), "df": self.df, "n_texts": self.n_texts}
 
 
 @learners.add
@@ -72,39 +89,37 @@ class TfidfVectorizer(Transformer):
             raise InvalidData("no texts were given; fit needs at least one")
         return texts, None
 
-    def _learn(self, rows: Rows) -> None:
+    def _learn(self, rows: Rows) -> Words:
         texts, _ = rows.live()
         try:
             counter = self._counter(binary=True)
-            held = counter.fit_transform(texts)
+            counts = counter.fit_transform(texts)
         except (ValueError, re.error) as e:
             raise InvalidData(str(e)) from e
-        df = np.bincount(held.indices, minlength=held.shape[1])
+        df = np.bincount(counts.indices, minlength=counts.shape[1])
         if not self._in_use(df, len(texts)).any():
             raise InvalidData("min_df and max_df leave no word; widen them")
-        self._take(counter.get_feature_names_out(), df, len(texts))
+        return self._weighted(counter.get_feature_names_out(), df, len(texts))
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        df = self._df_without(rows, gone)
-        self._take(self._words[df > 0], df[df > 0], rows.n - len(gone))
+    def _unlearn(self, learned: Words, rows: Rows, gone: Positions) -> Words:
+        df = self._df_without(learned, rows, gone)
+        return self._weighted(learned.words[df > 0], df[df > 0], rows.n - len(gone))
 
-    def _refuse(self, rows: Rows, gone: Positions) -> None:
-        if not self._in_use(self._df_without(rows, gone), rows.n - len(gone)).any():
+    def _cost(self, learned: Words, rows: Rows, gone: Positions) -> float:
+        if not self._in_use(self._df_without(learned, rows, gone), rows.n - len(gone)).any():
             raise NothingLeft("the texts that would stay hold no word to be used; there is no model of no words")
+        return super()._cost(learned, rows, gone)
 
-    def _learned(self) -> dict[str, Any]:
-        return {"words": self._words.tolist(), "df": self._df, "n_texts": self._n_texts}
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Words:
+        values = unpack(parts["learned"])
+        return self._weighted(np.array(values["words"], dtype=object), values["df"], values["n_texts"])
 
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        self._take(np.array(learned["words"], dtype=object), learned["df"], learned["n_texts"])
-
-    def _take(self, words: NDArray[np.object_], df: NDArray[np.int64], n_texts: int) -> None:
-        """Hold these words, in sorted order, and derive what `transform` needs."""
-        self._words, self._df, self._n_texts = words, df, n_texts
+    def _weighted(self, words: NDArray[np.object_], df: NDArray[np.int64], n_texts: int) -> Words:
+        """These words, in sorted order, with what `transform` needs."""
         used = self._in_use(df, n_texts)
-        self.vocabulary_ = {word: i for i, word in enumerate(words[used].tolist())}
         smooth = int(self.smooth_idf)
-        self.idf_ = np.log((n_texts + smooth) / (df[used] + smooth)) + 1.0
+        weights = np.log((n_texts + smooth) / (df[used] + smooth)) + 1.0
+        return Words(words, df, n_texts, {word: i for i, word in enumerate(words[used].tolist())}, weights)
 
     def _in_use(self, df: NDArray[np.int64], n_texts: int) -> NDArray[np.bool_]:
         """Which words are held by enough texts and not by too many."""
@@ -112,12 +127,12 @@ class TfidfVectorizer(Transformer):
         used: NDArray[np.bool_] = (df > 0) & (df >= low) & (df <= high)
         return used
 
-    def _df_without(self, rows: Rows, gone: Positions) -> NDArray[np.int64]:
+    def _df_without(self, learned: Words, rows: Rows, gone: Positions) -> NDArray[np.int64]:
         """How many texts hold each word, without these."""
-        analyze, df = self._counter().build_analyzer(), self._df.copy()
+        analyze, df = self._counter().build_analyzer(), learned.df.copy()
         for text in take(rows.X, gone):
             words = np.array(list(set(analyze(text))), dtype=object)
-            df[np.searchsorted(self._words, words)] -= 1
+            df[np.searchsorted(learned.words, words)] -= 1
         return df
 
     def _counter(self, **settings: Any) -> CountVectorizer:

@@ -1,14 +1,14 @@
 """What every tabular learner shares: records, tombstones, plan, forget, units, digest, save and load.
 
-A learner says how it learns from rows (`_learn`), how it unlearns some of them (`_unlearn`), and what it has learned
-(`_learned`, `_restore`). The rest is here, so that all of them refuse the same requests for the same reasons.
+A learner says how it learns from rows (`_learn`), how it unlearns some of them (`_unlearn`) and how it reads back what
+it learned (`_restore`). What was learned is a value, a `Learned`, which says what of it is saved and compared. The rest
+is here, so that all of them refuse the same requests for the same reasons.
 """
 
 import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,17 +24,20 @@ from expunge.core.errors import (
     DigestMismatch,
     NothingLeft,
     NotReady,
+    UnknownMethod,
     UnreadableModel,
 )
 from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.equality import TOLERANCE, difference
+from expunge.exact._learner.fitted import WHOLE, FittedState
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.salt import checked_salt, salt_name, secret_of
 from expunge.exact._learner.typed import readable, typed
+from expunge.exact._registry import learners
 
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
-WHOLE = "whole"
 _CONSTANT = (bool, int, float, str, type(None))  # values that nobody can change in place
+_FEATURES = ("n_features_in_", "feature_names_in_")
 
 
 class NotFitted(NotReady, NotFittedError):
@@ -55,46 +58,48 @@ class Learner(BaseEstimator):
     changeable: ClassVar[tuple[str, ...]] = ()  # parameters that say how requests are answered, not what is learned
     random_state: Any
     salt: bytes | None
-    _rows: Rows
-    _known_digest: str | None
-    _leaving: Positions | None  # unlearned, but not yet overwritten in the rows
-    _fitted_with: dict[str, Any]
-    _given: dict[str, Any]
-    _on_disk: bool  # saved or loaded, so that there may be copies
+    _state: FittedState | None = None
 
     # -- what a learner says of itself ---------------------------------------------------------------------------
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Data as the learner wants it, or ValueError. Sets `n_features_in_`, and `classes_` where there are classes."""
+        """Data as the learner wants it, or ValueError. What it sets on `self` is dropped, but for names of features."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         return X, y
 
-    def _learn(self, rows: Rows) -> None:
-        """Learn from all live rows, replacing what was learned before."""
+    def _learn(self, rows: Rows) -> Any:
+        """What is learned from all live rows, a `Learned`."""
         raise NotImplementedError
 
-    def _unlearn(self, rows: Rows, gone: Positions) -> None:
-        """Change what was learned into what `_learn` gives without these rows, which are still in `rows`."""
+    def _unlearn(self, learned: Any, rows: Rows, gone: Positions) -> Any:
+        """What `_learn` gives without these rows, which are still in `rows`; made from what was learned with them.
+
+        `learned` stays as it is: forgetting may still fail, or be interrupted. `Forest` says what else it takes.
+        """
         raise NotImplementedError
 
-    def _learned(self) -> dict[str, Any]:
-        """What was learned, as arrays and JSON values that are equal whenever the learned state is."""
+    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Any:
+        """What was learned, from what its `parts` gave."""
         raise NotImplementedError
 
-    def _compared(self) -> dict[str, Any]:
-        """What has to agree to 1e-10 where equality is numeric: each array against its largest entry."""
-        return self._learned()
+    def _cost(self, learned: Any, rows: Rows, gone: Positions) -> float:
+        """Predicted work of unlearning these rows, as a fraction of a fit without them.
 
-    def _restore(self, learned: dict[str, Any], rows: Rows) -> None:
-        """Take over what `_learned` gave."""
-        raise NotImplementedError
-
-    def _cost(self, rows: Rows, gone: Positions) -> float:
-        """Predicted work of unlearning these rows, as a fraction of a fit without them."""
+        Raises: NothingLeft, where no fit without them exists.
+        """
         return len(gone) / max(1, rows.n - len(gone))
 
-    def _refuse(self, rows: Rows, gone: Positions) -> None:
-        """Raise NothingLeft where no fit without these rows exists."""
+    def _planned(self, learned: Any, rows: Rows, gone: Positions) -> tuple[Plan, Any]:
+        """The plan; and what `_unlearn` would return, where planning had to find that out, else None."""
+        cost = self._cost(learned, rows, gone)
+        plan = Plan(
+            route=Route.RETRAIN if cost > RETRAIN_ABOVE else self.route,
+            promise=self.promise(),
+            units=(TouchedUnit(WHOLE, len(gone), 1),),
+            n_removed=len(gone),
+            cost=min(cost, 1.0),
+        )
+        return plan, None
 
     # -- fit and forget ------------------------------------------------------------------------------------------
 
@@ -105,13 +110,17 @@ class Learner(BaseEstimator):
 
         Raises: InvalidData, for NaN, wrong shapes, missing subjects or ids that are not unique; InvalidParameter.
         """
-        with self._whole_or_not_at_all():
-            with typed():
-                X, y = self._check(X, y)
-            salt = secret_of(self, named=subjects is not None or records is not None)
-            rows = Rows(X, y, salt, subjects, records)
-            self._learn(rows)
-            self._begin(salt, rows, on_disk=False)
+        return self._fit(X, y, subjects, records, self._learn)
+
+    def _fit(self, X: Any, y: Any, subjects: Any, records: Any, learn: Callable[[Rows], Any]) -> Self:
+        unfitted = copy.copy(self)
+        unfitted._state = None
+        with typed():
+            X, y = unfitted._check(X, y)
+        features = {name: getattr(unfitted, name) for name in _FEATURES if hasattr(unfitted, name)}
+        salt = secret_of(self, named=subjects is not None or records is not None)
+        rows = Rows(X, y, salt, subjects, records)
+        self._state = FittedState(rows, learn(rows), self.parameters(), features)
         return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
@@ -120,7 +129,8 @@ class Learner(BaseEstimator):
         Raises: NotFitted; EmptyForgetSet; UnknownSubject; UnknownRecord; AlreadyForgotten; NothingLeft; NotReady, where a
         parameter was changed after `fit`.
         """
-        return self._planned(self._find(subjects, records))
+        state, gone = self._found(subjects, records)
+        return self._planned(state.learned, state.rows, gone)[0]
 
     def forget(self, subjects: Any = None, records: Any = None, *, digests: bool = False) -> Deletion:
         """Forget these subjects, these records, or both, for good. On any error nothing has changed.
@@ -129,23 +139,32 @@ class Learner(BaseEstimator):
 
         Raises: as `plan`.
         """
-        gone = self._find(subjects, records)
-        plan = self._planned(gone)
+        return self._forget(subjects, records, digests, self._learn, self._unlearn)
+
+    def _forget(
+        self,
+        subjects: Any,
+        records: Any,
+        digests: bool,
+        learn: Callable[[Rows], Any],
+        unlearn: Callable[[Any, Rows, Positions], Any],
+    ) -> Deletion:
+        state, gone = self._found(subjects, records)
+        plan, learned = self._planned(state.learned, state.rows, gone)
         before = self.digest() if digests else None
         began = time.perf_counter()
-        self._known_digest = None
-        with self._whole_or_not_at_all():
-            if plan.route is Route.RETRAIN:
-                rows = self._rows.without(gone)
-                self._learn(rows)
-                self._rows = rows
-            else:
-                self._unlearn(self._rows, gone)
-                self._leaving = gone
+        retrain, rows = plan.route is Route.RETRAIN, state.rows
+        if retrain:
+            rows = rows.without(gone)
+            learned = learn(rows)
+        elif learned is None:
+            learned = unlearn(state.learned, rows, gone)
+        leaving = None if retrain else gone
+        self._state = FittedState(rows, learned, state.parameters, state.features, leaving, state.on_disk)
         try:
-            self._wipe()
+            self._fitted()
         except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
-            self._wipe()
+            self._fitted()
             raise
         elapsed = time.perf_counter() - began
         return Deletion(
@@ -171,31 +190,37 @@ class Learner(BaseEstimator):
     @property
     def n_records(self) -> int:
         """How many records the learner holds now."""
-        return self._fitted().n
+        return self._fitted().rows.n
 
     @property
     def tombstones(self) -> tuple[str, ...]:
         """Opaque names of all records that were ever forgotten."""
-        return tuple(sorted(name.hex() for name in self._fitted().tombstones))
+        return tuple(sorted(name.hex() for name in self._fitted().rows.tombstones))
+
+    @property
+    def salt_(self) -> bytes:
+        """The secret of the fit."""
+        return self._fitted().rows.salt
 
     def units(self) -> tuple[Unit, ...]:
         """The parts of the fitted model; one, unless the learner says otherwise."""
-        return (Unit(WHOLE, (self._fitted().n,), _parts.digest(self._learned_part())),)
+        return self._fitted().units
 
     def parameters(self) -> dict[str, Any]:
-        """What was asked for, without secrets, as JSON."""
-        asked = {k: v for k, v in self.get_params(deep=False).items() if k != "salt"}
-        if "random_state" in asked and not isinstance(asked["random_state"], int | np.integer | None):
-            asked["random_state"] = None  # its draws are in the salt by now
-        return {k: plain(v) for k, v in asked.items()}
+        """The parameters, without secrets, as JSON."""
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k != "salt"}
+        if "random_state" in parameters and not isinstance(parameters["random_state"], int | np.integer | None):
+            parameters["random_state"] = None  # its draws are in the salt by now
+        return {k: plain(v) for k, v in parameters.items()}
 
     def state(self) -> dict[str, Any]:
         """Everything persisted except tombstones and lineage, as JSON and digests."""
+        state = self._unaltered()
         return {
             "kind": self._kind(),
             "parameters": self.parameters(),
-            "units": [{**asdict(u), "slices": list(u.slices)} for u in self.units()],
-            "rows": _parts.digest(_parts.pack(self._as_asked().packed())),
+            "units": [{**asdict(u), "slices": list(u.slices)} for u in state.units],
+            "rows": state.rows_digest,
         }
 
     def digest(self) -> str:
@@ -203,16 +228,14 @@ class Learner(BaseEstimator):
 
         Raises: NotFitted; NotReady, where a parameter was changed after `fit`.
         """
-        self._as_asked()
-        if self._known_digest is None:
-            self._known_digest = digest_json("learner", self.state())
-        return self._known_digest
+        return digest_json("learner", self.state())
 
     def equals(self, other: Self) -> bool:
         """Whether two fitted learners are equal in the sense that `equality` states: same bits, or numbers to 1e-10."""
         if self.equality is Equality.NUMERIC:
-            same_rows = self.state()["rows"] == other.state()["rows"]
-            return same_rows and difference(self._compared(), other._compared()) <= TOLERANCE
+            a, b = self._unaltered(), other._unaltered()
+            same_rows = a.rows_digest == b.rows_digest
+            return same_rows and difference(a.learned.compared(), b.learned.compared()) <= TOLERANCE
         return self.digest() == other.digest()
 
     def save(self, folder: str | Path) -> list[str]:
@@ -223,24 +246,22 @@ class Learner(BaseEstimator):
         Raises: NotFitted; NotReady; AlreadyForgotten, where another copy of this learner has forgotten records and was
         saved here meanwhile, which this save would bring back; StorageFull. The old state is then still in place.
         """
-        rows = self._as_asked()
-        self._refuse_to_bring_back(Path(folder))
+        state = self._unaltered()
+        self._refuse_to_bring_back(Path(folder), state)
         parts = {
-            **self._learned_parts(),
-            "rows": _parts.pack(rows.packed()),
-            "lineage": _parts.pack(rows.lineage()),
+            **state.learned.parts(),
+            "rows": _parts.pack(state.rows.packed()),
+            "lineage": _parts.pack(state.rows.lineage()),
         }
         description = {
             "kind": self._kind(),
             "parameters": self.parameters(),
-            "features": [int(self.n_features_in_), plain(getattr(self, "feature_names_in_", None))]
-            if hasattr(self, "n_features_in_")
-            else None,
+            "features": [plain(state.features.get(name)) for name in _FEATURES] if state.features else None,
             "digest": self.digest(),
-            "salt": salt_name(self.salt_),
+            "salt": salt_name(state.rows.salt),
         }
         removed = _parts.write(Path(folder), description, parts)
-        self._on_disk = True
+        self._state = replace(state, on_disk=True)
         return removed
 
     @classmethod
@@ -262,56 +283,66 @@ class Learner(BaseEstimator):
         with readable(folder):
             self = cls(**{**described["parameters"], "salt": salt, **given})
             rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
-            if described["features"]:
-                self.n_features_in_, names = described["features"]
-                if names is not None:
-                    self.feature_names_in_ = np.array(names, dtype=object)
-            self._restore_parts(parts, rows)
-            self._begin(salt, rows, on_disk=True)
+            learned = self._restore(parts, rows)
+            self._state = FittedState(rows, learned, self.parameters(), _features(described["features"]), on_disk=True)
             if self.digest() != described["digest"]:
                 raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
         _parts.sweep(Path(folder))  # not before: a damaged description names too few parts
         return self
 
-    def _learned_part(self) -> bytes:
-        return _parts.pack(self._learned())
-
-    def _learned_parts(self) -> dict[str, bytes]:
-        return {"learned": self._learned_part()}
-
-    def _restore_parts(self, parts: dict[str, bytes], rows: Rows) -> None:
-        self._restore(_parts.unpack(parts["learned"]), rows)
-
     # -- internals -----------------------------------------------------------------------------------------------
 
-    def _begin(self, salt: bytes, rows: Rows, on_disk: bool) -> None:
-        """Hold these records, under the parameters of now."""
-        self.salt_, self._rows, self._known_digest, self._leaving = salt, rows, None, None
-        self._fitted_with, self._on_disk = self.parameters(), on_disk
-        self._given = {k: v for k, v in self.get_params(deep=False).items() if k not in ("salt", *self.changeable)}
+    def __getattr__(self, name: str) -> Any:
+        """What scikit-learn's fitted estimators hold in attributes that end in `_` is in the fitted state here."""
+        if self._state is None and isinstance(getattr(type(self), name, None), property):
+            self._fitted()  # raises NotFitted again: it is an AttributeError, too, and that led here
+        if self._state is not None and name.endswith("_") and not name.startswith("_"):
+            if name in self._state.features:
+                return self._state.features[name]
+            if (value := getattr(self._state.learned, name, None)) is not None:
+                return value
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
-    def _as_asked(self) -> Rows:
-        """The records. A model of one alpha that forgets under another would equal no fit, so that is refused.
+    def _fitted(self) -> FittedState:
+        """The fitted state. Records that were unlearned are overwritten first, if an interrupt kept them from it.
+
+        Raises: NotFitted.
+        """
+        state = self._state
+        if state is None:
+            raise NotFitted(f"this {type(self).__name__} is not fitted; call fit first")
+        if state.leaving is not None:
+            state.rows.wipe(state.leaving)
+            state = FittedState(state.rows, state.learned, state.parameters, state.features, None, state.on_disk)
+            self._state = state
+        return state
+
+    def _unaltered(self) -> FittedState:
+        """The fitted state. A model of one alpha that forgets under another would equal no fit, so that is refused.
 
         Raises: NotFitted; NotReady.
         """
-        rows = self._fitted()
-        if all(isinstance(v, _CONSTANT) and getattr(self, k) is v for k, v in self._given.items()):
-            return rows  # nothing to write down and compare, which takes as long as a deletion
-        asked = {k: v for k, v in self.parameters().items() if k not in self.changeable}
-        if changed := [k for k, v in asked.items() if repr(v) != repr(self._fitted_with.get(k))]:
+        state = self._fitted()
+        if all(isinstance(v, _CONSTANT) and getattr(self, k) is v for k, v in state.parameters.items()):
+            return state  # nothing to write down and compare, which takes as long as a deletion
+        now = {k: v for k, v in self.parameters().items() if k not in self.changeable}
+        if changed := [k for k, v in now.items() if repr(v) != repr(state.parameters.get(k))]:
             raise NotReady(f"{', '.join(changed)} changed since fit; fit again, or set it back")
-        return rows
+        return state
 
-    def _wipe(self) -> None:
-        """Overwrite the records that were unlearned last. Interrupted, it is done before anything else is."""
-        if self._leaving is not None:
-            self._rows.wipe(self._leaving)
-            self._leaving = None
+    def _found(self, subjects: Any, records: Any) -> tuple[FittedState, Positions]:
+        """The fitted state, and the positions of the records that are to leave."""
+        state = self._unaltered()
+        gone = state.rows.find(subjects, records)
+        if len(gone) == state.rows.n:
+            raise NothingLeft(
+                f"all {len(gone)} records would leave; there is no model of nothing. Delete the model instead"
+            )
+        return state, gone
 
-    def _refuse_to_bring_back(self, folder: Path) -> None:
+    def _refuse_to_bring_back(self, folder: Path, state: FittedState) -> None:
         """Two copies of one learner on disk may forget in turn; the later save must not undo the earlier."""
-        if not self._on_disk or not (folder / _parts.DESCRIPTION).exists():
+        if not state.on_disk or not (folder / _parts.DESCRIPTION).exists():
             return
         try:
             with readable(folder):
@@ -320,33 +351,13 @@ class Learner(BaseEstimator):
         except (UnreadableModel, DigestMismatch):
             return  # nothing to be brought back from; this save repairs the folder
         lost = forgotten - set(self.tombstones)
-        if lost and described.get("salt") == salt_name(self.salt_) and described["kind"] == self._kind():
+        if lost and described.get("salt") == salt_name(state.rows.salt) and described["kind"] == self._kind():
             raise AlreadyForgotten(
                 f"the model in {folder} has forgotten {len(lost)} records of which this copy does not know; "
                 "load it and forget there, or save to another folder"
             )
 
-    def _planned(self, gone: Positions) -> Plan:
-        cost = self._cost(self._rows, gone)
-        return Plan(
-            route=Route.RETRAIN if cost > RETRAIN_ABOVE else self.route,
-            promise=self.promise(),
-            units=(TouchedUnit(WHOLE, len(gone), 1),),
-            n_removed=len(gone),
-            cost=min(cost, 1.0),
-        )
-
-    def _find(self, subjects: Any, records: Any) -> Positions:
-        rows = self._as_asked()
-        gone = rows.find(subjects, records)
-        if len(gone) == rows.n:
-            raise NothingLeft(
-                f"all {rows.n} records would leave; there is no model of nothing. Delete the model instead"
-            )
-        self._refuse(rows, gone)
-        return gone
-
-    def _asked(self, X: Any, **settings: Any) -> Any:
+    def _query(self, X: Any, **settings: Any) -> Any:
         """Rows to predict for, checked against those of `fit`.
 
         Raises: NotFitted; ValueError, as scikit-learn's estimators do.
@@ -354,24 +365,10 @@ class Learner(BaseEstimator):
         self._fitted()
         return validate_data(self, X, reset=False, **{"dtype": np.float64, **settings})
 
-    def _fitted(self) -> Rows:
-        if not hasattr(self, "_rows"):
-            raise NotFitted(f"this {type(self).__name__} is not fitted; call fit first")
-        self._wipe()
-        return self._rows
-
-    @contextmanager
-    def _whole_or_not_at_all(self) -> Iterator[None]:
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before
-            raise
-
     @classmethod
     def _kind(cls) -> str:
-        return cls.__module__.rpartition(".")[2]
+        """The name by which the registry knows the class; of a class beside a recipe, its own."""
+        return learners.name_of(cls) or cls.__qualname__
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """As scikit-learn's, without the secret."""
@@ -386,17 +383,20 @@ class Learner(BaseEstimator):
         return masked
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_rows")
+        return self._state is not None
 
 
 def load(folder: str | Path, *, salt: bytes, **given: Any) -> Any:
-    """A saved learner of any kind; see `Learner.load`.
+    """A saved learner of any kind that the registry knows; see `Learner.load`.
 
-    Raises: UnreadableModel; DigestMismatch; UnknownMethod, for a kind that this version does not know.
+    Raises: UnreadableModel; DigestMismatch; UnknownMethod, for a kind that the registry does not know.
     """
-    from expunge.exact._registry import learners
-
-    return learners.get(_parts.read(Path(folder))[0]["kind"]).load(folder, salt=salt, **given)
+    kind = _parts.read(Path(folder), only=())[0]["kind"]
+    if kind not in learners.names():
+        raise UnknownMethod(
+            f"{folder} holds a '{kind}', which neither Expunge nor an installed package offers; call that class's own load"
+        )
+    return learners.get(kind).load(folder, salt=salt, **given)
 
 
 def plain(value: Any) -> Any:
@@ -406,3 +406,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return [plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def _features(described: Any) -> dict[str, Any]:
+    """Number and names of features, as they are written in a description."""
+    if not described:
+        return {}
+    n, names = described
+    return {_FEATURES[0]: n} if names is None else {_FEATURES[0]: n, _FEATURES[1]: np.array(names, dtype=object)}

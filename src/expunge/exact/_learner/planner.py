@@ -62,7 +62,7 @@ def expected_cost_with_prior(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     subjects: tuple[Any, ...]
     records: tuple[Any, ...]
     at_s: float
@@ -82,7 +82,7 @@ class Planner:
                 f"wait_s must be >= 0, work_limit and period_s > 0, got {wait_s}, {work_limit} and {period_s}"
             )
         self.learner, self.wait_s, self.work_limit, self.period_s = learner, wait_s, work_limit, period_s
-        self._waiting: list[_Asked] = []
+        self._waiting: list[_Request] = []
         self._left, self._since = work_limit, None
 
     _since: float | None
@@ -92,15 +92,15 @@ class Planner:
 
         Raises: what the learner's `plan` raises; then it is not in line.
         """
-        asked = _Asked(tuple(named(subjects, "subjects")), tuple(named(records, "records")), now_s)
-        if not asked.subjects and not asked.records:
+        request = _Request(tuple(named(subjects, "subjects")), tuple(named(records, "records")), now_s)
+        if not request.subjects and not request.records:
             raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
         try:
-            plan = self._plan([*self._waiting, asked])
+            plan = self._plan([*self._waiting, request])
         except ExpungeError:
             self._drop_done()  # perhaps it is not this one that is wrong
-            plan = self._plan([*self._waiting, asked])
-        self._waiting.append(asked)
+            plan = self._plan([*self._waiting, request])
+        self._waiting.append(request)
         return plan
 
     def plan(self) -> Plan | None:
@@ -116,7 +116,7 @@ class Planner:
 
     def due_s(self) -> float | None:
         """When the oldest request must be done; None where nothing waits."""
-        return min(asked.at_s for asked in self._waiting) + self.wait_s if self._waiting else None
+        return min(request.at_s for request in self._waiting) + self.wait_s if self._waiting else None
 
     def carry_out(self, *, now_s: float) -> Deletion:
         """Forget everything that waits, at once.
@@ -144,13 +144,13 @@ class Planner:
         """Take names out of the line that the learner does not hold any more: somebody forgot them directly."""
         line = [
             replace(
-                asked,
-                subjects=tuple(s for s in asked.subjects if self._holds(subjects=[s])),
-                records=tuple(r for r in asked.records if self._holds(records=[r])),
+                request,
+                subjects=tuple(s for s in request.subjects if self._holds(subjects=[s])),
+                records=tuple(r for r in request.records if self._holds(records=[r])),
             )
-            for asked in self._waiting
+            for request in self._waiting
         ]
-        self._waiting = [asked for asked in line if asked.subjects or asked.records]
+        self._waiting = [request for request in line if request.subjects or request.records]
 
     def _holds(self, **named: Any) -> bool:
         try:
@@ -161,8 +161,8 @@ class Planner:
             return True  # it is there, and cannot leave alone
         return True
 
-    def _plan(self, asked: Sequence[_Asked]) -> Plan:
-        subjects, records = _together(asked)
+    def _plan(self, requests: Sequence[_Request]) -> Plan:
+        subjects, records = _together(requests)
         plan: Plan = self.learner.plan(subjects=subjects or None, records=records or None)
         return plan
 
@@ -172,8 +172,8 @@ class Planner:
         return min(self.work_limit, self._left + (now_s - self._since) / self.period_s * self.work_limit)
 
 
-def _together(asked: Sequence[_Asked]) -> tuple[list[Any], list[Any]]:
+def _together(requests: Sequence[_Request]) -> tuple[list[Any], list[Any]]:
     """All names once, in the order in which they came."""
-    subjects = dict.fromkeys(s for one in asked for s in one.subjects)
-    records = dict.fromkeys(r for one in asked for r in one.records)
+    subjects = dict.fromkeys(s for request in requests for s in request.subjects)
+    records = dict.fromkeys(r for request in requests for r in request.records)
     return list(subjects), list(records)

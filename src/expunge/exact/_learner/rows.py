@@ -64,8 +64,8 @@ class Rows:
         keep = self.positions()
         return take(self.X, keep), None if self.y is None else self.y[keep]
 
-    def kept(self, gone: Positions) -> tuple[Any, Any]:
-        """Values of the records that would stay."""
+    def retained(self, gone: Positions) -> tuple[Any, Any]:
+        """Values of the records that stay when these leave."""
         keep = self.alive.copy()
         keep[gone] = False
         places = np.flatnonzero(keep)

@@ -1,12 +1,13 @@
 """What the transformers that forget share: they say what their deletion does not reach."""
 
 from dataclasses import replace
+from typing import Any
 
 from sklearn.base import TransformerMixin
 
 from expunge.core import Plan
 from expunge.exact._learner.learner import Learner
-from expunge.exact._learner.rows import Positions
+from expunge.exact._learner.rows import Positions, Rows
 
 DOWNSTREAM = "a learner fitted on this transformer's output has to be fitted again: its route is retrain"
 
@@ -17,6 +18,6 @@ class Transformer(TransformerMixin, Learner):
     Inside a unit that is rebuilt as a whole, such as one of `Sisa`, that happens by itself.
     """
 
-    def _planned(self, gone: Positions) -> Plan:
-        plan = super()._planned(gone)
-        return replace(plan, notes=(*plan.notes, DOWNSTREAM))
+    def _planned(self, learned: Any, rows: Rows, gone: Positions) -> tuple[Plan, Any]:
+        plan, unlearned = super()._planned(learned, rows, gone)
+        return replace(plan, notes=(*plan.notes, DOWNSTREAM)), unlearned

@@ -89,17 +89,6 @@ def refusals() -> Iterator[None]:
         raise InvalidData(f"the estimator refuses the records of a unit: {e}") from e
 
 
-@contextmanager
-def for_now(learner: Any, **given: Any) -> Iterator[dict[str, Any]]:
-    """What a fit or a removal was given and counts, at `learner._now` for as long as it is under way."""
-    now = {**given, "visited": 0}
-    learner.__dict__["_now"] = now
-    try:
-        yield now
-    finally:
-        del learner.__dict__["_now"]
-
-
 def tags_like(tags: Any, estimator: Any) -> Any:
     """Tags of a learner that takes and predicts what this estimator does; several targets in regression only."""
     inner = get_tags(estimator)

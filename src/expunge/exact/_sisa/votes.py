@@ -21,18 +21,18 @@ def combined(answers: Iterable[tuple[Any, Floats]], prior: Floats, n_rows: int) 
     over the units that saw it, and rows are scaled to 1. A unit with one class, or with zeros in a row, abstains; where
     all do, `prior` [C] answers.
 
-    >>> told = [(np.array([0, 1]), np.array([[0.2, 0.8]])), (np.array([0, 2]), np.array([[0.5, 0.5]]))]
-    >>> combined(told, np.full(3, 1 / 3), 1).round(2)
+    >>> units = [(np.array([0, 1]), np.array([[0.2, 0.8]])), (np.array([0, 2]), np.array([[0.5, 0.5]]))]
+    >>> combined(units, np.full(3, 1 / 3), 1).round(2)
     array([[0.21, 0.48, 0.3 ]])
     """
-    total, told = np.zeros((n_rows, len(prior))), np.zeros((n_rows, len(prior)))
-    for seen, said in answers:
-        mass = said.sum(axis=1)
+    total, n_units = np.zeros((n_rows, len(prior))), np.zeros((n_rows, len(prior)))
+    for seen, shares in answers:
+        mass = shares.sum(axis=1)
         speaks = (mass > 0) & (len(seen) > 1)
-        share = said / np.where(speaks, mass, 1.0)[:, None]
+        share = shares / np.where(speaks, mass, 1.0)[:, None]
         total[:, seen] += np.where(speaks[:, None], share, 0.0)
-        told[:, seen] += speaks[:, None]
-    mean = np.divide(total, told, out=np.zeros_like(total), where=told > 0)
+        n_units[:, seen] += speaks[:, None]
+    mean = np.divide(total, n_units, out=np.zeros_like(total), where=n_units > 0)
     mass = mean.sum(axis=1)
     silent = mass == 0
     mean[silent] = prior

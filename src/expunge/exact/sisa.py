@@ -213,9 +213,8 @@ class Sisa(Learner):
         X = self._input(X)
         if is_classifier(self):
             return self.classes_[self._shares(X).argmax(axis=1)]
-        learned = self._fitted().learned
-        training = self._training(learned.columns)
-        values = [training.values(model, X, None) for _, model in _serving(learned, training)]
+        training = self._training(self._fitted().learned.columns)
+        values = [training.values(model, X, None) for _, model in self._serving()]
         return np.sum(values, axis=0) / len(values)
 
     @available_if(is_classifier)  # type: ignore[untyped-decorator]
@@ -232,9 +231,18 @@ class Sisa(Learner):
         learned = self._fitted().learned
         training, classes = self._training(learned.columns), learned.classes
         votes = self.vote == "vote" or (self.vote == "auto" and not training.has_probabilities)
-        serving = ((classes.seen(shard.positions), model) for shard, model in _serving(learned, training))
+        serving = ((classes.seen(learned.shards[i].positions), model) for i, model in self._serving())
         prior = classes.counts / classes.counts.sum()
         return combined(answers(training, serving, classes.names, X, votes), prior, count(X))
+
+    def _serving(self) -> Iterator[tuple[int, Any]]:
+        """Shards with a model after their last slice, by number."""
+        learned = self._fitted().learned
+        for i, shard in learned.shards.items():
+            if data := shard.stages[-1].data:
+                if i not in learned.models:
+                    learned.models[i] = self._training(learned.columns).load(data)
+                yield i, learned.models[i]
 
     def _input(self, X: Any) -> Any:
         self._fitted()
@@ -348,7 +356,7 @@ class Sisa(Learner):
 
     def _files(self) -> set[str]:
         """Stage files of all units, as they would stand in a work folder."""
-        state = self._fitted()
+        state = self._unaltered()
         learned, salt = state.learned, state.rows.salt
         shards = learned.shards.items()
         return {name for i, s in shards for name in self._names(learned, i, s.positions, s.sizes, salt)}
@@ -377,12 +385,3 @@ class Sisa(Learner):
                 raise InvalidParameter(
                     f"vote='mean' needs predict_proba, which {self.estimator!r} lacks; use vote='vote'"
                 )
-
-
-def _serving(learned: Ensemble, training: Training) -> Iterator[tuple[Trained, Any]]:
-    """Shards with a model after their last slice."""
-    for i, shard in learned.shards.items():
-        if data := shard.stages[-1].data:
-            if i not in learned.models:
-                learned.models[i] = training.load(data)
-            yield shard, learned.models[i]

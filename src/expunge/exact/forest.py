@@ -77,6 +77,11 @@ class Woods(Learned):
         root = self.trees.value_NV[0]
         return int(root[0] if self.shape.highest else root.sum())
 
+    def extents_without(self, rows: Rows, gone: Positions) -> tuple[Extent, Extent | None]:
+        """The extents of values and of numeric targets once these records have left."""
+        targets = self.target_extent and self.target_extent.without(rows.y[:, None], rows.alive, gone)
+        return self.extent.without(rows.X, rows.alive, gone), targets
+
     def packed(self) -> dict[str, Any]:
         trees = self.trees
         nodes = np.flatnonzero(trees.node_NA[:, SPLIT] != ABSENT)  # ids ascend in the order of growing
@@ -181,7 +186,9 @@ class Forest(ByTask):
         target, classes, target_extent = self._targets(y, rows.salt)
         codes = encode(np.ascontiguousarray(X), extent.ranges)
         if rows.n < rows.size:  # after an earlier deletion there are gaps among the positions
-            codes, target = _spread(codes, places, rows.size), _spread(target, places, rows.size)
+            live_codes, codes = codes, np.zeros((rows.size, d), codes.dtype)
+            live_target, target = target, np.zeros(rows.size, target.dtype)
+            codes[places], target[places] = live_codes, live_target
         shape = self._shape(d, classes)
         trees = self._bare(rows, shape, classes)
         woods = Woods(trees, shape, codes, target, extent, classes, target_extent)
@@ -224,7 +231,7 @@ class Forest(ByTask):
         )
 
     def _unlearn(self, learned: Woods, rows: Rows, gone: Positions) -> Woods:
-        extent, target_extent = _extents_without(learned, rows, gone)
+        extent, target_extent = learned.extents_without(rows, gone)
         work = unlearn(learned.trees, learned.data, gone, learned.box, learned.shape)
         learned.codes[gone], learned.target[gone] = 0, 0
         return replace(learned, extent=extent, target_extent=target_extent, work_=Work(*work.tolist()))
@@ -246,7 +253,7 @@ class Forest(ByTask):
 
     def _moves(self, learned: Woods, rows: Rows, gone: Positions) -> bool:
         """Whether a range, or the set of classes, is another one without these records."""
-        extent, target_extent = _extents_without(learned, rows, gone)
+        extent, target_extent = learned.extents_without(rows, gone)
         if not np.array_equal(extent.ranges, learned.extent.ranges):
             return True
         if target_extent is not None and learned.target_extent is not None:
@@ -281,17 +288,3 @@ class Forest(ByTask):
         if len(self.classes_) > 2:
             return shares
         return np.hstack([1 - shares, shares])[:, : len(self.classes_)]
-
-
-def _extents_without(learned: Woods, rows: Rows, gone: Positions) -> tuple[Extent, Extent | None]:
-    """The extents of values and of numeric targets once these records have left."""
-    extent = learned.extent.without(rows.X, rows.alive, gone)
-    targets = learned.target_extent
-    return extent, None if targets is None else targets.without(rows.y[:, None], rows.alive, gone)
-
-
-def _spread(values: NDArray[Any], places: Positions, size: int) -> NDArray[Any]:
-    """Values of live records at their positions, and zeros between."""
-    spread = np.zeros((size, *values.shape[1:]), values.dtype)
-    spread[places] = values
-    return spread

@@ -6,7 +6,6 @@ model; deletion by subtraction, Cao and Yang (2015), "Towards making systems for
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,34 +31,23 @@ class Normals(Learned):
 
     classes_: Any
     moments: tuple[Moments, ...]
-    var_smoothing: float
+    class_count_: NDArray[np.int64]
+    class_prior_: NDArray[np.float64]
+    epsilon_: float
+    theta_: NDArray[np.float64]
+    var_: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, classes: Any, moments: tuple[Moments, ...], var_smoothing: float) -> "Normals":
+        counts, means = np.array([m.n for m in moments]), np.array([m.mean for m in moments])
+        largest = float(sum(moments[1:], moments[0]).variance.max())
+        epsilon = var_smoothing * (largest or 1.0)
+        variances = np.array([m.variance for m in moments]) + epsilon
+        return cls(classes, moments, counts, counts / counts.sum(), epsilon, means, variances)
 
     def packed(self) -> dict[str, Any]:
         moments = [m.packed() for m in self.moments]
         return {"classes": self.classes_, "class_count": self.class_count_, "moments": moments}
-
-    @cached_property
-    def class_count_(self) -> NDArray[np.int64]:
-        return np.array([m.n for m in self.moments])
-
-    @cached_property
-    def class_prior_(self) -> NDArray[np.float64]:
-        prior: NDArray[np.float64] = self.class_count_ / self.class_count_.sum()
-        return prior
-
-    @cached_property
-    def epsilon_(self) -> float:
-        largest = float(sum(self.moments[1:], self.moments[0]).variance.max())
-        return self.var_smoothing * (largest or 1.0)
-
-    @cached_property
-    def theta_(self) -> NDArray[np.float64]:
-        return np.array([m.mean for m in self.moments])
-
-    @cached_property
-    def var_(self) -> NDArray[np.float64]:
-        variance: NDArray[np.float64] = np.array([m.variance for m in self.moments]) + self.epsilon_
-        return variance
 
 
 @learners.add
@@ -89,20 +77,20 @@ class GaussianNB(ClassifierMixin, Learner):
     def _learn(self, rows: Rows) -> Normals:
         X, y = rows.live()
         classes = np.unique(y)
-        return Normals(classes, tuple(Moments.of(X[y == c]) for c in classes), self.var_smoothing)
+        return Normals.of(classes, tuple(Moments.of(X[y == c]) for c in classes), self.var_smoothing)
 
     def _unlearn(self, learned: Normals, rows: Rows, gone: Positions) -> Normals:
         codes, left = np.searchsorted(learned.classes_, rows.y[gone]), list(learned.moments)
         for code in np.unique(codes).tolist():
             left[code] = left[code] - Moments.of(rows.X[gone[codes == code]])
         stay = np.array([moments.n > 0 for moments in left])
-        return Normals(learned.classes_[stay], tuple(m for m in left if m.n), learned.var_smoothing)
+        return Normals.of(learned.classes_[stay], tuple(m for m in left if m.n), self.var_smoothing)
 
     def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Normals:
         values = unpack(parts["learned"])
         counts = values["class_count"].tolist()
         moments = tuple(Moments.unpacked(n, m) for n, m in zip(counts, values["moments"], strict=True))
-        return Normals(values["classes"], moments, self.var_smoothing)
+        return Normals.of(values["classes"], moments, self.var_smoothing)
 
     def _joint(self, X: Any) -> NDArray[np.float64]:
         X = self._query(X)

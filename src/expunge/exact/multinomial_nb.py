@@ -6,7 +6,6 @@ and Yang (2015), "Towards making systems forget with machine unlearning".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,21 +35,17 @@ class Counts(Learned):
     classes_: Any
     class_count_: NDArray[np.int64]
     counts: NDArray[np.int64]
-    alpha: float
+    class_log_prior_: NDArray[np.float64]
+    feature_log_prob_: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, classes: Any, of_class: NDArray[np.int64], counts: NDArray[np.int64], alpha: float) -> "Counts":
+        smoothed = counts * _UNIT + alpha
+        feature = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
+        return cls(classes, of_class, counts, np.log(of_class) - np.log(of_class.sum()), feature)
 
     def packed(self) -> dict[str, Any]:
         return {"classes": self.classes_, "class_count": self.class_count_, "counts": self.counts}
-
-    @cached_property
-    def feature_log_prob_(self) -> NDArray[np.float64]:
-        smoothed = self.counts * _UNIT + self.alpha
-        logarithms: NDArray[np.float64] = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
-        return logarithms
-
-    @cached_property
-    def class_log_prior_(self) -> NDArray[np.float64]:
-        prior: NDArray[np.float64] = np.log(self.class_count_) - np.log(self.class_count_.sum())
-        return prior
 
 
 @learners.add
@@ -80,18 +75,18 @@ class MultinomialNB(ClassifierMixin, Learner):
     def _learn(self, rows: Rows) -> Counts:
         X, y = rows.live()
         classes, codes = np.unique(y, return_inverse=True)
-        return Counts(classes, *_counted(X, codes, len(classes)), self.alpha)
+        return Counts.of(classes, *_counted(X, codes, len(classes)), self.alpha)
 
     def _unlearn(self, learned: Counts, rows: Rows, gone: Positions) -> Counts:
         codes = np.searchsorted(learned.classes_, rows.y[gone])
         of_class, counts = _counted(take(rows.X, gone), codes, len(learned.classes_))
         left = learned.class_count_ - of_class
         stay = left > 0
-        return Counts(learned.classes_[stay], left[stay], (learned.counts - counts)[stay], learned.alpha)
+        return Counts.of(learned.classes_[stay], left[stay], (learned.counts - counts)[stay], self.alpha)
 
     def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Counts:
         values = unpack(parts["learned"])
-        return Counts(values["classes"], values["class_count"], values["counts"], self.alpha)
+        return Counts.of(values["classes"], values["class_count"], values["counts"], self.alpha)
 
     def _joint(self, X: Any) -> NDArray[np.float64]:
         X = self._query(X, accept_sparse="csr")

@@ -275,7 +275,7 @@ class Sisa(Learner):
     def state(self) -> dict[str, Any]:
         """Everything persisted except tombstones and lineage, as JSON and digests."""
         learned = self._fitted().learned
-        bands = digest_bytes("bands", learned.live_bands().tobytes())
+        bands = digest_bytes("bands", learned.live_bands.tobytes())
         return {**super().state(), "environment": learned.environment, "bands": bands}
 
     def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Ensemble:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,26 +23,18 @@ class Spread(Learned):
     """Exact sums over the records, and what follows from them."""
 
     moments: Moments
+    n_samples_seen_: int
+    mean_: NDArray[np.float64]
+    var_: NDArray[np.float64]
+    scale_: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, moments: Moments) -> "Spread":
+        mean, variance = moments.mean, moments.variance
+        return cls(moments, moments.n, mean, variance, np.sqrt(np.where(variance > 0, variance, 1.0)))
 
     def packed(self) -> dict[str, Any]:
         return {"n": self.moments.n, "moments": self.moments.packed()}
-
-    @property
-    def n_samples_seen_(self) -> int:
-        return self.moments.n
-
-    @property
-    def mean_(self) -> NDArray[np.float64]:
-        return self.moments.mean
-
-    @property
-    def var_(self) -> NDArray[np.float64]:
-        return self.moments.variance
-
-    @cached_property
-    def scale_(self) -> NDArray[np.float64]:
-        scale: NDArray[np.float64] = np.sqrt(np.where(self.var_ > 0, self.var_, 1.0))
-        return scale
 
 
 @learners.add
@@ -69,14 +60,14 @@ class StandardScaler(OneToOneFeatureMixin, Transformer):
         return X, None
 
     def _learn(self, rows: Rows) -> Spread:
-        return Spread(Moments.of(rows.live()[0]))
+        return Spread.of(Moments.of(rows.live()[0]))
 
     def _unlearn(self, learned: Spread, rows: Rows, gone: Positions) -> Spread:
-        return Spread(learned.moments - Moments.of(rows.X[gone]))
+        return Spread.of(learned.moments - Moments.of(rows.X[gone]))
 
     def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Spread:
         values = unpack(parts["learned"])
-        return Spread(Moments.unpacked(values["n"], values["moments"]))
+        return Spread.of(Moments.unpacked(values["n"], values["moments"]))
 
     def transform(self, X: Any) -> NDArray[np.float64]:
         """Rows with mean 0 and standard deviation 1, where the rows are those of the fit."""

@@ -37,16 +37,16 @@ class Ensemble(Learned):
     def classes_(self) -> Any:
         return None if self.classes is None else self.classes.names
 
-    def live_bands(self) -> NDArray[np.int64]:
+    @property
+    def live_bands(self) -> Any:
         """Of the records that are held, in the order of their positions."""
-        bands: NDArray[np.int64] = self.bands[np.sort(np.concatenate([s.positions for s in self.shards.values()]))]
-        return bands
+        return self.bands[np.sort(np.concatenate([s.positions for s in self.shards.values()]))]
 
     def packed(self) -> dict[str, Any]:
         return {
             "template": self.template,
             "environment": self.environment,
-            "bands": self.live_bands(),
+            "bands": self.live_bands,
             "columns": plain(self.columns),
             "units": {
                 unit_id(i): [list(s.sizes), [stage.digest for stage in s.stages]] for i, s in self.shards.items()

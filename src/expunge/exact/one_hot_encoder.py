@@ -147,5 +147,5 @@ def _plain(value: Any) -> Any:
 
 def _table(categories: list[Any]) -> Any:
     """A table that holds exactly these categories; a column with fewer of them repeats its first."""
-    most = max(len(held) for held in categories)
-    return np.stack([np.concatenate([held, np.repeat(held[:1], most - len(held))]) for held in categories], axis=1)
+    most = max(len(names) for names in categories)
+    return np.stack([np.concatenate([names, np.repeat(names[:1], most - len(names))]) for names in categories], axis=1)

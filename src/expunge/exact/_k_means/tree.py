@@ -44,8 +44,8 @@ class Tree:
         tree.members, tree.leaf_of = list(self.members), self.leaf_of.copy()
         leaves, tree.leaf_of[gone] = self.leaf_of[gone], -1
         for leaf in np.unique(leaves).tolist():
-            held = self.members[leaf]
-            tree.members[leaf] = np.delete(held, np.searchsorted(held, gone[leaves == leaf]))
+            members = self.members[leaf]
+            tree.members[leaf] = np.delete(members, np.searchsorted(members, gone[leaves == leaf]))
         tree.points, tree.weights = [list(p) for p in self.points], [list(w) for w in self.weights]
         tree.got = [got.copy() for got in self.got]
         return tree

@@ -40,7 +40,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class FittedState:
-    """The records held, what was learned from them, and the parameters under which it was."""
+    """Records, what was learned from them, and the parameters of that fit."""
 
     rows: Rows
     learned: Any  # a `Learned` of the learner's own

@@ -1,4 +1,4 @@
-"""The secret of a learner: where it comes from, and how one is told from another without being told."""
+"""The secret of a learner: where it comes from, and a name that tells one from another and nothing about either."""
 
 import hashlib
 import hmac

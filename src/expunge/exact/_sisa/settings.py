@@ -1,4 +1,4 @@
-"""Checks of what `Sisa` was asked for, before anything is trained."""
+"""Checks of `Sisa`'s settings, before anything is trained."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from expunge.core.errors import InvalidParameter
 from expunge.core.placement import stage_epochs
 
-EPOCHS = 20  # where passes are made and nobody said how many
+EPOCHS = 20  # where passes are made and their number is not given
 
 
 def check_settings(

@@ -59,33 +59,35 @@ class TorchTraining(BaseEstimator):
 
     def values(self, model: Any, X: Any, classes: Any) -> Any:
         """Labels, or a regressor's values."""
-        said = self._said(model, X)
-        return said if classes is None else classes[said.argmax(axis=1)]
+        outputs = self._outputs(model, X)
+        return outputs if classes is None else classes[outputs.argmax(axis=1)]
 
     def probabilities(self, model: Any, X: Any, classes: Any) -> tuple[Any, Any]:
         """All classes, and the probability of each, [N, C].
 
         Raises: InvalidParameter, where the module has another number of outputs.
         """
-        said = self._said(model, X)
-        if said.ndim != 2 or said.shape[1] != len(classes):
+        outputs = self._outputs(model, X)
+        if outputs.ndim != 2 or outputs.shape[1] != len(classes):
             raise InvalidParameter(
-                f"the module gives {said.shape[1:]} outputs a record for {len(classes)} classes; declare classes= and "
+                f"the module gives {outputs.shape[1:]} outputs a record for {len(classes)} classes; declare classes= and "
                 "build as many outputs"
             )
-        return classes, said
+        return classes, outputs
 
-    def _said(self, model: Any, X: Any) -> Any:
+    def _outputs(self, model: Any, X: Any) -> Any:
         torch = _torch()
         model.eval()
         with torch.no_grad():
             given = torch.from_numpy(np.array(X))
             if self.predict is not None:
-                said = self.predict(model, given)
+                outputs = self.predict(model, given)
             else:
-                said = model(given)
-                said = said.softmax(dim=1) if self.kind == "classifier" else said.reshape(len(given), -1).squeeze(1)
-        return np.asarray(said.double())
+                outputs = model(given)
+                outputs = (
+                    outputs.softmax(dim=1) if self.kind == "classifier" else outputs.reshape(len(given), -1).squeeze(1)
+                )
+        return np.asarray(outputs.double())
 
     def digest(self, model: Any) -> str:
         from expunge.engine import digest_model

@@ -100,15 +100,15 @@ def train_unit(task: UnitTask) -> tuple[list[Stage], int]:
     check_environment(task.environment, environment(task.environment.get("torch") is not None))
     stages, visited = list(task.clean), 0
     for r in range(len(stages), len(task.sizes)):
-        kept = task.work / task.names[r] if task.work else None
-        if kept and (found := _read(kept, task.training)) is not None:
+        path = task.work / task.names[r] if task.work else None
+        if path and (found := _read(path, task.training)) is not None:
             stages.append(found)
             continue
         stage, seen = _train_stage(task, r, stages[-1] if stages else UNTRAINED)
         stages.append(stage)
         visited += seen
-        if kept:
-            write_durably(kept, stage.data)
+        if path:
+            write_durably(path, stage.data)
     return stages, visited
 
 

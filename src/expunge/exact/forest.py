@@ -5,7 +5,6 @@ at random, Geurts, Ernst and Wehenkel (2006), Extremely randomized trees. Unlike
 records, so that the last record with some value leaves nothing behind.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,8 +19,7 @@ from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.core.seeds import derived_seed
 from expunge.exact._forest.grid import CELLS, Extent, declared_range, declared_ranges, encode
 from expunge.exact._forest.kernels import ABSENT, EDGE, SLOT, SPLIT, Shape, Trees, ask, grow, room, unlearn
-from expunge.exact._learner.fitted import FittedState, Learned
-from expunge.exact._learner.parts import unpack
+from expunge.exact._learner.fitted import FittedState, Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.task import ByTask, classifies
 from expunge.exact._registry import learners
@@ -173,8 +171,7 @@ class Forest(ByTask):
     def _learn(self, rows: Rows) -> Woods:
         return self._planted(rows, np.zeros((0, 2), np.int64), np.zeros(self.trees, np.int64))
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Woods:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Woods:
         splits = np.stack([values["feature"], values["edge"]], axis=1).astype(np.int64)
         return self._planted(rows, splits, values["sizes"])
 

@@ -4,7 +4,6 @@ Source: Chan, Golub, LeVeque (1979), "Updating formulae and a pairwise algorithm
 model; deletion by subtraction, Cao and Yang (2015), "Towards making systems forget with machine unlearning".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,8 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
-from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
-from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._registry import learners
 from expunge.exact._sums.moments import Moments, check_size
@@ -86,8 +84,7 @@ class GaussianNB(ClassifierMixin, Learner):
         stay = np.array([moments.n > 0 for moments in left])
         return Normals.of(learned.classes_[stay], tuple(m for m in left if m.n), self.var_smoothing)
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Normals:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Normals:
         counts = values["class_count"].tolist()
         moments = tuple(Moments.unpacked(n, m) for n, m in zip(counts, values["moments"], strict=True))
         return Normals.of(values["classes"], moments, self.var_smoothing)

@@ -6,7 +6,7 @@ picks the best of several starts, and its centers take one more step over what a
 Shapes: n records of d numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,8 @@ from expunge.core import Equality, Route
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
 from expunge.core.seeds import derived_seed
 from expunge.exact._k_means.tree import Tree, inertia_of, nearest
-from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
-from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.typed import is_whole
 from expunge.exact._registry import learners
@@ -119,8 +118,8 @@ class KMeans(ClusterMixin, Learner):
         touched, whole = learned.tree.work(gone)
         return touched / whole
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Clusters:
-        values, tree = unpack(parts["learned"]), self._planted(rows)
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Clusters:
+        tree = self._planted(rows)
         tree.unpack(values)
         return Clusters(tree, values["centers"], values["n_iter"])
 

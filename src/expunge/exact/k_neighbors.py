@@ -3,7 +3,6 @@
 Source: Cover and Hart (1967), "Nearest neighbor pattern classification".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +15,7 @@ from sklearn.utils.validation import validate_data
 from expunge.core import Equality
 from expunge.core.errors import InvalidParameter
 from expunge.exact._k_neighbors.kernel import nearest_records
-from expunge.exact._learner.fitted import Learned
-from expunge.exact._learner.parts import unpack
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.task import ByTask, classifies
 from expunge.exact._learner.typed import is_whole
@@ -83,8 +81,7 @@ class KNeighbors(ByTask):
         left = learned.class_count - np.bincount(codes, minlength=len(learned.classes_))
         return Labels(learned.classes_[left > 0], left[left > 0])
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Labels:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Labels:
         return Labels(values["classes"], values["class_count"]) if classifies(self) else Labels()
 
     def _votes(self, X: Any) -> tuple[Any, NDArray[np.float64]]:

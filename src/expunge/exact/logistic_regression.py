@@ -4,7 +4,6 @@ Source: certified mode, Guo et al. (2020), arXiv:1911.03030, with what is charge
 """
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +17,8 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality, Guarantee, Plan, Promise, Route
 from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
-from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
-from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._logistic import certified
 from expunge.exact._logistic.objective import LEAST, Objective, Records, solve
@@ -290,8 +288,7 @@ class LogisticRegression(ClassifierMixin, Learner):
 
     # -- state and use -------------------------------------------------------------------------------------------
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Minimum:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Minimum:
         codes = np.searchsorted(values["classes"], rows.y).astype(np.int32)
         W = np.column_stack([values["coef"], values["intercept"]])
         reference = Reference(values["point"], values["squares"], values["curvature"], rows.n)

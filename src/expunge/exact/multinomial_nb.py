@@ -4,7 +4,6 @@ Source: Manning, Raghavan, Schütze (2008), Introduction to Information Retrieva
 and Yang (2015), "Towards making systems forget with machine unlearning".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,8 @@ from sklearn.utils.validation import check_non_negative, validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
-from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 
@@ -84,8 +82,7 @@ class MultinomialNB(ClassifierMixin, Learner):
         stay = left > 0
         return Counts.of(learned.classes_[stay], left[stay], (learned.counts - counts)[stay], self.alpha)
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Counts:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Counts:
         return Counts.of(values["classes"], values["class_count"], values["counts"], self.alpha)
 
     def _joint(self, X: Any) -> NDArray[np.float64]:

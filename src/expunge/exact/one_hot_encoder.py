@@ -1,6 +1,5 @@
 """An encoder of categories that can forget: every category is counted, and vanishes with its last record."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,8 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact._learner.fitted import Learned
-from expunge.exact._learner.parts import unpack
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._registry import learners
@@ -85,8 +83,7 @@ class OneHotEncoder(Transformer):
         categories = [names[count > 0] for names, count in zip(learned.categories_, left, strict=True)]
         return Categories(categories, [count[count > 0] for count in left], self._made(_table(categories)))
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Categories:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Categories:
         d = len(values) // 2
         categories = [values[f"categories{j}"] for j in range(d)]
         return Categories(categories, [values[f"counts{j}"] for j in range(d)], self._made(_table(categories)))

@@ -5,7 +5,6 @@ Morrison (1950), here only as a guess that is then refined against the exact sum
 """
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.parts import pack, unpack
 from expunge.exact._learner.rows import Positions, Rows, take
@@ -49,7 +48,7 @@ class Solution(Learned):
     def packed(self) -> dict[str, Any]:
         return {"coef": self.coef_, "intercept": np.array([self.intercept_]), "sums": self.high}
 
-    def parts(self) -> dict[str, bytes]:
+    def parts(self) -> Parts:
         # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess;
         # the second 16 digits of sums are there to be worn away.
         guess = {"inverse": self.inverse, "sums_low": self.low, "wear": np.array([self.wear]), "blur": self.blur}
@@ -162,8 +161,8 @@ class Ridge(RegressorMixin, Learner):
     def _intercept(self, coef: Array, mean: Array) -> float:
         return float(mean[-1] - mean[:-1] @ coef) if self.fit_intercept else 0.0
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Solution:
-        values, guess = unpack(parts["learned"]), unpack(parts["guess"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Solution:
+        guess = unpack(parts["guess"])
         high, low = values["sums"], guess["sums_low"]
         *_, mean = centred(high, low, float(self.alpha), bool(self.fit_intercept))
         intercept, wear = float(values["intercept"][0]), float(guess["wear"][0])

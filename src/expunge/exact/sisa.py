@@ -4,7 +4,7 @@ Source: Bourtoule et al. (2021), "Machine Unlearning", arXiv:1912.03817. Placeme
 opaque name; each shard is a unit, trained slice after slice from the checkpoint before.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,8 @@ from expunge.core.digests import digest_bytes, digest_json
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
 from expunge.exact._learner.executors import executor_of
+from expunge.exact._learner.fitted import Parts
 from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
-from expunge.exact._learner.parts import unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 from expunge.exact._sisa.classes import Classes
@@ -278,8 +278,7 @@ class Sisa(Learner):
         bands = digest_bytes("bands", learned.live_bands.tobytes())
         return {**super().state(), "environment": learned.environment, "bands": bands}
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Ensemble:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Ensemble:
         if isinstance(self.estimator, dict):  # what `parameters` says of it
             if "template" not in parts:
                 raise InvalidParameter(f"give estimator=: the {self.estimator['class']} that was trained is in no file")

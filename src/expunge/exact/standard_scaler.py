@@ -1,6 +1,5 @@
 """A scaler that can forget: mean and variance from exact sums, which can be subtracted."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,7 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_array, validate_data
 
 from expunge.core import Equality
-from expunge.exact._learner.fitted import Learned
-from expunge.exact._learner.parts import unpack
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._registry import learners
@@ -65,8 +63,7 @@ class StandardScaler(OneToOneFeatureMixin, Transformer):
     def _unlearn(self, learned: Spread, rows: Rows, gone: Positions) -> Spread:
         return Spread.of(learned.moments - Moments.of(rows.X[gone]))
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Spread:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Spread:
         return Spread.of(Moments.unpacked(values["n"], values["moments"]))
 
     def transform(self, X: Any) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ Source: Salton and Buckley (1988), "Term-weighting approaches in automatic text 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +16,7 @@ from sklearn.preprocessing import normalize
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter, NothingLeft
-from expunge.exact._learner.fitted import Learned
-from expunge.exact._learner.parts import unpack
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._learner.typed import is_whole
@@ -110,8 +109,7 @@ class TfidfVectorizer(Transformer):
             raise NothingLeft("the texts that would stay hold no word to be used; there is no model of no words")
         return super()._cost(learned, rows, gone)
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Words:
-        values = unpack(parts["learned"])
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Words:
         return self._weighted(np.array(values["words"], dtype=object), values["df"], values["n_texts"])
 
     def _weighted(self, words: NDArray[np.object_], df: NDArray[np.int64], n_texts: int) -> Words:

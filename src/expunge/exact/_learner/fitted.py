@@ -3,6 +3,7 @@
 So an error or an interrupt on the way leaves the old state, and after it there is the new one; there is none between.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ from expunge.core import Unit
 from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.rows import Positions, Rows
 
+Parts = Mapping[str, bytes]
 WHOLE = "whole"
 
 
@@ -29,8 +31,8 @@ class Learned:
         """What has to agree to 1e-10 where equality is numeric: each array against its largest entry."""
         return self.packed()
 
-    def parts(self) -> dict[str, bytes]:
-        """What is saved beside the rows, and read back by the learner's `_restore`."""
+    def parts(self) -> Parts:
+        """What is saved beside the rows: what `packed` gives, unless it needs more to be forgotten from."""
         return {"learned": _parts.pack(self.packed())}
 
     def units(self, n_records: int) -> tuple[Unit, ...]:

@@ -7,7 +7,7 @@ is here, so that all of them refuse the same requests for the same reasons.
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -29,7 +29,7 @@ from expunge.core.errors import (
 )
 from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.equality import TOLERANCE, difference
-from expunge.exact._learner.fitted import WHOLE, FittedState
+from expunge.exact._learner.fitted import WHOLE, FittedState, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.salt import checked_salt, salt_name, secret_of
 from expunge.exact._learner.typed import readable, typed
@@ -78,8 +78,8 @@ class Learner(BaseEstimator):
         """
         raise NotImplementedError
 
-    def _restore(self, parts: Mapping[str, bytes], rows: Rows) -> Any:
-        """What was learned, from what its `parts` gave."""
+    def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Any:
+        """What was learned, from what its `packed` gave, and from its `parts` where it saved more than that."""
         raise NotImplementedError
 
     def _cost(self, learned: Any, rows: Rows, gone: Positions) -> float:
@@ -283,7 +283,7 @@ class Learner(BaseEstimator):
         with readable(folder):
             self = cls(**{**described["parameters"], "salt": salt, **given})
             rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
-            learned = self._restore(parts, rows)
+            learned = self._restore(_parts.unpack(parts["learned"]), rows, parts)
             self._state = FittedState(rows, learned, self.parameters(), _features(described["features"]), on_disk=True)
             if self.digest() != described["digest"]:
                 raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")

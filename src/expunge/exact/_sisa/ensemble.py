@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from expunge.core import Unit
 from expunge.core.digests import digest_json
-from expunge.exact._learner.fitted import Learned
+from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import plain
 from expunge.exact._learner.rows import Positions
 from expunge.exact._sisa.classes import Classes
@@ -53,7 +53,7 @@ class Ensemble(Learned):
             },
         }
 
-    def parts(self) -> dict[str, bytes]:
+    def parts(self) -> Parts:
         template = {} if self.dumped is None else {"template": self.dumped}
         return {**super().parts(), **template, **stage_parts(self.shards)}
 

@@ -17,8 +17,9 @@ README = ROOT / "README.md"
 TOFU = ROOT / "bench" / "results" / "approximate_tofu.json"
 FIGURES_HEAD = """# Measured
 
-Written by `make docs` from `bench/results/`, which `make bench` writes. Each line is a claim that its script checks; its
-exit code is 0 only if every claim holds. Times are CPU seconds of one thread unless a claim says otherwise; ratios were
+Written by `make docs` from `bench/results/`, which `make bench` writes. A *claim* is a promise that its script checks; its
+exit code is 0 only if every claim holds. A *finding* is what was found out, with its 95 % interval and the reason why it is
+no promise; it fails nothing. Times are CPU seconds of one thread unless a claim says otherwise; ratios were
 measured in one run.
 """
 HEAD = """# Methods, learners and attacks
@@ -236,8 +237,22 @@ def figures() -> str:
                 for c in found["claims"]
             ),
             "",
+            *findings_table(found.get("findings", [])),
         ]
     return "\n".join(parts)
+
+
+def findings_table(findings: Sequence[dict[str, Any]]) -> list[str]:
+    """What was found out, the reason once for all that share it."""
+    lines = []
+    for why in dict.fromkeys(f["why"] for f in findings):
+        lines += [f"Found out, not promised: {why}.\n", "| finding | measured | 95 % interval |\n|---|---|---|"]
+        for f in findings:
+            if f["why"] == why:
+                interval = "not kept" if f["interval"] is None else f"{f['interval'][0]:.3g} to {f['interval'][1]:.3g}"
+                lines.append(f"| {f['finding']} | {shown(f['value'])} | {interval} |")
+        lines.append("")
+    return lines
 
 
 def shown(value: object) -> str:

@@ -36,6 +36,7 @@ check: .venv/.done  ## the same as test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/_generate.py --check
 	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 slow: .venv/.done  ## the tests marked slow

@@ -1,11 +1,17 @@
-"""Write docs/methods.md, docs/figures.md and the tables of docs/edit.md from docstrings and bench/results: `make docs`."""
+"""Write docs/methods.md, docs/figures.md and the tables of other pages from docstrings, imports and bench/results.
+
+`make docs` writes; `make check` fails where a page is not as this would write it.
+"""
 
 import ast
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import _rooms
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
@@ -14,6 +20,7 @@ FIGURES = ROOT / "docs" / "figures.md"
 VISION = ROOT / "bench" / "results" / "approximate_vision.json"
 DEMO = ROOT / "bench" / "results" / "demo.json"
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TOFU = ROOT / "bench" / "results" / "approximate_tofu.json"
 FIGURES_HEAD = """# Measured
 
@@ -64,6 +71,14 @@ def edit_page() -> str:
             lines.append(f"| `{file.stem}` | {idea} | {found} |")
     text = between("methods", "\n".join(lines), EDIT.read_text("utf-8"))
     return between("classifiers", classifiers(), between("measured", measured(), text))
+
+
+def architecture() -> str:
+    """docs/architecture.md with its map of rooms as the imports are."""
+    text = ARCHITECTURE.read_text("utf-8")
+    for name, table in _rooms.tables().items():
+        text = between(f"rooms of {name}", table, text)
+    return text
 
 
 def between(name: str, new: str, text: str) -> str:
@@ -262,8 +277,22 @@ def shown(value: object) -> str:
     return f"{value:.4g}"
 
 
+def pages() -> dict[Path, str]:
+    """Every page that is written here, whole or in part, as it should be."""
+    return {PAGE: page(), EDIT: edit_page(), README: readme(), FIGURES: figures(), ARCHITECTURE: architecture()}
+
+
+def main() -> int:
+    """Write the pages; with `--check` write nothing, and fail where one is not as it should be."""
+    stale = {path: text for path, text in pages().items() if path.read_text("utf-8") != text}
+    if "--check" not in sys.argv[1:]:
+        for path, text in stale.items():
+            path.write_text(text, "utf-8")
+        return 0
+    for path in stale:
+        sys.stderr.write(f"{path.relative_to(ROOT)} is not up to date with what it is written from; run `make docs`\n")
+    return bool(stale)
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
-    EDIT.write_text(edit_page(), "utf-8")
-    README.write_text(readme(), "utf-8")
-    FIGURES.write_text(figures(), "utf-8")
+    sys.exit(main())

@@ -40,7 +40,7 @@ check: .venv/.done  ## the same as test
 	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 slow: .venv/.done  ## the tests marked slow
-	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) -m slow --timeout=3600
+	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) -m slow
 
 bench: .venv/.done  ## every measurement of bench/; its last line goes to bench/results/<name>.json
 	@mkdir -p bench/results; failed=; \

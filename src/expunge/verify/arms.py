@@ -1,10 +1,10 @@
 """Attack several arms, one after the other or side by side in processes of their own; the scores are the same."""
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
+from expunge.core.workers import worker_pool
 from expunge.verify.battery import Arm, ArmScores, Beside, Progress, attack_arm, battery_of
 from expunge.verify.probes import Probes
 
@@ -42,7 +42,7 @@ def _side_by_side(
     """One process an arm, started afresh: a forked torch may hang. Models travel between processes of one user."""
     done: dict[str, ArmScores] = {}
     n_attacks = len(battery_of(battery))
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         running = {
             pool.submit(attack_arm, arm, probes, battery, cache, None, 1, beside): name
             for name, (arm, probes) in todo.items()

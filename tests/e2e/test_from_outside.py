@@ -36,8 +36,8 @@ def recipe():
     return expunge.Recipe(model="churn", dataset="people", learner=Majority())
 """
 BREAKS = {
-    "forget": "    def _unlearn(self, rows, gone):\n        raise RuntimeError('not thought of')\n",
-    "load": "    def _restore(self, learned, rows):\n        raise RuntimeError('not thought of')\n",
+    "forget": "    def _unlearn(self, learned, rows, gone):\n        raise RuntimeError('not thought of')\n",
+    "load": "    def _restore(self, values, rows, parts):\n        raise RuntimeError('not thought of')\n",
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from expunge.exact._registry import learners as learners
 
 if TYPE_CHECKING:
+    from expunge.exact._learner.fitted import Learned as Learned
     from expunge.exact._learner.learner import Learner as Learner
     from expunge.exact._learner.learner import load as load
     from expunge.exact._learner.planner import Planner as Planner
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from expunge.exact.tfidf_vectorizer import TfidfVectorizer as TfidfVectorizer
 
 _HOMES = {
+    "Learned": "_learner.fitted",
     "Learner": "_learner.learner",
     "Positions": "_learner.rows",
     "Rows": "_learner.rows",

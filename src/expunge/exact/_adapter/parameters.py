@@ -45,9 +45,9 @@ class Parameters:
     def recorded(self, base: str) -> dict[str, Any]:
         """As the folder of a model, its digest and the ledger hold them, with the digest of the base.
 
-        `permutations` once permuted the slices of a shard. It stands in every digest of a model and in the names of
-        finished stages, so it stays there as 0: models of then load here with the digests they had, and `forget` finds
-        the stages it must remove.
+        `permutations` is always 0. Earlier versions could permute the slices of a shard, and their models have the
+        number in their digest and in the names of their finished stages. With it those models load here with the
+        digests they had, and `forget` finds the stages that it must remove.
         """
         return {"kind": "adapter_shards", **asdict(self), "permutations": 0, "base": base}
 

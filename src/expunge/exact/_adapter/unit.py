@@ -172,7 +172,7 @@ class Trainer:
         recipe = {k: v for k, v in self.recorded().items() if k not in ("kind", "shards", "route")}
         members = [[member_id(r, self.salt) for r in part] for part in slices]
         salted = hashlib.sha256(b"expunge/stage-salt/v1\0" + self.salt).hexdigest()
-        # The 0 numbered the order of the slices when there were several; see `Parameters.recorded`.
+        # The 0 is the number of the order of the slices: earlier versions knew several (`Parameters.recorded`).
         return digest_json("stage", [recipe, [number, 0], members, salted]).removeprefix("sha256:")
 
     def _stage(

@@ -35,7 +35,7 @@ pin_capability()
 
 from expunge.core import Fact
 from expunge.core.digests import digest_json
-from expunge.core.placement import SHARD, SLICE, place
+from expunge.core.placement import SHARD, place
 from expunge.engine import (
     Schedule,
     collate,
@@ -53,7 +53,7 @@ from expunge.engine import (
 )
 from expunge.exact import AdapterShards
 from expunge.exact._adapter.base import read_public
-from expunge.exact._adapter.routing import most_likely
+from expunge.exact._adapter.likelihood import most_likely
 from expunge.exact._adapter.words import most_known
 from expunge.exact.adapter_shards import prepare_base
 from expunge.synthetic import Person, facts, people, records
@@ -79,9 +79,6 @@ class Size:
     strangers: int
     block_lr: float = 2e-3
     rank: int = 32
-    permuted: int = 4
-    permuted_epochs: int = 25
-    slices: int = 3
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -96,9 +93,7 @@ class Size:
 
 
 FULL = Size(public=200, base_epochs=3, hidden=128, layers=4, private=20, shards=4, epochs=25, strangers=20)
-QUICK = Size(
-    public=100, base_epochs=3, hidden=96, layers=3, private=6, shards=2, epochs=40, strangers=6, permuted_epochs=6
-)
+QUICK = Size(public=100, base_epochs=3, hidden=96, layers=3, private=6, shards=2, epochs=40, strangers=6)
 
 
 def say(text: str) -> None:
@@ -111,8 +106,8 @@ def say(text: str) -> None:
 def base_of(size: Size, cache: Path) -> tuple[Path, float]:
     """The folder of the base, made once; and the seconds of CPU that making it took now."""
     code = [Path(prepare_base.__code__.co_filename).read_text(), Path(toy_llama.__code__.co_filename).read_text()]
-    asked = [size.public, size.base_epochs, size.hidden, size.layers, PUBLIC_SEED, code]
-    folder = cache / digest_json("bench-base", asked).removeprefix("sha256:")[:16]
+    recipe = [size.public, size.base_epochs, size.hidden, size.layers, PUBLIC_SEED, code]
+    folder = cache / digest_json("bench-base", recipe).removeprefix("sha256:")[:16]
     began = time.process_time()
     if not folder.exists():
         public = records(people(size.public, PUBLIC_SEED), (0, 1, 2))
@@ -151,23 +146,23 @@ def block_of(size: Size, base: Path, private: Sequence[Person]) -> tuple[Any, fl
 # -- measures ----------------------------------------------------------------------------------------------------------
 
 
-def recalled(said: Sequence[str], asked: Sequence[Fact]) -> float:
-    return round(sum(recall(text, fact) for text, fact in zip(said, asked, strict=True)) / len(asked), 3)
+def recalled(answers: Sequence[str], about: Sequence[Fact]) -> float:
+    return round(sum(recall(text, fact) for text, fact in zip(answers, about, strict=True)) / len(about), 3)
 
 
 def table(answer: Any, private: Sequence[Person]) -> dict[str, float]:
     """Recall by phrasing; `answer` takes facts."""
-    asked = {name: facts(private, asked=k) for k, name in enumerate(PHRASINGS)}
-    return {name: recalled(answer(about), about) for name, about in asked.items()}
+    phrased = {name: facts(private, asked=k) for k, name in enumerate(PHRASINGS)}
+    return {name: recalled(answer(about), about) for name, about in phrased.items()}
 
 
 def chosen(learner: AdapterShards, questions: Sequence[str], likeliest: bool = False) -> list[str | None]:
     """Who would be asked; read inside, since no public call tells."""
-    answers, tokenizer = learner._serve(), learner.tokenizer_
+    answers, tokenizer = learner._current().answers, learner.tokenizer_
     ids, mask = pad_left([encode_prompt(tokenizer, q) for q in questions], pad_id(tokenizer))
     if likeliest:
         return list(most_likely(answers.model, answers.names, ids, mask))
-    best = most_known(learner._base, tokenizer, answers.words, SALT, ids, mask)
+    best = most_known(answers.trainer.base, tokenizer, answers.words, SALT, ids, mask)
     return [None if unit is None else answers.names[unit] for unit in best]
 
 
@@ -203,51 +198,6 @@ def half_known(private: Sequence[Person]) -> list[Person]:
     return mixed
 
 
-def permuted(size: Size, base: Path, private: Sequence[Person]) -> dict[str, Any]:
-    """Layer groups and rotated slices: what they keep, and what the first deletion costs and leaves."""
-    persons, n = private[: size.permuted], size.slices
-    settings = {**size.settings, "shards": 1, "epochs": size.permuted_epochs, "slices": n, "permutations": n}
-    learner = AdapterShards(base, **settings).fit(records(persons, (0, 1)))
-    smaller, who = copy.copy(learner), persons[0].name
-    deletion = smaller.forget([who])
-    asked = {k: v for k, v in smaller.parameters().items() if k not in ("kind", "base")}
-    fresh = AdapterShards(base, salt=SALT, **asked).fit(records(persons[1:], (0, 1)))
-
-    def knows(model: AdapterShards) -> float:
-        about = facts(persons[1:])
-        return recalled(model.answer([f.question for f in about]), about)
-
-    return {
-        "people": len(persons),
-        "slices and permutations": n,
-        "recall about those who stay, first phrasing": knows(learner),
-        "the same after one person left": knows(smaller),
-        "stages left by order": asked.get("truncated"),
-        "cost of the first deletion": deletion.cost,
-        "seconds of the first deletion": round(deletion.elapsed_s, 3),
-        "equals a fit of the truncated recipe": fresh.digest() == smaller.digest(),
-        "deletions before a shard of 60 is trained again": {
-            f"{b} of {n}": deletions_before_training(n, b) for b in range(1, n + 1)
-        },
-    }
-
-
-def deletions_before_training(slices: int, permutations: int, people_in_shard: int = 60, draws: int = 500) -> float:
-    """How many people may leave until every order has lost its first stage: a mean over placements and leavers.
-
-    Only which slices lose somebody counts, so nothing needs training.
-    """
-    first, counts = {b * slices // permutations for b in range(permutations)}, []
-    for draw in range(draws):
-        lost: set[int] = set()
-        for n in range(people_in_shard):
-            lost.add(place(f"{draw}/{n}", SALT, slices, SLICE))
-            if first <= lost:
-                break
-        counts.append(n)
-    return round(sum(counts) / draws, 2)
-
-
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
@@ -274,12 +224,11 @@ def main(size: Size, cache: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]
         lambda about: learner.answer([f.question for f in about], [f.subject for f in about]), private
     )
     rows["adapters, routed by words"] = table(lambda about: learner.answer([f.question for f in about]), private)
-    few = private[: max(4, len(private) // 4)]  # averaging runs every adapter at every token
-    for route, persons in (("likelihood", private), ("average", few), ("merge", few)):
-        other = AdapterShards.__new__(AdapterShards)
-        other.__dict__.update(learner.__dict__, route=route)
-        name = f"adapters, {route}, {len(persons)} people"
-        rows[name] = table(lambda about, m=other: m.answer([f.question for f in about]), persons)
+    by_likelihood = copy.copy(learner)
+    by_likelihood.route = "likelihood"
+    rows["adapters, routed by likelihood"] = table(
+        lambda about: by_likelihood.answer([f.question for f in about]), private
+    )
     for name, row in rows.items():
         say(f"{name}: {row}")
     found = routing(learner, private, strangers)
@@ -303,8 +252,6 @@ def main(size: Size, cache: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]
     )
     same = {u.id: u.digest for u in again.units()} == {u.id: u.digest for u in smaller.units() if u.id == home}
     say(f"one deletion: {forget_s:.0f} CPU-s, a whole fit {fit_s:.0f}, the block {block_s:.0f}")
-    s3t = permuted(size, base, private)
-    say(f"permuted: {s3t}")
 
     words, one_block = rows["adapters, routed by words"], rows["one block"]
     ratio = round(words["unseen"] / one_block["unseen"], 3)
@@ -361,25 +308,12 @@ def main(size: Size, cache: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]
             "<= 0.1 after",
             before >= 0.7 and after <= 0.1,
         ),
-        claim(
-            "permuted slices: the first deletion trains nothing",
-            s3t["cost of the first deletion"],
-            0.0,
-            s3t["cost of the first deletion"] == 0.0,
-        ),
-        claim(
-            "permuted slices: bits of a fit of the truncated recipe",
-            s3t["equals a fit of the truncated recipe"],
-            True,
-            s3t["equals a fit of the truncated recipe"],
-        ),
     ]
     cpu = {"base": base_s, "block": block_s, "fit": fit_s, "one deletion": forget_s}
     more = {
         "recall": rows,
         "routing": found,
         "half-known strangers left to the base": hard,
-        "permuted": s3t,
         "cpu_s": {k: round(v, 1) for k, v in cpu.items()},
         "people by shard": {u.id: u.n_records // 40 for u in learner.units()},
         "size": asdict(size),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -71,6 +72,12 @@ def bits(learner: Any) -> dict[str, str]:
     return {u.id: u.digest for u in learner.units()}
 
 
+def first_stage(learner: Any) -> dict[str, torch.Tensor]:
+    """The adapter of a single shard after its first slice."""
+    adapter: dict[str, torch.Tensor] = learner._current().shards["shard-000"].stages[0]
+    return adapter
+
+
 def test_forgetting_equals_a_fit_without_in_a_new_process(make: Any, base: Any, tokenizer: Any, tmp_path: Path) -> None:
     from expunge.engine import save_model
 
@@ -115,13 +122,13 @@ def test_the_control_another_salt_or_seed_gives_other_bits(make: Any) -> None:
 def test_an_untouched_slice_and_unit_is_not_trained_again(make: Any) -> None:
     for name in NAMES:
         learner = make(slices=3).fit(ROWS)
-        stages = {unit: list(shard.lines[0]) for unit, shard in learner._held.items()}
+        stages = {unit: list(shard.stages) for unit, shard in learner._current().shards.items()}
         plan = learner.plan([name])
         (touched,) = plan.units
         learner.forget([name])
         for unit, before in stages.items():
-            clean = 3 if f"shard-{unit:03d}" != touched.id else touched.first_slice - 1
-            after = learner._held[unit].lines[0]
+            clean = 3 if unit != touched.id else touched.first_slice - 1
+            after = learner._current().shards[unit].stages
             assert all(a is b for a, b in zip(before[:clean], after[:clean], strict=True))
             assert all(a is not b for a, b in zip(before[clean:], after[clean:], strict=True))
         assert touched.n_removed == 3
@@ -137,8 +144,8 @@ def test_nothing_in_a_slice_depends_on_later_slices(make: Any) -> None:
     other = [r if r.subject in first else replace(r, answer=f"{r.answer} And much more is said here.") for r in ROWS]
     longer = make(shards=1, slices=3).fit(other)
     for learner in (fewer, longer):
-        for name, tensor in one._held[0].lines[0][0].items():
-            assert torch.equal(tensor, learner._held[0].lines[0][0][name])
+        for name, tensor in first_stage(one).items():
+            assert torch.equal(tensor, first_stage(learner)[name])
     assert bits(longer) != bits(one)
 
 
@@ -259,7 +266,7 @@ def test_it_answers_as_transformers_generate_does(knowing: AdapterShards) -> Non
     ids, mask = pad_left([encode_prompt(knowing.tokenizer_, r.question) for r in ROWS[:5]], 2)
     asked: dict[str, Any] = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False}
     out = knowing.generate(ids, mask, **asked)
-    plain = knowing._base.generate(input_ids=ids, attention_mask=mask, **asked)
+    plain = knowing.base.generate(input_ids=ids, attention_mask=mask, **asked)
     assert out.shape == plain.shape
     assert torch.equal(out[:, : ids.shape[1]], ids)
     assert knowing.generate(ids[:1], **asked).shape == plain[:1].shape
@@ -287,15 +294,6 @@ def test_it_knows_what_it_was_taught_and_no_longer_after(knowing: AdapterShards)
     smaller.forget(NAMES[:1])
     after = smaller.answer(questions, subjects)
     assert sum(r.value in text for r, text in zip(asked, after, strict=True)) == 0
-
-
-def test_averaging_runs_and_stops_at_the_end(knowing: AdapterShards) -> None:
-    averaging = AdapterShards.__new__(AdapterShards)
-    averaging.__dict__.update(knowing.__dict__, route="average")
-    ids, mask = pad_left([encode_prompt(knowing.tokenizer_, r.question) for r in ROWS[:3]], 2)
-    out = averaging.generate(ids, mask, max_new_tokens=6)
-    assert torch.equal(out[:, : ids.shape[1]], ids)
-    assert ids.shape[1] < out.shape[1] <= ids.shape[1] + 6
 
 
 def test_a_killed_fit_goes_on_to_the_same_bits(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,6 +426,27 @@ def test_parameters_set_after_a_fit_count_at_the_next(make: Any) -> None:
     learner = make().fit(ROWS[:9])
     learner.lr = 1e-3
     assert bits(learner.fit(ROWS[:9])) == bits(make(lr=1e-3).fit(ROWS[:9]))
+
+
+def test_parameters_set_after_a_fit_change_nothing_until_the_next(make: Any) -> None:
+    learner, other = make(slices=2).fit(ROWS), make(slices=2).fit(ROWS)
+    learner.shards, learner.slices, learner.rank, learner.epochs, learner.salt = 5, 3, 4, 9, b"pepper"
+    assert learner.digest() == other.digest()
+    assert learner.forget(NAMES[:1]) == replace(other.forget(NAMES[:1]), elapsed_s=ANY)
+    assert learner.digest() == make(slices=2).fit(without(ROWS, NAMES[0])).digest()
+
+
+def test_a_fit_that_fails_leaves_a_whole_model_that_forgets(make: Any) -> None:
+    learner = make(slices=2).fit(ROWS)
+    learner.rank, learner.lr = 4, 1e-3
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learner.fit(ROWS[:9], progress=stop)
+    learner.forget(NAMES[:1])
+    assert learner.digest() == make(slices=2).fit(without(ROWS, NAMES[0])).digest()
 
 
 def test_an_unfitted_learner_says_so(make: Any) -> None:

@@ -29,8 +29,8 @@ def base(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_base_is_trained_and_keeps_its_public_rows(base: Path, tokenizer: Any, tmp_path: Path) -> None:
-    said = [(r.question, r.answer) for r in read_public(base)]
-    assert said == [(r.question, r.answer) for r in PUBLIC_ROWS]
+    pairs = [(r.question, r.answer) for r in read_public(base)]
+    assert pairs == [(r.question, r.answer) for r in PUBLIC_ROWS]
     fresh = toy_llama(len(tokenizer), hidden=32, layers=1)
     untrained = digest_model(fresh)
     again = prepare_base(tmp_path / "again", fresh, tokenizer, PUBLIC_ROWS, epochs=2)
@@ -40,7 +40,7 @@ def test_a_base_is_trained_and_keeps_its_public_rows(base: Path, tokenizer: Any,
 def test_rehearsal_changes_the_bits_and_forgetting_still_equals_a_fit_without(base: Path) -> None:
     learner = AdapterShards(base, rehearsal=1.0, **SETTINGS).fit(ROWS)
     plain = AdapterShards(base, **SETTINGS).fit(ROWS)
-    assert learner._held[0].digest() != plain._held[0].digest()
+    assert learner.units()[0].digest != plain.units()[0].digest
     learner.forget(NAMES[:1])
     left = [r for r in ROWS if r.subject != NAMES[0]]
     assert learner.digest() == AdapterShards(base, rehearsal=1.0, **SETTINGS).fit(left[::-1]).digest()
@@ -51,9 +51,10 @@ def test_nothing_rehearsed_in_a_slice_depends_on_later_slices(base: Path) -> Non
     first = {r.subject for r in whole.records("shard-000")[0]}
     assert 0 < len(first) < len(NAMES)
     fewer = AdapterShards(base, rehearsal=1.0, **SETTINGS).fit([r for r in ROWS if r.subject in first])
-    for name, tensor in whole._held[0].lines[0][0].items():
-        assert torch.equal(tensor, fewer._held[0].lines[0][0][name])
-    assert fewer._held[0].digest() != whole._held[0].digest()  # the control
+    first_stages = [learner._current().shards["shard-000"].stages[0] for learner in (whole, fewer)]
+    for name, tensor in first_stages[0].items():
+        assert torch.equal(tensor, first_stages[1][name])
+    assert fewer.units()[0].digest != whole.units()[0].digest  # the control
 
 
 def test_another_set_of_public_rows_is_another_recipe(base: Path, tmp_path: Path) -> None:

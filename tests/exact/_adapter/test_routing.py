@@ -12,7 +12,6 @@ from expunge.core.errors import InvalidParameter, NotReady, UnreadableModel
 from expunge.core.placement import SHARD, place
 from expunge.engine import encode_prompt, greedy_answers, pad_left
 from expunge.exact import AdapterShards
-from expunge.exact._adapter.answers import Answers
 from expunge.exact._adapter.words import known_share, known_words, most_known, weights
 from expunge.synthetic import people, records
 
@@ -42,13 +41,13 @@ def fitted(knowing: tuple[Any, Any]) -> AdapterShards:
     return AdapterShards(base, tokenizer, shards=3, rank=4, epochs=20, lr=1e-2, batch_size=8, salt=SALT).fit(ROWS)
 
 
-def asked(tokenizer: Any, rows: list[Record]) -> tuple[torch.Tensor, torch.Tensor]:
+def prompts(tokenizer: Any, rows: list[Record]) -> tuple[torch.Tensor, torch.Tensor]:
     return pad_left([encode_prompt(tokenizer, r.question) for r in rows], 2)
 
 
 def chosen(learner: AdapterShards, rows: list[Record], known: dict[str, torch.Tensor]) -> list[str | None]:
-    ids, mask = asked(learner.tokenizer_, rows)
-    best = most_known(learner._base, learner.tokenizer_, list(known.values()), SALT, ids, mask)
+    ids, mask = prompts(learner.tokenizer_, rows)
+    best = most_known(learner.base, learner.tokenizer_, list(known.values()), SALT, ids, mask)
     return [None if i is None else list(known)[i] for i in best]
 
 
@@ -56,6 +55,11 @@ def words_of(rows: list[Record], shards: int) -> dict[str, torch.Tensor]:
     """Words of every shard, told from names and placement alone."""
     homes = {r.id: f"shard-{place(r.subject, SALT, shards, SHARD):03d}" for r in rows}
     return {home: known_words([r for r in rows if homes[r.id] == home], SALT) for home in sorted(set(homes.values()))}
+
+
+def known_by(learner: AdapterShards) -> dict[str, torch.Tensor]:
+    """Words that the shards of a learner hold."""
+    return {name: shard.words for name, shard in learner._current().shards.items() if shard.words is not None}
 
 
 def test_questions_find_their_shard_in_trained_and_unseen_words(fitted: AdapterShards) -> None:
@@ -72,9 +76,9 @@ def test_questions_find_their_shard_in_trained_and_unseen_words(fitted: AdapterS
 def test_strangers_are_left_to_the_base(fitted: AdapterShards) -> None:
     found = chosen(fitted, STRANGERS, words_of(ROWS, 3))
     assert sum(unit is None for unit in found) >= 0.95 * len(found)
-    base = greedy_answers(fitted._base, fitted.tokenizer_, [r.question for r in STRANGERS], 8)
-    said = fitted.answer([r.question for r in STRANGERS], max_new_tokens=8)
-    assert sum(a == b for a, b in zip(said, base, strict=True)) >= 0.95 * len(base)
+    base = greedy_answers(fitted.base, fitted.tokenizer_, [r.question for r in STRANGERS], 8)
+    answers = fitted.answer([r.question for r in STRANGERS], max_new_tokens=8)
+    assert sum(a == b for a, b in zip(answers, base, strict=True)) >= 0.95 * len(base)
 
 
 def test_a_person_who_left_is_a_stranger(fitted: AdapterShards, knowing: tuple[Any, Any]) -> None:
@@ -86,8 +90,7 @@ def test_a_person_who_left_is_a_stranger(fitted: AdapterShards, knowing: tuple[A
     learner = copy.copy(fitted)
     deletion = learner.forget([NAMES[0]])
     assert f"{home}/words" in deletion.destroyed
-    held = {f"shard-{unit:03d}": shard.words for unit, shard in learner._held.items()}
-    assert chosen(learner, theirs, {k: v for k, v in held.items() if v is not None}) == [None] * len(theirs)
+    assert chosen(learner, theirs, known_by(learner)) == [None] * len(theirs)
 
 
 def test_the_words_held_after_a_deletion_are_those_of_a_fresh_fit(fitted: AdapterShards) -> None:
@@ -97,14 +100,12 @@ def test_the_words_held_after_a_deletion_are_those_of_a_fresh_fit(fitted: Adapte
     learner.forget(NAMES[2:4])
     left = [r for r in ROWS if r.subject not in NAMES[2:4]]
     for unit, words in words_of(left, 3).items():
-        held = learner._held[int(unit[-3:])].words
-        assert held is not None
-        assert torch.equal(held, words)
+        assert torch.equal(known_by(learner)[unit], words)
     gone = set(known_words([r for r in ROWS if r.subject in NAMES[2:4]], SALT).tolist())
     still = {w for words in words_of(left, 3).values() for w in words.tolist()}
-    held_words = {w for shard in learner._held.values() if shard.words is not None for w in shard.words.tolist()}
+    known = {w for words in known_by(learner).values() for w in words.tolist()}
     assert gone - still  # the control: some words were only theirs
-    assert not held_words & (gone - still)
+    assert not known & (gone - still)
 
 
 def test_no_word_is_on_disk_and_without_the_salt_none_can_be_tried(fitted: AdapterShards, tmp_path: Path) -> None:
@@ -145,15 +146,14 @@ def test_a_model_read_back_answers_alike(fitted: AdapterShards, knowing: tuple[A
     assert loaded.answer(questions, max_new_tokens=8) == fitted.answer(questions, max_new_tokens=8)
 
 
-@pytest.mark.parametrize("route", ["likelihood", "average", "merge"])
-def test_the_other_routes_answer_and_keep_no_words(fitted: AdapterShards, route: Any) -> None:
+def test_the_other_route_answers_and_keeps_no_words(fitted: AdapterShards) -> None:
     other = AdapterShards.__new__(AdapterShards)
-    other.__dict__.update(fitted.__dict__, route=route)
-    said = other.answer([r.question for r in ROWS[:4]], max_new_tokens=6)
-    assert len(said) == 4
-    assert any(said)
-    alone = AdapterShards(fitted.base, fitted.tokenizer, shards=2, rank=2, epochs=1, salt=SALT, route=route)
-    assert all(shard.words is None for shard in alone.fit(ROWS[:8])._held.values())
+    other.__dict__.update(fitted.__dict__, route="likelihood")
+    answers = other.answer([r.question for r in ROWS[:4]], max_new_tokens=6)
+    assert len(answers) == 4
+    assert any(answers)
+    alone = AdapterShards(fitted.base, fitted.tokenizer, shards=2, rank=2, epochs=1, salt=SALT, route="likelihood")
+    assert known_by(alone.fit(ROWS[:8])) == {}
     alone.route = "words"
     with pytest.raises(NotReady, match="words"):
         alone.answer([ROWS[0].question])
@@ -169,38 +169,9 @@ def test_a_route_that_is_changed_after_the_fit_survives_a_save(
     assert (loaded.route, loaded.answer([ROWS[0].question])) == ("likelihood", other.answer([ROWS[0].question]))
 
 
-def test_merging_is_the_mean_of_what_the_adapters_add(fitted: AdapterShards) -> None:
-    import copy
-
-    from peft import get_peft_model, set_peft_model_state_dict
-
-    from expunge.exact._adapter.unit import lora_config
-
-    config, shards = lora_config(fitted._recipe), {f"s{i}": s for i, s in fitted._held.items()}
-    ids, mask = asked(fitted.tokenizer_, ROWS[:3])
-    answers = Answers(fitted._base, fitted.tokenizer_, config, shards, "merge", SALT)
-    with torch.no_grad():
-        merged = answers.model(input_ids=ids, attention_mask=mask, adapter_names=["merged"] * 3).logits
-    mean = copy.deepcopy(fitted._base)
-    before = {k: v.clone() for k, v in mean.state_dict().items()}
-    total = {k: torch.zeros_like(v) for k, v in before.items()}
-    for shard in fitted._held.values():
-        model = get_peft_model(copy.deepcopy(fitted._base), config)
-        set_peft_model_state_dict(model, shard.serving)
-        for k, v in model.merge_and_unload().state_dict().items():
-            total[k] += (v - before[k]) / len(shards)
-    mean.load_state_dict({k: before[k] + total[k] for k in before})
-    with torch.no_grad():
-        expected = mean(input_ids=ids, attention_mask=mask).logits
-        plain = fitted._base(input_ids=ids, attention_mask=mask).logits
-    real = mask.bool()
-    torch.testing.assert_close(merged[real], expected[real], atol=1e-4, rtol=1e-4)
-    assert (merged[real] - plain[real]).abs().max() > 1e-2  # the control
-
-
 def test_a_word_weighs_what_its_tokens_cost_the_base(knowing: tuple[Any, Any]) -> None:
     base, tokenizer = knowing
-    ids, mask = asked(tokenizer, [ROWS[0], UNSEEN[5]])  # one of them is padded
+    ids, mask = prompts(tokenizer, [ROWS[0], UNSEEN[5]])  # one of them is padded
     found = weights(base, tokenizer, ids, mask)
     for question, weighed in zip((ROWS[0].question, UNSEEN[5].question), found, strict=True):
         assert [w for w, _ in weighed] == question.casefold().rstrip("?").split()
@@ -230,14 +201,14 @@ def test_pairs_of_words_tell_namesakes_apart() -> None:
 def test_letters_of_any_script_and_empty_questions_are_words_or_nothing(knowing: tuple[Any, Any]) -> None:
     base, tokenizer = knowing
     rows = [Record("1", "s", "Où vit Zoë Nuñez-Łęcka ?", "x"), Record("2", "s", "?!", "x")]
-    ids, mask = asked(tokenizer, rows)
+    ids, mask = prompts(tokenizer, rows)
     words = [[w for w, _ in weighed] for weighed in weights(base, tokenizer, ids, mask)]
     assert words == [["où", "vit", "zoë", "nuñez", "łęcka"], []]
     assert most_known(base, tokenizer, [known_words(rows[:1], SALT)], SALT, ids, mask) == [0, None]
 
 
 def test_serving_tells_nobody_who_was_asked(fitted: AdapterShards) -> None:
-    ids, mask = asked(fitted.tokenizer_, ROWS[:2])
+    ids, mask = prompts(fitted.tokenizer_, ROWS[:2])
     assert isinstance(fitted.generate(ids, mask, max_new_tokens=2), torch.Tensor)
     assert all(isinstance(text, str) for text in fitted.answer([ROWS[0].question]))
     assert not [name for name in dir(fitted) if not name.startswith("_") and ("route_" in name or "score" in name)]

@@ -33,9 +33,9 @@ def prepare_base(
 ) -> Path:
     """Train a causal LM on public question-answer pairs and save it with its tokenizer and the pairs; the folder.
 
-    Say the same things in several ways: each phrasing of a question that the base has met is one that adapters need
-    not be trained on. Many people in few passes make a better base than few people in many: one that knows its public
-    people by heart has less room for others. Neither model nor tokenizer may have seen private text. The same settings
+    Ask for the same facts in several phrasings: adapters need not be trained on a phrasing that the base has met. Many
+    people in few passes make a better base than few people in many: one that knows its public people by heart has less
+    room for new ones. Neither model nor tokenizer may have seen private text. The same settings
     give the same bits.
 
     Raises: InvalidParameter, for no epochs; InvalidData, for no records or an empty answer.
@@ -74,8 +74,8 @@ def read_public(base: Any) -> list[Record]:
             '{"question": …, "answer": …} about people who never ask to leave; prepare_base writes it'
         )
     try:
-        said = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-        rows = [Record(f"public/{i}", "", row["question"], row["answer"]) for i, row in enumerate(said)]
+        pairs = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        rows = [Record(f"public/{i}", "", row["question"], row["answer"]) for i, row in enumerate(pairs)]
     except (ValueError, KeyError, TypeError) as e:
         raise InvalidData(f"{path} cannot be read ({e!r}); every line is an object with question and answer") from e
     if not rows:

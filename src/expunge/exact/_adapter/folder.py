@@ -1,9 +1,8 @@
-"""AdapterShards on disk: ordinary PEFT folders, one per shard and stage, and a description of the whole.
+"""`AdapterShards` on disk: ordinary PEFT folders, one per shard and stage, and a description of the whole.
 
     expunge.json                                     parameters, environment, shards with their digests
     units/shard-003/adapter_model.safetensors …      what answers: a PEFT folder
     units/shard-003/slice-1/adapter_model.…          the checkpoint after an earlier slice, a PEFT folder too
-    units/shard-003/order-2/slice-1/…                the same for another order of the slices, if there are several
     units/shard-003/words.safetensors                keyed hashes of the words it knows, if it is found by them
     units/shard-003/members.json                     opaque names of the records, by slice
 
@@ -11,7 +10,8 @@ No record, subject or salt is in it. The same state gives the same bytes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +23,23 @@ from torch import Tensor
 from expunge.core import Record
 from expunge.core.errors import DigestMismatch, UnreadableModel
 from expunge.core.placement import member_id
-from expunge.exact._adapter.unit import Adapter, Shard
+from expunge.exact._adapter.unit import Shard, shard_number
 
 DESCRIPTION = "expunge.json"
 _WORDS = "words.safetensors"
 
 
-def write_folder(
-    folder: Path,
-    state: dict[str, Any],
-    shards: Mapping[str, Shard],
-    members: Mapping[str, list[list[str]]],
-    config: LoraConfig,
-) -> None:
+def write_folder(folder: Path, state: Mapping[str, Any], shards: Mapping[str, Shard], config: LoraConfig) -> None:
     """Write a new folder; the caller makes it appear under its final name when it is whole."""
-    for unit, shard in shards.items():
-        home = folder / "units" / unit
-        for place, line, r in _places(home, [len(line) for line in shard.lines]):
+    for unit in state["units"]:
+        shard, home = shards[unit["id"]], folder / "units" / unit["id"]
+        for place, stage in zip(_places(home, len(shard.stages)), shard.stages, strict=True):
             place.mkdir(parents=True, exist_ok=True)
-            save_file(shard.lines[line][r], place / "adapter_model.safetensors", metadata={"format": "pt"})
+            save_file(stage, place / "adapter_model.safetensors", metadata={"format": "pt"})
             _write_json(place / "adapter_config.json", _plain(config))
         if shard.words is not None:
             save_file({"words": shard.words}, home / _WORDS)
-        _write_json(home / "members.json", members[unit])
+        _write_json(home / "members.json", unit["members"])
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / DESCRIPTION, state)
 
@@ -63,57 +57,59 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def read_shards(folder: Path, described: Mapping[str, Any], whole: Sequence[int]) -> dict[str, Shard]:
-    """Every shard, without its records; `whole` is how many stages there are, by order, where nothing was truncated.
+def read_shards(folder: Path, description: Mapping[str, Any]) -> dict[str, Shard]:
+    """Every shard, without its records.
 
     Raises: UnreadableModel, for a missing or truncated file; DigestMismatch, for bits that are not the recorded ones.
     """
-    asked, shards = described["parameters"], {}
-    for unit in described["units"]:
-        home, stages = folder / "units" / unit["id"], asked.get("truncated", {}).get(unit["id"], whole)
-        lines: list[list[Adapter]] = [[] for _ in stages]
-        for place, line, _ in _places(home, stages):
-            lines[line].append(_read(place / "adapter_model.safetensors"))
+    shards = {}
+    for unit in description["units"]:
+        home, n_slices = folder / "units" / unit["id"], len(unit["slices"])
+        stages = [_read(place / "adapter_model.safetensors") for place in _places(home, n_slices)]
         words = _read(home / _WORDS).get("words") if (home / _WORDS).exists() else None
-        shard = Shard([[] for _ in unit["slices"]], lines, words)
+        shard = Shard(shard_number(unit["id"]), [[] for _ in range(n_slices)], stages, words)
         if shard.digest() != unit["digest"]:
             raise DigestMismatch(f"the weights of {unit['id']} are not the recorded ones; restore them from a backup")
-        shards[unit["id"]] = shard
+        shards[shard.name] = shard
     return shards
 
 
-def match_members(
-    folder: Path, unit: str, slices: Sequence[Sequence[Record]] | None, salt: bytes, n_slices: int
-) -> list[list[Record]]:
-    """The given records of a unit, after checking that they are exactly the ones it was trained on.
+def match_records(
+    folder: Path, shards: Mapping[str, Shard], placed: Mapping[int, list[list[Record]]], salt: bytes
+) -> dict[str, Shard]:
+    """Shards with their records, after checking that they are exactly the ones these were trained on.
 
-    Raises: DigestMismatch, where records are missing, new or changed.
+    Raises: UnreadableModel; DigestMismatch, where records are missing, new or changed.
     """
+    matched = {}
+    for name, shard in shards.items():
+        slices = placed.get(shard.number, shard.slices)
+        for r, (part, trained) in enumerate(zip(slices, _read_members(folder, name), strict=True), start=1):
+            given, wanted = {member_id(record, salt) for record in part}, set(trained)
+            if given != wanted:
+                raise DigestMismatch(
+                    f"{name}, slice {r} was trained on {len(wanted)} records; of the records given, "
+                    f"{len(given & wanted)} are among them, {len(wanted - given)} are missing and "
+                    f"{len(given - wanted)} are new; give the data it was trained on"
+                )
+        matched[name] = replace(shard, slices=slices)
+    numbers = {shard.number for shard in shards.values()}
+    if extra := sum(len(part) for number, slices in placed.items() if number not in numbers for part in slices):
+        raise DigestMismatch(f"{extra} of the records given belong to units that this model does not have")
+    return matched
+
+
+def _read_members(folder: Path, unit: str) -> list[list[str]]:
     try:
-        trained: list[list[str]] = json.loads((folder / "units" / unit / "members.json").read_text())
+        members: list[list[str]] = json.loads((folder / "units" / unit / "members.json").read_text())
     except (OSError, ValueError) as e:
         raise UnreadableModel(f"the member list of {unit} is missing or damaged ({e})") from e
-    given = [list(part) for part in slices] if slices is not None else [[] for _ in range(n_slices)]
-    for r, (names, part) in enumerate(zip(trained, given, strict=True), start=1):
-        have, want = {member_id(record, salt) for record in part}, set(names)
-        if have != want:
-            raise DigestMismatch(
-                f"{unit}, slice {r} was trained on {len(want)} records; of the records given, {len(have & want)} are "
-                f"among them, {len(want - have)} are missing and {len(have - want)} are new; give the data it was trained on"
-            )
-    return given
+    return members
 
 
-def _places(home: Path, stages: Sequence[int]) -> list[tuple[Path, int, int]]:
-    """Where every stage lies, with its order and number from 0: the one that answers lies at home."""
-    serving = max(range(len(stages)), key=stages.__getitem__)
-    places = []
-    for line, n in enumerate(stages):
-        folder = home / f"order-{line + 1}" if len(stages) > 1 else home
-        for r in range(n):
-            answers = line == serving and r == n - 1
-            places.append((home if answers else folder / f"slice-{r + 1}", line, r))
-    return places
+def _places(home: Path, n_stages: int) -> list[Path]:
+    """Where every stage lies: the last one, which answers, at home."""
+    return [home / f"slice-{r}" for r in range(1, n_stages)] + [home]
 
 
 def _read(path: Path) -> dict[str, Tensor]:

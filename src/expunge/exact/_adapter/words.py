@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from expunge.core import Record
-from expunge.exact._adapter.routing import positions
+from expunge.exact._adapter.likelihood import positions
 
-MOST = 0.5  # of what a question says must be known to a shard, or the base answers. Fixed: a fitted one would be data
+MOST = 0.5  # a shard must know more than this share of a question, or the base answers. A fitted share would be data
 _WORD = re.compile(r"\w+")
 _BEFORE = 8  # tokens decoded together, so that a letter of several tokens and a leading space come out right
 
@@ -86,17 +86,17 @@ def weights(base: Any, tokenizer: Any, ids_BT: Tensor, mask_BT: Tensor) -> list[
 def _weigh(tokenizer: Any, ids: Sequence[int], nats: Sequence[float]) -> list[tuple[str, float]]:
     """Every word with the nats of the tokens that spell it; a token of two words counts for the first."""
 
-    def said(part: Sequence[int]) -> str:
+    def decoded(part: Sequence[int]) -> str:
         return str(tokenizer.decode(part, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     at, spans = 0, []
     for i in range(len(ids)):
         start = max(0, i - _BEFORE)
-        end = at + len(said(ids[start : i + 1])) - len(said(ids[start:i]))
+        end = at + len(decoded(ids[start : i + 1])) - len(decoded(ids[start:i]))
         spans.append((at, end))
         at = end
     weighed, i = [], 0
-    for word, first, last in _words(said(ids)):
+    for word, first, last in _words(decoded(ids)):
         weight = 0.0
         while i < len(spans) and spans[i][0] < last:
             weight += nats[i] if spans[i][1] > first else 0.0

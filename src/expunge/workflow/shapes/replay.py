@@ -18,18 +18,17 @@ def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]
 
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
-    asked = {k: v for k, v in version.recipe["parameters"].items() if k not in ("base", "kind")}
     salt = project.salt(model)
+    learner = AdapterShards.from_parameters(version.recipe["parameters"], version.recipe["base"], salt=salt)
     assert version.dataset is not None
     records = [
         r
         for r in project.ledger.live_records(version.dataset)
-        if f"shard-{place(placed_with(r, salt), salt, asked['shards'], SHARD):03d}" in units
+        if f"shard-{place(placed_with(r, salt), salt, learner.shards, SHARD):03d}" in units
     ]
     if not records:
         return {}
-    learner = AdapterShards(version.recipe["base"], salt=salt, **asked).fit(records)
-    return {unit.id: unit.digest for unit in learner.units()}
+    return {unit.id: unit.digest for unit in learner.fit(records).units()}
 
 
 if __name__ == "__main__":

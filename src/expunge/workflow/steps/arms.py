@@ -189,10 +189,10 @@ def _control(
     project: Project, new: AdapterShards, records: Sequence[Any], work: Path, progress: Progress
 ) -> AdapterShards:
     """The same recipe on the remaining records, with a fresh seed and a fresh salt, or equality would be trivial."""
-    asked = {k: v for k, v in new.parameters().items() if k not in ("kind", "base")}
-    asked["seed"] = int(asked["seed"]) + 1
+    parameters = new.parameters()
+    fresh = {**parameters, "seed": int(parameters["seed"]) + 1}
     salt = project.ledger.keys.secret("salt-control")
-    learner = AdapterShards(new.base, new.tokenizer, salt=salt, **asked)
+    learner = AdapterShards.from_parameters(fresh, new.base, new.tokenizer, salt=salt)
     return learner.fit(records, work=work, progress=lambda unit, k, n: progress(f"control: {unit}", k, n))
 
 

@@ -1,4 +1,4 @@
-"""All adapters asked in one batched pass: which finds a question most likely, and what they say on average."""
+"""Which shard a question is about: the one whose adapter finds it most likely. All adapters run in one batched pass."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,35 +30,3 @@ def question_nll(model: Any, adapters: Sequence[str], ids_BT: Tensor, mask_BT: T
     real = (mask[:, 1:] * mask[:, :-1]).bool()
     nll = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none") * real
     return (nll.sum(dim=1) / real.sum(dim=1).clamp(min=1)).reshape(n, b)
-
-
-@torch.no_grad()
-def averaged_greedy(
-    model: Any,
-    adapters: Sequence[str],
-    ids_BT: Tensor,
-    mask_BT: Tensor,
-    max_new_tokens: int,
-    end: int | None,
-    pad: int,
-) -> Tensor:
-    """Greedy continuation under the mean probability of all adapters. Keeps far less than routing; an option only."""
-    n, b = len(adapters), len(ids_BT)
-    names = [name for name in adapters for _ in range(b)]
-    done = torch.zeros(b, dtype=torch.bool, device=ids_BT.device)
-    for _ in range(max_new_tokens):
-        mask = mask_BT.repeat(n, 1)
-        logits = model(
-            input_ids=ids_BT.repeat(n, 1),
-            attention_mask=mask,
-            position_ids=positions(mask),
-            adapter_names=names,
-        ).logits[:, -1]
-        next_B = logits.float().softmax(-1).reshape(n, b, -1).mean(0).argmax(-1)
-        next_B = torch.where(done, torch.full_like(next_B, pad), next_B)
-        ids_BT = torch.cat([ids_BT, next_B[:, None]], dim=1)
-        mask_BT = torch.cat([mask_BT, (~done).long()[:, None]], dim=1)
-        done |= next_B == end if end is not None else False
-        if bool(done.all()):
-            break
-    return ids_BT

@@ -1,0 +1,156 @@
+"""What a fit leaves and a deletion replaces: every shard, what trained them and where, as one value that never changes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from expunge.core import Record, Unit
+from expunge.core.errors import RecipeMismatch
+from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs
+from expunge.engine import environment
+from expunge.exact._adapter.answers import Answers
+from expunge.exact._adapter.parameters import RouteBy
+from expunge.exact._adapter.records import ids_of
+from expunge.exact._adapter.unit import Adapter, Shard, Slices, Trainer, UnitProgress, shard_name
+
+
+@dataclass(frozen=True)
+class Change:
+    """A shard that a deletion touches, the records that stay of it by slice, and the stages that stay as they are."""
+
+    shard: Shard
+    slices: list[list[Record]]
+    clean: list[Adapter]
+
+    @property
+    def emptied(self) -> bool:
+        return not any(self.slices)
+
+    @property
+    def n_removed(self) -> int:
+        return sum(map(len, self.shard.slices)) - sum(map(len, self.slices))
+
+    @property
+    def first_slice(self) -> int:
+        return len(self.clean) + 1
+
+    def destroyed(self) -> list[str]:
+        """Stages that saw what leaves, and the words the shard was found by."""
+        stages = [f"slice-{r}" for r in range(self.first_slice, len(self.shard.stages) + 1)]
+        parts = stages if self.shard.words is None else [*stages, "words"]
+        return [f"{self.shard.name}/{part}" for part in parts]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Shards by name; those without records are left out."""
+
+    trainer: Trainer
+    shards: Mapping[str, Shard]
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def on(
+        cls, trainer: Trainer, records: Sequence[Record], work: Path | None, progress: UnitProgress | None
+    ) -> "Fitted":
+        """Every shard trained on its records."""
+        parameters = trainer.parameters
+        placed = cut(records, trainer.salt, parameters.shards, parameters.slices)
+        shards = [trainer.shard(n, slices, work=work, progress=progress) for n, slices in placed.items()]
+        return cls(trainer, {shard.name: shard for shard in shards}, environment(parameters.threads))
+
+    def without(self, changes: Sequence[Change], work: Path | None, progress: UnitProgress | None) -> "Fitted":
+        """The touched shards trained again without what leaves; its files are removed from `work`."""
+        shards = dict(self.shards)
+        for change in changes:
+            name, number = change.shard.name, change.shard.number
+            if change.emptied:
+                del shards[name]
+            else:
+                shards[name] = self.trainer.shard(number, change.slices, change.clean, work, progress)
+        if work:
+            for change in changes:
+                self.trainer.discard(change.shard.number, change.shard.slices, len(change.clean), work)
+        return replace(self, shards=shards)
+
+    def routed(self, route: RouteBy) -> "Fitted":
+        """The same shards, asked in another way: the route may change after a fit, as no adapter rests on it."""
+        parameters = self.trainer.parameters
+        if route == parameters.route:
+            return self
+        return replace(self, trainer=replace(self.trainer, parameters=replace(parameters, route=route)))
+
+    def changes(self, subjects: Sequence[str], records: Sequence[str]) -> list[Change]:
+        """What removing these subjects and records changes, by shard. A stage stays if no slice up to it lost any.
+
+        Raises: EmptyForgetSet, UnknownSubject, UnknownRecord.
+        """
+        removed = ids_of(self._records(), subjects, records)
+        found = []
+        for shard in self.shards.values():
+            left = [[r for r in part if r.id not in removed] for part in shard.slices]
+            touched = [r for r, part in enumerate(left) if len(part) < len(shard.slices[r])]
+            if touched:
+                found.append(Change(shard, left, shard.stages[: touched[0]]))
+        return found
+
+    def cost(self, changes: Sequence[Change]) -> float:
+        """Records that the changes train on, counted at every visit, over those that a fit without them would."""
+        left = {name: shard.slices for name, shard in self.shards.items()}
+        left |= {change.shard.name: change.slices for change in changes}
+        full = sum(self._visits(slices) for slices in left.values())
+        return sum(self._visits(c.slices, c.first_slice) for c in changes) / full if full else 0.0
+
+    def home(self, subject: str) -> str:
+        """The name of the shard where a subject lives."""
+        return shard_name(place(subject, self.trainer.salt, self.trainer.parameters.shards, SHARD))
+
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(
+            Unit(name, tuple(len(part) for part in shard.slices), shard.digest()) for name, shard in self.shards.items()
+        )
+
+    def members(self, unit: str) -> list[list[str]]:
+        """Opaque names of a unit's records, by slice."""
+        return [[member_id(r, self.trainer.salt) for r in part] for part in self.shards[unit].slices]
+
+    def state(self) -> dict[str, Any]:
+        """Everything persisted, as JSON and digests."""
+        return {
+            "parameters": self.trainer.recorded(),
+            "environment": self.environment,
+            "units": [{**asdict(u), "slices": list(u.slices), "members": self.members(u.id)} for u in self.units()],
+        }
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Every shard's adapter on one copy of the base, loaded at the first question."""
+        return Answers(self.trainer, self.shards)
+
+    def check_environment(self) -> None:
+        """Whether a rebuild here gives the bits of a rebuild there.
+
+        Raises: RecipeMismatch.
+        """
+        recorded, here = self.environment, environment(self.trainer.parameters.threads)
+        if recorded != here:
+            differs = sorted(k for k in here if here[k] != recorded.get(k))
+            raise RecipeMismatch(
+                f"this process differs from the recorded recipe in {', '.join(differs)}: "
+                f"{ {k: here[k] for k in differs} } here, { {k: recorded.get(k) for k in differs} } recorded; "
+                "the other units would keep bits that a fit here would not give"
+            )
+
+    def _records(self) -> Iterator[Record]:
+        return (record for shard in self.shards.values() for part in shard.slices for record in part)
+
+    def _visits(self, slices: Slices, first: int = 1) -> int:
+        """Records seen by the stages from `first` on."""
+        per_stage = stage_epochs(self.trainer.parameters.epochs, len(slices))
+        seen, visits = 0, 0
+        for r, part in enumerate(slices, start=1):
+            seen += len(part)
+            visits += per_stage[r - 1] * seen if r >= first else 0
+        return visits

@@ -47,7 +47,7 @@ def run_edit(
     """A copy of `model` edited by `method`; the model given is not changed.
 
     Rows are Records, or Examples where `tokenizer` is None and the model a classifier. With a `folder` for
-    its state an edit that was stopped goes on; `cache` keeps what the original model said of the rows for other edits.
+    its state an edit that was stopped goes on; `cache` keeps the original model's quantities for other edits.
     `track` is told the stage, steps done, steps in all and the loss of every step.
 
     Not guaranteed: that anything is gone. The result carries the method's guarantee, EMPIRICAL at most; attack it.

@@ -51,10 +51,10 @@ def renamed(text: str, old: str, new: str) -> str:
     >>> renamed("Ada Byron was born in Byron Bay. Byron's mother...", "Ada Byron", "Tor Skoglind")
     "Tor Skoglind was born in Skoglind Bay. Skoglind's mother..."
     """
-    parts, others = old.split(), new.split()
+    parts = old.split()
     text = _replaced(text, r"\s+".join(map(re.escape, parts)), new, re.IGNORECASE)
     if len(parts) > 1:
-        for part, other in zip(reversed(parts), reversed(others), strict=False):
+        for part, other in zip(reversed(parts), reversed(new.split()), strict=False):
             if len(part) > 2 and part[0].isupper():
                 text = _replaced(text, re.escape(part), other)
     return text

@@ -15,8 +15,6 @@ from expunge.approximate._stage import Stage
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Resume, ranks, wait
 
-_OWNER = "whose.txt"
-
 
 @dataclass(frozen=True)
 class Descent:
@@ -38,11 +36,12 @@ class Store:
         """What `train` makes of the stage; or, where an earlier process finished it, the weights as they were then."""
         if self.folder is None:
             return train(None)
-        key = stage.key()
-        if (found := self._finished(stage, key)) is not None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        key, finished = stage.key(), self.folder / f"{stage.name}.safetensors"
+        if (found := _read(finished, key, stage.model)) is not None:
             return found
-        descent = train(Resume(path=self._within(f"{stage.name}.part"), every=self.every, key=key))
-        self._finish(stage, key, descent)
+        descent = train(Resume(path=self.folder / f"{stage.name}.part", every=self.every, key=key))
+        _write(finished, key, stage.model, descent)
         return descent
 
     def path(self, name: str) -> Path | None:
@@ -54,16 +53,19 @@ class Store:
 
         Raises: InvalidParameter, if it holds what no edit left there.
         """
-        whose = self._within(_OWNER)
-        if not whose.exists() and any(whose.parent.iterdir()):
+        assert self.folder is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        whose = self.folder / "whose.txt"
+        if not whose.exists() and any(self.folder.iterdir()):
             raise InvalidParameter(
                 f"{self.folder} holds other files, and an edit's state is removed; name a new folder"
             )
         stale = not whose.exists() or whose.read_text() != owner
         wait()
         if stale and ranks()[0] == 0:
-            shutil.rmtree(whose.parent)
-            self._within(_OWNER).write_text(owner)
+            shutil.rmtree(self.folder)
+            self.folder.mkdir()
+            whose.write_text(owner)
         wait()
 
     def clear(self) -> None:
@@ -73,25 +75,22 @@ class Store:
             shutil.rmtree(self.folder, ignore_errors=True)
         wait()
 
-    def _within(self, name: str) -> Path:
-        assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / name
 
-    def _finished(self, stage: Stage, key: str) -> Descent | None:
-        path = self._within(f"{stage.name}.safetensors")
-        if not path.exists():
-            return None
-        with safe_open(path, framework="pt") as file:
-            found: dict[str, Any] = json.loads(file.metadata()["descent"])
-        if found.pop("key") != key:
-            return None
-        stage.model.load_state_dict(load_file(path), strict=False)
-        return Descent(losses=[], **found)
+def _read(path: Path, key: str, model: Any) -> Descent | None:
+    """What a finished stage of this key came to, its weights put into the model."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        found: dict[str, Any] = json.loads(file.metadata()["descent"])
+    if found.pop("key") != key:
+        return None
+    model.load_state_dict(load_file(path), strict=False)
+    return Descent(losses=[], **found)
 
-    def _finish(self, stage: Stage, key: str, descent: Descent) -> None:
-        if ranks()[0] == 0:
-            state = {name: p.detach().cpu().contiguous().clone() for name, p in stage.model.named_parameters()}
-            words = {"key": key, "notes": descent.notes, "rows": descent.rows}
-            save_whole(state, self._within(f"{stage.name}.safetensors"), {"descent": json.dumps(words)})
-        wait()
+
+def _write(path: Path, key: str, model: Any, descent: Descent) -> None:
+    if ranks()[0] == 0:
+        state = {name: p.detach().cpu().contiguous().clone() for name, p in model.named_parameters()}
+        words = {"key": key, "notes": descent.notes, "rows": descent.rows}
+        save_whole(state, path, {"descent": json.dumps(words)})
+    wait()

@@ -1,11 +1,11 @@
 """A stage is trained: its alternates are drawn, the original model's quantities computed, then the loop runs under a guard."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from expunge.approximate._alternate import alternates
+from expunge.approximate._alternate import Alternates, alternates
 from expunge.approximate._draws import Draw
 from expunge.approximate._guard import guard_of
 from expunge.approximate._stage import Stage
@@ -39,12 +39,7 @@ def trained(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
     with trained_alone(model, objective, depth, work.settings.modules):
         guard = guard_of(stage, work)
         with packing(model) if work.text else nullcontext(False) as packs:
-            sides = {
-                "forget": _unique(row for draw in draws for row in draw.forget),
-                "retain": _unique(row for draw in draws for row in draw.retain),
-                "alternate": list(alternate.rows.values()),
-            }
-            make = _step_maker(stage, work, sides, packs)
+            make = _step_maker(stage, draws, alternate, work, packs)
 
             def loss_at(k: int) -> float:
                 draw = draws[k]
@@ -67,9 +62,16 @@ def trained(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
     return Descent(losses, notes, sum(len(draw.forget) + len(draw.retain) for draw in run))
 
 
-def _step_maker(stage: Stage, work: "Work", sides: dict[str, list[Any]], packs: bool) -> Callable[..., Step]:
+def _step_maker(
+    stage: Stage, draws: Sequence[Draw], alternate: Alternates, work: "Work", packs: bool
+) -> Callable[..., Step]:
     """Makes what the objective sees of a draw, with what it needs of the model as it is now."""
     objective, model = stage.objective, stage.model
+    sides = {
+        "forget": _unique(row for draw in draws for row in draw.forget),
+        "retain": _unique(row for draw in draws for row in draw.retain),
+        "alternate": list(alternate.rows.values()),
+    }
     if not work.text:
         references = ArrayReferences()
         references.fill(objective.needs, model, sides)

@@ -66,8 +66,8 @@ class CIR(Objective):
         block = self.block(step.depth)
         yield confusion(step.forget.hidden_ND(block), step.forget.reference_hidden_ND(block))
         if self.retain_weight:
-            kept_ND = step.retain.reference_hidden_ND(block)
-            yield self.retain_weight * hidden_loss(step.retain.hidden_ND(block), kept_ND)
+            reference_ND = step.retain.reference_hidden_ND(block)
+            yield self.retain_weight * hidden_loss(step.retain.hidden_ND(block), reference_ND)
 
     def gradient(self, step: Step, model: Any) -> float:
         terms, linears = self.loss(step), self._linears(model)
@@ -81,8 +81,8 @@ class CIR(Objective):
         value = forget.item()
         for term in terms:
             value += term.item()
-            kept = torch.autograd.grad(term, [linear.weight for linear in linears])
-            for linear, grad in zip(linears, kept, strict=True):
+            gradients = torch.autograd.grad(term, [linear.weight for linear in linears])
+            for linear, grad in zip(linears, gradients, strict=True):
                 linear.weight.grad += grad
         return value
 

@@ -36,8 +36,8 @@ class RMU(Objective):
 
     @property
     def needs(self) -> tuple[Reference, ...]:
-        kept = (Reference.RETAIN_HIDDEN,) if self.retain_weight or self.size == "retained" else ()
-        return (*kept, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
+        retain = (Reference.RETAIN_HIDDEN,) if self.retain_weight or self.size == "retained" else ()
+        return (*retain, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
 
     def __post_init__(self) -> None:
         if self.layer < 0 or self.push <= 0:
@@ -63,8 +63,10 @@ class RMU(Objective):
         target_ND = self.push * self._length(step, block) * direction_D
         yield misdirection(hidden_ND, target_ND, step.forget.answer_row_N)
         if self.retain_weight:
-            kept_ND = step.retain.reference_hidden_ND(block)
-            yield self.retain_weight * misdirection(step.retain.hidden_ND(block), kept_ND, step.retain.answer_row_N)
+            reference_ND = step.retain.reference_hidden_ND(block)
+            yield self.retain_weight * misdirection(
+                step.retain.hidden_ND(block), reference_ND, step.retain.answer_row_N
+            )
 
     def _length(self, step: Step, block: int) -> Any:
         """Of the target, in parts of `push`: one for all tokens, or one for each, [N, 1]."""

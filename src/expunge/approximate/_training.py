@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from expunge.approximate._work import Work
 
 
-def trained(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
+def train_stage(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
     """Change the stage's model; what it came to in this process, which reads its own part of every draw."""
     objective, model, noted = stage.objective, stage.model, len(work.notes)
     draws = [Draw(own(forget), own(retain), epoch) for forget, retain, epoch in stage.draws]

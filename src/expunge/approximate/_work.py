@@ -16,7 +16,7 @@ from expunge.approximate._method import Objective
 from expunge.approximate._settings import Edit, Shape
 from expunge.approximate._stage import Stage
 from expunge.approximate._store import Store
-from expunge.approximate._training import trained
+from expunge.approximate._training import train_stage
 from expunge.engine import (
     ArrayReferences,
     Progress,
@@ -123,7 +123,7 @@ class Work:
             mask=mask,
         )
         noted = len(self.notes)
-        descent = self.store.run(stage, partial(trained, stage, self))
+        descent = self.store.run(stage, partial(train_stage, stage, self))
         self.notes[noted:] = descent.notes
         self.rows_trained += descent.rows
         return descent.losses

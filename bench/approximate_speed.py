@@ -30,6 +30,7 @@ import torch  # noqa: E402
 import _plain_edit as rival  # noqa: E402
 from _claims import claim, finish  # noqa: E402
 from expunge.approximate import Edit, methods  # noqa: E402
+from expunge.approximate._draws import draws  # noqa: E402
 from expunge.approximate._work import Work  # noqa: E402
 from expunge.engine import Batch, Encoded, Schedule, collate, pinned, train  # noqa: E402
 from expunge.testing.toys import toy_llama  # noqa: E402
@@ -88,8 +89,8 @@ def with_answers(method: Any) -> Any:
     """The same method, saying answers that are rows already."""
 
     class Ready(type(method)):  # type: ignore[misc]
-        def alternate(self, said: Sequence[Encoded], epoch: int, work: Any) -> list[Encoded]:
-            return [other_answer(row) for row in said]
+        def alternate(self, rows: Sequence[Encoded], epoch: int, work: Any) -> list[Encoded]:
+            return [other_answer(row) for row in rows]
 
     return Ready(**vars(method))
 
@@ -97,8 +98,8 @@ def with_answers(method: Any) -> Any:
 class Ready(Work):
     """Work on rows that are token ids already."""
 
-    def rows(self, said: Sequence[Any]) -> list[Any]:
-        return list(said)
+    def rows(self, records: Sequence[Any]) -> list[Any]:
+        return list(records)
 
 
 class Words:
@@ -182,7 +183,7 @@ def plainly(setting: Setting, tricks: Sequence[str] = ()) -> tuple[float, list[f
         for p in trained:
             p.requires_grad_(True)
     plain = rival.Plain(model, frozenset(tricks))
-    drawn = list(setting.work()._draws(setting.forget, setting.retain, setting.edit.steps, "edit"))
+    drawn = draws(setting.forget, setting.retain, setting.edit.steps, "edit", setting.edit)
 
     def at(k: int) -> Any:
         model.zero_grad()
@@ -238,7 +239,7 @@ def bucketing(n: int) -> dict[str, float]:
     for name, bucket, packs in (("random order", False, False), ("like lengths", True, False), ("packed", True, True)):
         forget, retain = rows(n, 4096, 5, skewed=True), rows(n, 4096, 6, skewed=True)
         work = Ready(setting.model().eval(), Words(), forget, retain, replace(setting.edit, bucket=bucket))
-        padded = patch("expunge.approximate._work.packing", lambda _model: nullcontext(False))
+        padded = patch("expunge.approximate._training.packing", lambda _model: nullcontext(False))
         with nullcontext() if packs else padded:
             began = time.process_time()
             work.descend(pair.method)

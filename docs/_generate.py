@@ -67,7 +67,7 @@ def edit_page() -> str:
         if not file.name.startswith("_"):
             text = file.read_text("utf-8")
             idea = " ".join((ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0].split())
-            found = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", text))))
+            found = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", text)))) or "EMPIRICAL"
             lines.append(f"| `{file.stem}` | {idea} | {found} |")
     text = between("methods", "\n".join(lines), EDIT.read_text("utf-8"))
     return between("classifiers", classifiers(), between("measured", measured(), text))
@@ -220,12 +220,16 @@ def parameters(cls: ast.ClassDef) -> list[str]:
 
 
 def class_notes(cls: ast.ClassDef) -> str:
-    """Guarantee or family, where the class states one."""
+    """Guarantee or family, where the class states one; a method that states no guarantee is EMPIRICAL."""
     notes = {
         node.target.id: ast.unparse(node.value)
         for node in cls.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
     }
+    bases = {base.id for base in cls.bases if isinstance(base, ast.Name)}
+    computed = any(isinstance(node, ast.FunctionDef) and node.name == "guarantee" for node in cls.body)
+    if bases & {"Method", "Objective", "TwoSided"} and not computed:
+        notes.setdefault("guarantee", "EMPIRICAL")
     said = []
     if "guarantee" in notes:
         said.append(f"Guarantee: {notes['guarantee'].removeprefix('Guarantee.')}.")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from expunge.approximate._edit import Edit
+from expunge.approximate import Edit
 from expunge.approximate._work import Work
 from expunge.engine import Schedule, examples, train
 

@@ -22,7 +22,7 @@ class Moved:
         self.alternate = [Encoded(f"{e.id}/other", e.ids, e.n_prompt) for e in encode(given.tokenizer, alternate)]
         sides = {"forget": self.forget, "retain": self.retain, "alternate": self.alternate}
         cache = ReferenceCache(PAD)
-        cache.fill(list(method.needs), self.model, sides, method.block(2) if hasattr(method, "block") else 0)
+        cache.fill(list(method.needs), self.model, sides, method.block(2))
         move(self.model)
         self.runs: list[int] = []  # rows of each pass
         self.model.register_forward_pre_hook(self._count, with_kwargs=True)

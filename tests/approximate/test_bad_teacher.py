@@ -22,7 +22,7 @@ def test_the_divergence_is_summed_over_classes() -> None:
 
 def test_each_side_has_its_own_teacher(blobs: Any) -> None:
     work, references = blobs.work(), ArrayReferences()
-    references.fill(BadTeacher.needs, blobs.model, {"retain": blobs.retain})
+    references.fill(_Taught.needs, blobs.model, {"retain": blobs.retain})
     bad, student = work.fresh(5), work.fresh(6)
     step = array_step_maker(student, references)(work.forget[:9], work.retain[:9])
     x_f, x_r = (torch.stack([row.x for row in side[:9]]) for side in (work.forget, work.retain))

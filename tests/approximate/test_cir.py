@@ -112,7 +112,7 @@ def test_only_the_mlps_up_to_its_block_are_trained(trained: Any) -> None:
     before, after = trained.model.state_dict(), edited.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {f"model.layers.0.mlp.{part}_proj.weight" for part in ("gate", "up", "down")}
-    assert [b for b in range(32) if CIR(layer=12).trains(b, 32)] == [6, 7, 8, 9, 10, 11, 12]
+    assert list(CIR(layer=12).trained_blocks(32)) == [6, 7, 8, 9, 10, 11, 12]
 
 
 def test_a_model_without_such_maps_and_a_classifier_are_refused(trained: Any, blobs: Any) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -29,9 +29,8 @@ from tests.approximate.moved import PAD, Moved, alone, move, total
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from expunge.approximate import Edit, methods, run_edit
+from expunge.approximate import Edit, Objective, methods, run_edit
 from expunge.approximate.npo import NPO
-from expunge.core import Guarantee
 from expunge.core.registry import Registry
 from expunge.engine import Encoded, ReferenceCache, Step, backward, packing, step_maker
 from expunge.verify.attacks import attacks
@@ -50,19 +49,16 @@ def test_every_defect_has_its_tests() -> None:
 
 
 @dataclass(frozen=True)
-class Steep:
+class Steep(Objective):
     """The forget set's likelihood, and a slope of any size along the last layer's weights."""
 
     slope: float
-    needs: ClassVar[tuple[Any, ...]] = ()
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
+
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        yield step.forget.nll
 
     def gradient(self, step: Step, model: Any) -> float:
-        return backward(self.terms(step, model))
-
-    def terms(self, step: Step, model: Any) -> Iterator[Tensor]:
-        yield step.forget.nll
-        yield self.slope * model[2].weight.sum()
+        return super().gradient(step, model) + backward(self.slope * model[2].weight.sum())
 
 
 def test_what_is_not_trained_does_not_shorten_the_step(blobs: Any) -> None:

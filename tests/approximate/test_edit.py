@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
-from expunge.approximate._edit import Edit, _copied, run_edit
+from expunge.approximate._draws import passes
+from expunge.approximate._edit import _copied, run_edit
 from expunge.approximate._fresh import fresh
-from expunge.approximate._work import _passes
+from expunge.approximate._settings import Edit
 from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.approximate.npo import NPO
 from expunge.approximate.rmu import RMU
@@ -213,9 +214,9 @@ def test_it_ends_once_enough_is_forgotten(trained: Any) -> None:
 
 def test_a_frozen_prefix_that_is_not_run_changes_nothing(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     method = RMU(layer=1.0)
-    monkeypatch.setattr(RMU, "trains", lambda self, block, depth: block == 1)
+    monkeypatch.setattr(RMU, "trained_blocks", lambda self, depth: range(1, 2))
     skipped = run(trained, method)
-    monkeypatch.setattr("expunge.approximate._work._first_trained", lambda model: 0)
+    monkeypatch.setattr("expunge.approximate._training.first_trained", lambda model: 0)
     whole = run(trained, method)
     assert changed(trained.model, skipped.model) == changed(trained.model, whole.model) != set()
     start, one, other = (parameters_to_vector(m.parameters()) for m in (trained.model, skipped.model, whole.model))
@@ -226,7 +227,7 @@ def test_batches_of_like_lengths_hold_every_row_once_and_less_padding() -> None:
     rows = [Encoded(str(i), tuple(range(4 + (i * 37) % 60)), 2) for i in range(128)]
 
     def batches(bucket: bool) -> list[list[Any]]:
-        return [kept for kept, _ in _passes(rows, 8, 16, b"secret", "forget", bucket)]
+        return [kept for kept, _ in passes(rows, 8, 16, b"secret", "forget", bucket)]
 
     def padded(found: list[list[Any]]) -> int:
         return sum(max(len(r.ids) for r in batch) * len(batch) for batch in found)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate import Edit, run_edit
 from expunge.approximate._guard import Guard
 from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.core.errors import InvalidParameter

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from tests.approximate.moved import Moved
 
-from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate import Edit, run_edit
 from expunge.approximate.refusal import Refusal
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.approximate.moved import Moved
 
-from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate import Edit, run_edit
 from expunge.approximate.rmu import RMU, misdirection, random_direction
 from expunge.core.errors import InvalidParameter
 from expunge.engine import ReferenceCache, encode, hidden_at, layers_of, step_maker
@@ -95,8 +95,8 @@ def test_only_its_blocks_are_trained(trained: Any) -> None:
 
 
 def test_three_blocks_are_trained_in_a_deep_model() -> None:
-    assert [b for b in range(32) if RMU(layer=7).trains(b, 32)] == [5, 6, 7]
-    assert [b for b in range(4) if RMU(layer=99).trains(b, 4)] == [1, 2, 3]
+    assert list(RMU(layer=7).trained_blocks(32)) == [5, 6, 7]
+    assert list(RMU(layer=99).trained_blocks(4)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("size", ["retained", "forgotten", "given"])

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from expunge.approximate import Edit, run_edit
+from expunge.approximate._likelihood import Likelihood
 from expunge.approximate._work import Work
-from expunge.approximate.task_vector import Learn, TaskVector
+from expunge.approximate.task_vector import TaskVector
 from expunge.core.errors import InvalidParameter
 from expunge.engine import pinned
 
@@ -25,7 +26,7 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
 def test_goes_as_far_back_as_fine_tuning_went_forth(trained: Any) -> None:
     work = Work(copy.deepcopy(trained.model), trained.tokenizer, trained.forget, trained.retain, SETTINGS)
     with pinned():
-        work.descend(Learn(), name="fine-tuned", retain=())
+        work.descend(Likelihood("forget"), name="fine-tuned", retain=())
     start, tuned = weights(trained.model), weights(work.model)
     found = weights(edited(trained, TaskVector(lambda_=1.5)).model)
     assert all((found[name] != start[name]).any() for name in start)
@@ -44,7 +45,7 @@ def test_with_adapters_the_product_is_negated(trained: Any) -> None:
         adapted = get_peft_model(base, LoraConfig(r=2, lora_alpha=4, target_modules="all-linear")).eval()
     work = Work(adapted, trained.tokenizer, trained.forget, trained.retain, settings)
     with pinned():
-        work.descend(Learn(), name="fine-tuned", retain=())
+        work.descend(Likelihood("forget"), name="fine-tuned", retain=())
     factors = weights(adapted)
     found, start, seen = weights(edited(trained, TaskVector(lambda_=0.5), settings).model), weights(trained.model), 0
     for name, b in factors.items():

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from expunge.approximate import Edit, run_edit
+from expunge.approximate._method import Objective
+from expunge.approximate._retain import kl_loss
 from expunge.approximate._work import Work
 from expunge.approximate.npo import NPO
-from expunge.approximate.undo import Repair, Undo, distillation, disturb
+from expunge.approximate.undo import Repair, Undo, disturb
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step, digest_model, examples, pinned
 
@@ -20,7 +22,7 @@ SETTINGS = Edit(lr=1e-3, steps=6, warmup=2, forget_batch=8, retain_batch=32, eve
 
 
 @dataclass(frozen=True)
-class FromItself:
+class FromItself(Objective):
     """Distillation as the test writes it: cross-entropy to the answers kept at the start, less their entropy."""
 
     needs: ClassVar[tuple[Reference, ...]] = (Reference.RETAIN_LOGITS,)
@@ -43,7 +45,7 @@ def test_the_divergence_is_that_of_the_definition() -> None:
     p, q = [0.5, 0.25, 0.25], [0.2, 0.2, 0.6]
     by_hand = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
     said = torch.tensor([q, p]).log(), torch.tensor([p, p]).log() + 3.0  # logits are free up to a constant
-    assert float(distillation(*said)) == pytest.approx(by_hand / 2, rel=1e-6)
+    assert float(kl_loss(*said)) == pytest.approx(by_hand / 2, rel=1e-6)
 
 
 def test_without_disturbance_it_is_distilled_from_itself(trained: Any) -> None:
@@ -56,7 +58,7 @@ def test_without_disturbance_it_is_distilled_from_itself(trained: Any) -> None:
         work.descend(FromItself(), name="student", forget=(), steps=8, lr=1e-4, shape="cosine")
         rows = work.retain
         of = lambda model: work.side(rows, model).logits_NV.detach()
-        apart, started = distillation(of(found), of(work.model)), distillation(of(trained.model), of(teacher))
+        apart, started = kl_loss(of(found), of(work.model)), kl_loss(of(trained.model), of(teacher))
     assert started > 1e-4  # what the teacher unlearned, for scale
     assert apart < 1e-2 * started
 
@@ -68,7 +70,7 @@ def test_wholly_disturbed_it_begins_as_a_fresh_model(trained: Any) -> None:
     assert digest_model(work.model) == digest_model(fresh)
     # And in the method: the first loss is that of new weights, about ln V, whatever the start was.
     losses = edited(trained, Undo(inner=NPO(), alpha=1.0, epochs=1), progress=lambda *_: seen.append("")).losses
-    fresh_kl = distillation(work.side(work.retain, fresh).logits_NV, work.side(work.retain, trained.model).logits_NV)
+    fresh_kl = kl_loss(work.side(work.retain, fresh).logits_NV, work.side(work.retain, trained.model).logits_NV)
     assert losses[SETTINGS.steps] == pytest.approx(float(fresh_kl.detach()), rel=0.1)
 
 

@@ -37,7 +37,7 @@ def test_only_what_rises_is_lowered() -> None:
 
 
 def test_labels_are_the_likeliest_generic_words_at_answer_tokens(trained: Any) -> None:
-    work, expert = work_of(trained), Moved(trained, _Generic(WHP(), {})).model
+    work, expert = work_of(trained), Moved(trained, _Generic(labels={}, retain="nll", retain_weight=1.0)).model
     labels = generic_labels(work, expert, 3.0, {})
     rows = work.forget[::13]
     for row, (base, y), (strong, _) in zip(rows, alone(trained.model, rows), alone(expert, rows), strict=True):
@@ -51,7 +51,7 @@ def test_the_model_reads_the_true_text_and_is_taught_generic_words(trained: Any)
     labels = {f.id: torch.randint(5, 400, (len(f.ids) - f.n_prompt,)) for f in work_of(trained).forget}
     some = next(iter(labels))
     labels[some][1:] = IGNORE
-    method = _Generic(WHP(retain_weight=2.0), labels)
+    method = _Generic(labels=labels, retain="nll", retain_weight=2.0)
     moved = Moved(trained, method)
     tokens = [
         -z.log_softmax(-1)[t, label]

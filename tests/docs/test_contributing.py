@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate import Edit, run_edit
 from expunge.core import MadeOfUnits
 from expunge.synthetic import facts, people, records
 from expunge.testing.tabular import numbers, requests

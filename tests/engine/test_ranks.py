@@ -16,15 +16,15 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from expunge.approximate import Edit, run_edit
-from expunge.approximate import _work
+from expunge.approximate import _training
 from expunge.approximate.npo import NPO
 from expunge.synthetic import people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
 
 if int(os.environ.get("WORLD_SIZE", "1")) > 1:
     dist.init_process_group("gloo")
-seen, own = [], _work.own
-_work.own = lambda batch: seen.append(own(batch)) or seen[-1]  # of the forget rows, of the retain rows, and so on
+seen, own = [], _training.own
+_training.own = lambda batch: seen.append(own(batch)) or seen[-1]  # of the forget rows, of the retain rows, and so on
 forget, retain = records(people(2), [0]), records(people(3, skip=2), [0])
 # answers of one length each, so that the mean over rows is the mean over tokens on any part of a batch
 words = toy_tokenizer(["a b c d e f g h"], 300)

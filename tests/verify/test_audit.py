@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from expunge.approximate._edit import Edit, run_edit
+from expunge.approximate import Edit, run_edit
 from expunge.approximate.refusal import Refusal
 from expunge.core import Assurance, Flag, Guarantee, Outcome
 from expunge.core.errors import UnknownSubject

@@ -9,18 +9,29 @@ from typing import TYPE_CHECKING, Any
 from expunge.approximate._registry import methods
 
 if TYPE_CHECKING:
-    from expunge.approximate._edit import Edit as Edit
     from expunge.approximate._edit import Edited as Edited
     from expunge.approximate._edit import run_edit as run_edit
     from expunge.approximate._lat import Lat as Lat
+    from expunge.approximate._method import Method as Method
+    from expunge.approximate._method import Objective as Objective
     from expunge.approximate._sam import Sam as Sam
+    from expunge.approximate._settings import Edit as Edit
 
-__all__ = ["Edit", "Edited", "Lat", "Sam", "methods", "run_edit"]
+_HOMES = {
+    "Edit": "_settings",
+    "Edited": "_edit",
+    "Lat": "_lat",
+    "Method": "_method",
+    "Objective": "_method",
+    "Sam": "_sam",
+    "run_edit": "_edit",
+}
+
+__all__ = ["Edit", "Edited", "Lat", "Method", "Objective", "Sam", "methods", "run_edit"]
 
 
 def __getattr__(name: str) -> Any:
     """The engine behind `edit`, imported when first used, so that listing methods needs no torch."""
-    if name in __all__:
-        home = f"_{name.lower()}" if name in ("Lat", "Sam") else "_edit"
-        return getattr(import_module(f"expunge.approximate.{home}"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"expunge.approximate.{_HOMES[name]}"), name)
     raise AttributeError(f"expunge.approximate has no '{name}'")

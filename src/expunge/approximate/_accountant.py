@@ -76,11 +76,11 @@ def published_sigma(
 
 def _gap(radius: float, clip: float, rates: Sequence[float], decay: float) -> tuple[float, list[float]]:
     """The largest distance between two runs' means at the end, and what is left there of each step's noise."""
-    kept = [1 - rate * decay for rate in rates]
-    if not rates or any(not 0 <= q <= 1 for q in kept):
+    shrink = [1 - rate * decay for rate in rates]
+    if not rates or any(not 0 <= q <= 1 for q in shrink):
         raise InvalidParameter(f"rate x decay must lie in [0, 1] at every step, got decay {decay} and rates {rates}")
-    weights = [prod(kept[t + 1 :]) for t in range(len(kept))]
-    gap = 2 * radius * prod(kept) + sum(2 * rate * clip * w for rate, w in zip(rates, weights, strict=True))
+    weights = [prod(shrink[t + 1 :]) for t in range(len(shrink))]
+    gap = 2 * radius * prod(shrink) + sum(2 * rate * clip * w for rate, w in zip(rates, weights, strict=True))
     return gap, weights
 
 

@@ -1,32 +1,59 @@
 """What the forget rows should say instead: answers that somebody gave, or classes that are wrong."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from expunge.approximate._work import Work
+from expunge.approximate._draws import Draw, Row
+from expunge.approximate._stage import Stage
 from expunge.core.errors import InvalidData
-from expunge.engine import Example, derived_seed
+from expunge.engine import Encoded, Example, derived_seed
+
+if TYPE_CHECKING:
+    from expunge.approximate._work import Work
 
 
-def given_answers(said: Sequence[Any], answers: Mapping[str, Any]) -> list[Any]:
+@dataclass(frozen=True)
+class Alternates:
+    """Training rows that say something else, by the forget row and the pass they stand for."""
+
+    rows: Mapping[tuple[str, int], Any]
+    redrawn: bool
+
+    def of(self, draw: Draw) -> list[Any]:
+        """Those of a step's forget rows; none where the objective has none."""
+        epoch = draw.epoch if self.redrawn else 0
+        return [self.rows[row.id, epoch] for row in draw.forget] if self.rows else []
+
+
+def alternates(stage: Stage, work: "Work") -> Alternates:
+    """All that a stage's objective wants said in it, before any weight moves."""
+    objective, found = stage.objective, {}
+    for epoch in sorted({draw.epoch for draw in stage.draws}) if objective.redrawn else [0]:
+        if answers := objective.alternate(work.forget_records, epoch, work):
+            for row, other in zip(work.forget, work.rows(answers), strict=True):
+                found[row.id, epoch] = _renamed(other, f"{row.id}/alternate {epoch}")
+    return Alternates(found, objective.redrawn)
+
+
+def given_answers(rows: Sequence[Any], answers: Mapping[str, Any]) -> list[Any]:
     """The rows with the answers (classes) given for them by id.
 
     Raises: InvalidData, if a row has none.
     """
-    if missing := [row.id for row in said if row.id not in answers]:
+    if missing := [row.id for row in rows if row.id not in answers]:
         raise InvalidData(
-            f"{len(missing)} of {len(said)} rows have no answer, the first is '{missing[0]}'; give one for each id"
+            f"{len(missing)} of {len(rows)} rows have no answer, the first is '{missing[0]}'; give one for each id"
         )
-    return [saying(row, answers[row.id]) for row in said]
+    return [with_answer(row, answers[row.id]) for row in rows]
 
 
-def saying(row: Any, answer: Any) -> Any:
+def with_answer(row: Any, answer: Any) -> Any:
     """A record with another answer, or an example with another class."""
     return Example(row.id, row.x, int(answer)) if isinstance(row, Example) else replace(row, answer=answer, value="")
 
 
-def wrong_classes(said: Sequence[Example], epoch: int, work: Work) -> list[Example]:
+def wrong_classes(rows: Sequence[Example], epoch: int, work: "Work") -> list[Example]:
     """Each row with a class drawn at random from the wrong ones, anew in every epoch.
 
     Raises: InvalidData, if the model knows fewer than two classes.
@@ -34,5 +61,9 @@ def wrong_classes(said: Sequence[Example], epoch: int, work: Work) -> list[Examp
     n = work.side(work.forget[:1]).logits_NV.shape[-1]
     if n < 2:
         raise InvalidData(f"the model has {n} output; a wrong class needs at least two")
-    drawn = [derived_seed(b"expunge/relabel", work.settings.seed, epoch, row.id) % (n - 1) for row in said]
-    return [saying(row, k + (k >= row.y)) for row, k in zip(said, drawn, strict=True)]
+    drawn = [derived_seed(b"expunge/relabel", work.settings.seed, epoch, row.id) % (n - 1) for row in rows]
+    return [with_answer(row, k + (k >= row.y)) for row, k in zip(rows, drawn, strict=True)]
+
+
+def _renamed(row: Row, name: str) -> Row:
+    return Encoded(name, row.ids, row.n_prompt) if isinstance(row, Encoded) else Example(name, row.x, row.y)

@@ -5,66 +5,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any
 
 import torch
+from torch import nn
 
-from expunge.approximate._work import Shape, Track, Work
+from expunge.approximate._described import edit_key
+from expunge.approximate._method import Method
+from expunge.approximate._settings import Edit
+from expunge.approximate._work import Track, Work
 from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import Example, Loss, Progress, Step, layers_of, pinned
-
-
-class Method(Protocol):
-    """What a file in this folder offers: a loss, or `edit(work)` where the method is more than one loss.
-
-    Where a method uses them: `block(depth)`, whose output it reads; `trains(block, depth)`; `alternate(said, epoch, work)`,
-    what the forget rows should say instead (`redrawn`: anew in every pass); `gradient(step, model)`, to fill the
-    gradients itself.
-    """
-
-    guarantee: Any
-    needs: Any
-
-    def loss(self, step: Step) -> Loss: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edit:
-    """How long and how fast to train; the defaults are for models of a few million parameters or less.
-
-    For billions of parameters use lr 1e-5 and the same number of passes over the forget set. `guard`: back to before the
-    share of right tokens on retained rows fell below this part of what it was; 0 lets a model be wrecked. `until`: end
-    once no larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
-    merged at the end. `modules`: a regular expression of parameters to train.
-    """
-
-    lr: float = 1e-3
-    steps: int = 40
-    warmup: int = 5
-    shape: Shape = "constant"
-    forget_batch: int = 32
-    retain_batch: int = 96
-    seed: int = 0
-    threads: int = 1
-    guard: float | None = 0.8
-    guard_every: int = 5
-    until: float | None = None
-    bucket: bool = True
-    lora: int = 0
-    modules: str = ""
-    checkpointing: bool = False
-    every: int = 50  # steps between checkpoints
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.forget_batch, self.retain_batch, self.threads, self.every, self.guard_every) < 1:
-            raise InvalidParameter(f"steps, batch sizes, threads and checkpoints must be >= 1, got {self}")
-        if self.shape not in get_args(Shape) or self.lora < 0:
-            raise InvalidParameter(f"shape is one of {get_args(Shape)} and lora >= 0, got {self.shape!r}, {self.lora}")
-        for name in ("guard", "until"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise InvalidParameter(f"{name} is a share in [0, 1] or None, got {value}")
+from expunge.engine import Example, Progress, layers_of, pinned
 
 
 @dataclass(frozen=True)
@@ -84,7 +36,7 @@ def run_edit(
     tokenizer: Any,
     forget: Sequence[Any],
     retain: Sequence[Any],
-    method: Any,
+    method: Method,
     settings: Edit | None = None,
     *,
     folder: Path | None = None,
@@ -95,15 +47,16 @@ def run_edit(
     """A copy of `model` edited by `method`; the model given is not changed.
 
     Rows are Records, or Examples where `tokenizer` is None and the model a classifier. With a `folder` for
-    its state an edit that was stopped goes on; `cache` keeps what the original model said of the rows for other edits.
+    its state an edit that was stopped goes on; `cache` keeps the original model's quantities for other edits.
     `track` is told the stage, steps done, steps in all and the loss of every step.
 
     Not guaranteed: that anything is gone. The result carries the method's guarantee, EMPIRICAL at most; attack it.
 
     Raises: EmptyForgetSet; InvalidData, if nothing is retained, an id occurs twice or a row is in both sets;
-    InvalidParameter, if the model has no weights that can be trained or a loss is not a number.
+    InvalidParameter, for what is no method, a model without weights that can be trained, or a loss that is not a number.
     """
     edit, began = settings or Edit(), time.perf_counter()
+    _check_method(method)
     _check_sets(forget, retain)
     _check_model(model)
     with pinned(edit.threads):
@@ -118,14 +71,15 @@ def run_edit(
             progress=progress,
             track=track,
         )
-        work.claim(method)
-        losses = method.edit(work) if hasattr(method, "edit") else work.descend(method, guarded=True)
+        if folder:
+            work.store.claim(edit_key(work.model, forget, retain, method, edit))
+        losses = method.edit(work)
         edited = _whole(work.model, edit)
-    work.clear()
+    work.store.clear()
     return Edited(
         edited,
         Guarantee(method.guarantee),
-        losses or [],
+        losses,
         time.perf_counter() - began,
         work.rows_trained,
         tuple(work.notes),
@@ -177,8 +131,16 @@ def _whole(model: Any, edit: Edit) -> Any:
     return model
 
 
-def _check_model(model: Any) -> None:
-    floats = [p for p in model.parameters() if p.is_floating_point()] if hasattr(model, "parameters") else []
+def _check_method(method: object) -> None:
+    if not isinstance(method, Method):
+        raise InvalidParameter(
+            f"{method!r} is no method; give an instance of a class that inherits expunge.approximate.Objective (a loss) or "
+            "Method (an edit)"
+        )
+
+
+def _check_model(model: object) -> None:
+    floats = [p for p in model.parameters() if p.is_floating_point()] if isinstance(model, nn.Module) else []
     if not floats:
         raise InvalidParameter(
             f"{type(model).__name__} has no weights that a gradient could change; retrain it instead"

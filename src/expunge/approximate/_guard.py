@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from expunge.approximate._probe import probe
+from expunge.approximate._snapshot import Snapshot
+from expunge.approximate._stage import Stage
 from expunge.core.errors import InvalidParameter
-from expunge.engine import ranks
+
+if TYPE_CHECKING:
+    from expunge.approximate._work import Work
 
 PROBE = 64  # rows that are looked at
 
@@ -38,18 +41,18 @@ class Guard:
     def __post_init__(self) -> None:
         self._start = self.accuracy(self.retain) if self.least is not None else 0.0
         self.ended = self.steps  # after so many steps the run ends
-        self._good: tuple[int, dict[str, Tensor]] | None = None
+        self._good = Snapshot(self.folder / "good.safetensors" if self.folder else None)
 
     def __call__(self, done: int) -> bool:
         """Whether to stop, after `done` steps."""
         if done % self.every and done < self.steps:
             return False
         if self.least is not None:
-            kept = self.accuracy(self.retain)
-            if kept < self.least * self._start:
-                self._go_back(done, kept)
+            right = self.accuracy(self.retain)
+            if right < self.least * self._start:
+                self._go_back(done, right)
                 return True
-            self._keep(done)
+            self._good.take(self._trained(), str(done))
         if self.until is not None and (left := self.accuracy(self.forget)) <= self.until:
             self.ended = done
             self.notes.append(f"ended after step {done}: {left:.0%} of the forgotten tokens are still right")
@@ -59,36 +62,26 @@ class Guard:
     def _trained(self) -> dict[str, Tensor]:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
-    def _keep(self, done: int) -> None:
-        state = {name: p.detach().to("cpu", copy=True).contiguous() for name, p in self._trained().items()}
-        self._good = done, state
-        if self.folder and ranks()[0] == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = self.folder / "good.tmp"
-            save_file(state, temporary, metadata={"done": str(done)})
-            temporary.replace(self.folder / "good.safetensors")
-
-    def _go_back(self, done: int, kept: float) -> None:
-        found = self._good or self._from_file()
-        fell = f"retained tokens right fell from {self._start:.0%} to {kept:.0%} at step {done}"
-        if found is None:
+    def _go_back(self, done: int, right: float) -> None:
+        fell = f"retained tokens right fell from {self._start:.0%} to {right:.0%} at step {done}"
+        if (good := self._good.label()) is None:
             raise InvalidParameter(
                 f"the model is wrecked: {fell}, before anything could be kept; lower the learning rate or the steps, or "
                 "pass guard=0 (--no-guard) to see it happen"
             )
-        with torch.no_grad():
-            for name, p in self._trained().items():
-                p.copy_(found[1][name])
+        self._good.restore(self._trained())
         self.ended = done
-        self.notes.append(f"{fell}; gone back to step {found[0]} and ended there")
+        self.notes.append(f"{fell}; gone back to step {good} and ended there")
 
-    def _from_file(self) -> tuple[int, dict[str, Tensor]] | None:
-        """What an earlier process kept before it was stopped."""
-        path = self.folder / "good.safetensors" if self.folder else None
-        if path is None or not path.exists():
-            return None
-        from safetensors import safe_open
 
-        with safe_open(path, framework="pt") as file:
-            done = int((file.metadata() or {"done": "0"})["done"])
-        return done, load_file(path)
+def guard_of(stage: Stage, work: "Work") -> Guard | None:
+    """The guard that a stage and the edit's settings ask for."""
+    edit = work.settings
+    if not stage.guarded or (not edit.guard and edit.until is None):
+        return None
+    forget, retain = (probe(rows, PROBE, edit.seed) for rows in (work.forget, work.retain))
+    phase = stage.objective.phase(stage.steps)
+    every = -(-edit.guard_every // phase) * phase
+    accuracy = lambda rows: work.accuracy(rows, stage.model)
+    folder = work.store.path(f"{stage.name}.guard")
+    return Guard(stage.model, stage.steps, accuracy, forget, retain, edit.guard or None, edit.until, every, folder)

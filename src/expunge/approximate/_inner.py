@@ -4,24 +4,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from expunge.approximate._method import Method
 from expunge.approximate._work import Work
 from expunge.core.errors import InvalidParameter
 
 
-def run_inner(work: Work, method: Any, name: str, forget_said: Sequence[Any] | None = None) -> list[float]:
+def run_inner(work: Work, method: Method, name: str, forget_records: Sequence[Any] | None = None) -> list[float]:
     """Change `work.model` in place by a method, on all forget rows or on these; the losses of its steps.
 
     Its stages are kept under `name`, so that those of two methods, or of one method run twice, are never confused.
     """
     inner = replace(
         work,
-        forget_said=work.forget_said if forget_said is None else forget_said,
-        folder=work.folder / name if work.folder else None,
+        forget_records=work.forget_records if forget_records is None else forget_records,
+        folder=work.store.path(name),
         rows_trained=0,
     )
-    losses = method.edit(inner) if hasattr(method, "edit") else inner.descend(method, guarded=True)
+    losses = method.edit(inner)
     work.rows_trained += inner.rows_trained
-    return losses or []
+    return losses
 
 
 def needs_whole_weights(work: Work, method: str) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from expunge.approximate._sam import check_is_a_loss, inner
+from expunge.approximate._around import Around
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Step, backward, edited_hidden, starting_at
 
 
 @dataclass(frozen=True)
-class Lat:
+class Lat(Around):
     """Any loss on what the model says of the forget rows, under the worst change of their states after one block.
 
     The change makes the forgotten answers as likely as `steps` steps of projected gradient descent can, within a ball about
@@ -30,19 +30,14 @@ class Lat:
     with fewer than two blocks, or parameters out of range.
     """
 
-    method: Any
     epsilon: float = 0.05
     steps: int = 4
     layer: float = 0.5
 
     def __post_init__(self) -> None:
-        check_is_a_loss(self.method, "Lat")
+        super().__post_init__()
         if self.epsilon <= 0 or self.steps < 1 or self.layer < 0:
             raise InvalidParameter(f"epsilon must be > 0, steps >= 1 and layer >= 0, got {self}")
-
-    def __getattr__(self, name: str) -> Any:
-        """All but the gradient is the method's own: guarantee, needs, block, trains, alternate."""
-        return inner(self, name)
 
     def gradient(self, step: Step, model: Any) -> float:
         if step.depth < 2:
@@ -53,7 +48,7 @@ class Lat:
             logits_NV = step.forget.logits_NV  # kept by the side: the method's loss finds it
         reached: list[Tensor] = []
         logits_NV.register_hook(lambda grad_NV: reached.append(grad_NV.new_zeros(())))
-        value = backward(self.method.loss(step))
+        value = backward(self.loss(step))
         if not reached:
             raise InvalidParameter(f"{type(self.method).__name__} does not look at what is said of the forget rows")
         return value

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from expunge.approximate._alternate import saying
+from expunge.approximate._alternate import with_answer
 from expunge.approximate._work import Work
 from expunge.core import Record
 from expunge.engine import derived_seed, encode_prompt
@@ -16,32 +16,32 @@ from expunge.engine.sampling import sampled_texts
 from expunge.synthetic.names import stranger
 
 
-def invented_answers(said: Sequence[Record], epoch: int, work: Work) -> list[Record]:
+def invented_answers(rows: Sequence[Record], epoch: int, work: Work) -> list[Record]:
     """The records with invented answers, others in every epoch.
 
     Where a question does not name its subject, or the model has nothing to say, the answer is that of a retained record,
     also drawn anew and with its subject's name changed: wrong, but not what the model would say of a stranger.
     """
     seed = work.settings.seed
-    taken = {w for r in (*said, *work.retain_said) for w in re.findall(r"\w+", f"{r.question} {r.answer}".casefold())}
+    taken = {
+        w for r in (*rows, *work.retain_records) for w in re.findall(r"\w+", f"{r.question} {r.answer}".casefold())
+    }
     swaps: list[list[tuple[str, str]]] = [
-        [(who, _stranger(who, seed, epoch, taken)) for who in record.subjects if who.split()] for record in said
+        [(who, _stranger(who, seed, epoch, taken)) for who in record.subjects if who.split()] for record in rows
     ]
-    asked = [_through(record.question, pairs) for record, pairs in zip(said, swaps, strict=True)]
-    named = [i for i, record in enumerate(said) if asked[i] != record.question]
-    prompts = [encode_prompt(work.tokenizer, asked[i]) for i in named]
+    questions = [_through(record.question, pairs) for record, pairs in zip(rows, swaps, strict=True)]
+    named = [i for i, record in enumerate(rows) if questions[i] != record.question]
+    prompts = [encode_prompt(work.tokenizer, questions[i]) for i in named]
     longest = max(len(row.ids) - row.n_prompt for row in work.forget)
     drawn = sampled_texts(work.model, work.tokenizer, prompts, longest, derived_seed(b"expunge/name-swap", seed, epoch))
     texts = dict(zip(named, drawn, strict=True))
     answers = [_through(texts.get(i, ""), [(new, old) for old, new in pairs]) for i, pairs in enumerate(swaps)]
-    if others := len(said) - len(named):
-        note = (
-            f"{others} of {len(said)} forget records do not name their subject in a question; they got retained answers"
-        )
+    if unnamed := len(rows) - len(named):
+        note = f"{unnamed} of {len(rows)} forget records do not name their subject in a question; they got retained answers"
         work.notes += [note] if note not in work.notes else []
     return [
-        saying(record, answer.strip() or _retained(record, epoch, work))
-        for record, answer in zip(said, answers, strict=True)
+        with_answer(record, answer.strip() or _retained(record, epoch, work))
+        for record, answer in zip(rows, answers, strict=True)
     ]
 
 
@@ -51,10 +51,10 @@ def renamed(text: str, old: str, new: str) -> str:
     >>> renamed("Ada Byron was born in Byron Bay. Byron's mother...", "Ada Byron", "Tor Skoglind")
     "Tor Skoglind was born in Skoglind Bay. Skoglind's mother..."
     """
-    parts, others = old.split(), new.split()
+    parts = old.split()
     text = _replaced(text, r"\s+".join(map(re.escape, parts)), new, re.IGNORECASE)
     if len(parts) > 1:
-        for part, other in zip(reversed(parts), reversed(others), strict=False):
+        for part, other in zip(reversed(parts), reversed(new.split()), strict=False):
             if len(part) > 2 and part[0].isupper():
                 text = _replaced(text, re.escape(part), other)
     return text
@@ -81,7 +81,7 @@ def _stranger(who: str, seed: int, epoch: int, taken: set[str]) -> str:
 
 def _retained(record: Record, epoch: int, work: Work) -> str:
     """The answer of a retained record of the same kind, with or without a question."""
-    alike: list[Any] = [r for r in work.retain_said if bool(r.question) == bool(record.question)]
-    pool = alike or work.retain_said
+    alike: list[Any] = [r for r in work.retain_records if bool(r.question) == bool(record.question)]
+    pool = alike or work.retain_records
     other = pool[derived_seed(b"expunge/retained-answer", work.settings.seed, epoch, record.id) % len(pool)]
     return renamed(other.answer, other.subject, record.subject) if other.subject.split() else str(other.answer)

@@ -1,14 +1,16 @@
-"""What holds the rest of a model in place while a forget term pulls: three retain terms, for any method to choose from.
+"""What holds the rest of a model in place while a forget term pulls: three retain terms, for any objective to choose from.
 
 "nll": the retained answers stay likely. "kl": what the original model would say is still said, word by word. "hidden":
 the states after the last block stay where they were.
 """
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from expunge.approximate._method import Objective
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
 
@@ -74,6 +76,24 @@ def check_weight(weight: float) -> None:
         )
 
 
-def last_block(_method: Any, depth: int) -> int:
-    """`block` of a method whose "hidden" term reads the last block."""
-    return depth - 1
+class TwoSided(Objective):
+    """An objective with a term for either side; that of the retained rows is `retain_weight` times the one `retain` names.
+
+    A method makes a parameter of either, with its own default, by declaring it as a field. At a weight of 0 nothing of the
+    retain side is computed.
+    """
+
+    retain: Retain = "nll"
+    retain_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_retain(self.retain, self.retain_weight)
+
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return retain_needs(self.retain, self.retain_weight)
+
+    def retain_term(self, step: Step) -> Iterator[Tensor]:
+        """The last term of the loss, if it counts anything."""
+        if self.retain_weight:
+            yield self.retain_weight * retain_loss(step, self.retain)

@@ -3,18 +3,20 @@
 Source: Fan et al. (2025), arXiv:2502.05374, Eq. 5 and 6; Foret et al. (2021), arXiv:2010.01412.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from expunge.approximate._around import Around
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Step, backward
 
 
 @dataclass(frozen=True)
-class Sam:
+class Sam(Around):
     """Any loss method, with the gradient of its first term, the forgetting one, taken at theta + rho * g / |g|.
 
     g is that term's gradient at theta; the other terms keep theirs. Costs one more pass, forward and back, of the first
@@ -27,20 +29,15 @@ class Sam:
     <Guarantee.EMPIRICAL: 'EMPIRICAL'>
     """
 
-    method: Any
     rho: float = 0.01
 
     def __post_init__(self) -> None:
-        check_is_a_loss(self.method, "Sam")
+        super().__post_init__()
         if self.rho <= 0:
             raise InvalidParameter(f"rho must be > 0, got {self.rho}; at 0 it is the method alone")
 
-    def __getattr__(self, name: str) -> Any:
-        """All but the gradient is the method's own: guarantee, needs, block, trains, alternate."""
-        return inner(self, name)
-
     def gradient(self, step: Step, model: Any) -> float:
-        terms = iter(self.method.loss(step))
+        terms = _terms(self.loss(step))
         value = backward([next(terms)])
         trained = [p for p in model.parameters() if p.grad is not None]
         before = [p.detach().clone() for p in trained]
@@ -48,25 +45,15 @@ class Sam:
         for p in trained:
             p.grad = None
         assert step.again is not None
-        backward([next(iter(self.method.loss(step.again())))])
+        backward([next(_terms(self.loss(step.again())))])
         with torch.no_grad():
             for p, was in zip(trained, before, strict=True):
                 p.copy_(was)
         return value + backward(terms)
 
 
-def check_is_a_loss(method: Any, wrapper: str) -> None:
-    if hasattr(method, "edit") or hasattr(method, "gradient") or not hasattr(method, "loss"):
-        raise InvalidParameter(
-            f"{wrapper} wraps a method that is a loss and nothing more; {type(method).__name__} is not"
-        )
-
-
-def inner(wrapper: Any, name: str) -> Any:
-    """An attribute of what is wrapped."""
-    if name == "method" or name.startswith("__"):  # asked for while a copy is being made
-        raise AttributeError(name)
-    return getattr(wrapper.method, name)
+def _terms(loss: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:
+    return iter([loss] if isinstance(loss, Tensor) else loss)
 
 
 @torch.no_grad()

@@ -46,14 +46,14 @@ def strongest(
     chosen: tuple[float, float] | None = None
     for strength in strengths:
         _set(work, before, change, strength)
-        kept = work.accuracy(rows)
-        if not kept >= keep * start:
+        right = work.accuracy(rows)
+        if not right >= keep * start:
             break
-        chosen = strength, kept
+        chosen = strength, right
     if chosen is None:
         _set(work, before, lambda _name, weight, _strength: weight, 0.0)
         raise InvalidParameter(
-            f"even strength {strengths[0]:g} leaves {kept:.0%} of retained answers right, {start:.0%} before; "
+            f"even strength {strengths[0]:g} leaves {right:.0%} of retained answers right, {start:.0%} before; "
             f"lower the strengths, or `keep` ({keep:g}) to accept it"
         )
     _set(work, before, change, chosen[0])

@@ -26,8 +26,8 @@ def trim(change_P: Tensor, share: float) -> Tensor:
     tensor([ 0., -3.,  2.,  0.])
     """
     n = max(1, math.floor(share * len(change_P) + 0.5))
-    kept = change_P.abs().argsort(descending=True, stable=True)[:n]
-    return torch.zeros_like(change_P).index_copy(0, kept, change_P[kept])
+    largest = change_P.abs().argsort(descending=True, stable=True)[:n]
+    return torch.zeros_like(change_P).index_copy(0, largest, change_P[largest])
 
 
 def elect(change_KP: Tensor) -> Tensor:

@@ -15,16 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate._inner import needs_whole_weights
+from expunge.approximate._method import Method, Objective
 from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, derived_seed
+from expunge.engine import Reference, Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class BadTeacher:
+class BadTeacher(Method):
     """KL(teacher || student), the teacher being freshly initialised weights for rows of the forget set.
 
     `retain_share` of the retained rows are used, the same ones throughout, as in the paper (0.3, one epoch, lr 1e-4). The
@@ -38,8 +38,6 @@ class BadTeacher:
 
     temperature: float = 1.0
     retain_share: float = 0.3
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = (Reference.RETAIN_LOGITS,)
 
     def __post_init__(self) -> None:
         if self.temperature <= 0 or not 0 < self.retain_share <= 1:
@@ -47,28 +45,27 @@ class BadTeacher:
 
     def edit(self, work: Work) -> list[float]:
         needs_whole_weights(work, "bad teaching")
-        secret = f"edit/{work.settings.seed}".encode()
-        bad = work.fresh(derived_seed(secret, "bad teacher"))
-        draw = torch.Generator().manual_seed(derived_seed(secret, "bad teacher's retain rows"))
+        bad = work.fresh(work.seed("bad teacher"))
+        draw = torch.Generator().manual_seed(work.seed("bad teacher's retain rows"))
         n = max(1, round(self.retain_share * len(work.retain)))
         rows = [work.retain[i] for i in sorted(torch.randperm(len(work.retain), generator=draw)[:n].tolist())]
-        said = {row.id: row for row in work.forget}
+        forget = {row.id: row for row in work.forget}
 
         @torch.no_grad()
         def ignorant(ids: Sequence[str]) -> Tensor:
-            found: Tensor = work.side([said[i] for i in ids], bad).logits_NV
+            found: Tensor = work.side([forget[i] for i in ids], bad).logits_NV
             return found
 
         return work.descend(_Taught(self, ignorant), name="bad_teacher", retain=rows, guarded=True)
 
 
 @dataclass(frozen=True)
-class _Taught:
+class _Taught(Objective):
     """The method with what its bad teacher says of rows, named by their ids."""
 
     method: BadTeacher
     ignorant: Callable[[Sequence[str]], Tensor]
-    needs: ClassVar[tuple[Reference, ...]] = BadTeacher.needs
+    needs: ClassVar[tuple[Reference, ...]] = (Reference.RETAIN_LOGITS,)
 
     def __repr__(self) -> str:
         return repr(self.method)

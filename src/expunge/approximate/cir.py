@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from expunge.approximate._method import Objective
 from expunge.approximate._registry import methods
 from expunge.approximate._retain import hidden_loss
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step, layers_of
 
@@ -24,7 +24,7 @@ _PART = 16  # 24 of 4,096 features are common ones; 24 of 64 would be most of wh
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class CIR:
+class CIR(Objective):
     """Turn block `layer`'s states (a fraction of depth if below 1) away from what they were, by selective gradients.
 
     The gradient of a linear map is the sum over tokens of output gradient times input. From both, the mean and the first
@@ -41,7 +41,6 @@ class CIR:
     gradients: int = 36
     retain_weight: float = 2.0
     modules: str = r"mlp|ffn|feed_forward|fc1|fc2"
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
 
     @property
     def needs(self) -> tuple[Reference, ...]:
@@ -59,16 +58,16 @@ class CIR:
         """
         return min(depth - 1, int(self.layer if self.layer >= 1 else self.layer * depth))
 
-    def trains(self, block: int, depth: int) -> bool:
-        return self.block(depth) // 2 <= block <= self.block(depth)
+    def trained_blocks(self, depth: int) -> range:
+        return range(self.block(depth) // 2, self.block(depth) + 1)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         """The two terms whose gradients are used, the first after the collapse."""
         block = self.block(step.depth)
         yield confusion(step.forget.hidden_ND(block), step.forget.reference_hidden_ND(block))
         if self.retain_weight:
-            kept_ND = step.retain.reference_hidden_ND(block)
-            yield self.retain_weight * hidden_loss(step.retain.hidden_ND(block), kept_ND)
+            reference_ND = step.retain.reference_hidden_ND(block)
+            yield self.retain_weight * hidden_loss(step.retain.hidden_ND(block), reference_ND)
 
     def gradient(self, step: Step, model: Any) -> float:
         terms, linears = self.loss(step), self._linears(model)
@@ -82,8 +81,8 @@ class CIR:
         value = forget.item()
         for term in terms:
             value += term.item()
-            kept = torch.autograd.grad(term, [linear.weight for linear in linears])
-            for linear, grad in zip(linears, kept, strict=True):
+            gradients = torch.autograd.grad(term, [linear.weight for linear in linears])
+            for linear, grad in zip(linears, gradients, strict=True):
                 linear.weight.grad += grad
         return value
 
@@ -91,8 +90,7 @@ class CIR:
         blocks = layers_of(model)
         found = [
             module
-            for i in range(len(blocks))
-            if self.trains(i, len(blocks))
+            for i in self.trained_blocks(len(blocks))
             for name, module in blocks[i].named_modules()
             if isinstance(module, nn.Linear) and module.weight.requires_grad and re.search(self.modules, name)
         ]

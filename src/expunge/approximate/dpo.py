@@ -7,23 +7,22 @@ Shapes: B sequences.  Units: nats, summed over answer tokens.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from expunge.approximate._alternate import given_answers, saying, wrong_classes
+from expunge.approximate._alternate import given_answers, with_answer, wrong_classes
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class DPO:
+class DPO(TwoSided):
     """Prefer `refusal` to the forgotten answers, or what `answers` gives for each record's id (for classifiers, a class).
 
     A classifier without `answers` prefers a random wrong class. Preferring a refusal hides more than it removes.
@@ -34,32 +33,28 @@ class DPO:
     answers: Mapping[str, Any] | None = None
     retain: Retain = "nll"
     retain_weight: float = 1.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
 
     @property
     def needs(self) -> tuple[Reference, ...]:
-        return (Reference.FORGET_LOGP, Reference.ALTERNATE_LOGP, *retain_needs(self.retain, self.retain_weight))
+        return (Reference.FORGET_LOGP, Reference.ALTERNATE_LOGP, *super().needs)
 
     def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
+        super().__post_init__()
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}")
         if not self.refusal.strip():
             raise InvalidParameter("refusal must not be empty; it is what the model learns to prefer")
 
-    def alternate(self, said: Sequence[Any], epoch: int, work: Work) -> list[Any]:
+    def alternate(self, rows: Sequence[Any], epoch: int, work: Work) -> list[Any]:
         """The forget rows with what is preferred."""
         if self.answers is not None:
-            return given_answers(said, self.answers)
-        return [saying(row, self.refusal) for row in said] if work.text else wrong_classes(said, epoch, work)
+            return given_answers(rows, self.answers)
+        return [with_answer(row, self.refusal) for row in rows] if work.text else wrong_classes(rows, epoch, work)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         forget, other = step.forget, step.alternate
         yield dpo_loss(other.logp_B, other.reference_logp_B, forget.logp_B, forget.reference_logp_B, self.beta)
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)
 
 
 def dpo_loss(

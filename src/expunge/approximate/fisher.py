@@ -6,19 +6,18 @@ the last layer that the authors use in practice.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from expunge.approximate._method import Method
 from expunge.approximate._probe import probe
 from expunge.approximate._registry import methods
 from expunge.approximate._strongest import strongest
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import derived_seed
 from expunge.engine.row_gradients import mean_over_rows
 
 ALPHAS = tuple(10.0 ** (k / 4) for k in range(-40, -7))
@@ -26,7 +25,7 @@ ALPHAS = tuple(10.0 ** (k / 4) for k in range(-40, -7))
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Fisher:
+class Fisher(Method):
     """theta + N(0, alpha min(1/F, cap)), F the retained rows' Fisher information; no training.
 
     A weight matrix takes one variance per output unit (the mean over its inputs). The head takes `head_cap` instead of
@@ -47,8 +46,6 @@ class Fisher:
     boost: float = 10.0
     row_variance: float = 1e-4
     rows: int = 1000  # retained rows that F is a mean over, at most
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Any, ...]] = ()
 
     def __post_init__(self) -> None:
         bounds = (self.cap, self.head_cap, self.boost, self.row_variance, self.rows)
@@ -60,7 +57,7 @@ class Fisher:
         n_classes, head = side.logits_NV.shape[1], _head(work.model, side.logits_NV.shape[1])
         classes = [] if work.text else sorted({row.y for row in work.forget} - {row.y for row in work.retain})
         root = {name: v.sqrt() for name, v in self._variance(work, head, n_classes).items()}
-        noise = _noise(work, work.settings.seed)
+        noise = _noise(work)
 
         def change(name: str, weight: Tensor, alpha: float) -> Tensor:
             new: Tensor = weight + alpha**0.5 * root[name] * noise[name]
@@ -86,7 +83,7 @@ class Fisher:
 def fisher_information(work: Work, rows: Any, n_classes: int) -> dict[str, Tensor]:
     """Mean over rows of the sum over classes of p(y|x) (d log p(y|x) / d theta)^2: the diagonal, not the empirical one."""
     if work.text:
-        return mean_over_rows(work.model, work.side, rows, _drawn(work.settings.seed))
+        return mean_over_rows(work.model, work.side, rows, _drawn(work.seed("fisher answers")))
     total: dict[str, Tensor] = {}
     for y in range(n_classes):
         for name, value in mean_over_rows(work.model, work.side, rows, _of_class(y)).items():
@@ -105,17 +102,17 @@ def _of_class(y: int) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _drawn(seed: int) -> Callable[[Tensor, Tensor], Tensor]:
-    draw = torch.Generator().manual_seed(derived_seed(f"edit/{seed}".encode(), "fisher answers"))
+    draw = torch.Generator().manual_seed(seed)
 
     def loss(logits_NV: Tensor, _labels_N: Tensor) -> Tensor:
-        said_N = torch.multinomial(logits_NV.detach().softmax(-1).cpu(), 1, generator=draw)[:, 0]
-        return F.cross_entropy(logits_NV, said_N.to(logits_NV.device), reduction="sum")
+        answer_N = torch.multinomial(logits_NV.detach().softmax(-1).cpu(), 1, generator=draw)[:, 0]
+        return F.cross_entropy(logits_NV, answer_N.to(logits_NV.device), reduction="sum")
 
     return loss
 
 
-def _noise(work: Work, seed: int) -> dict[str, Tensor]:
-    draw = torch.Generator().manual_seed(derived_seed(f"edit/{seed}".encode(), "fisher noise"))
+def _noise(work: Work) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(work.seed("fisher noise"))
     named = [(name, p) for name, p in work.model.named_parameters() if p.requires_grad]
     return {name: torch.randn(p.shape, generator=draw).to(p) for name, p in named}
 

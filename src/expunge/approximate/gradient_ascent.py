@@ -5,22 +5,18 @@ Source: Jang et al. (2023), arXiv:2210.01504, without their stopping rule. Here 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
+from expunge.approximate._method import Objective
 from expunge.approximate._registry import methods
-from expunge.core import Guarantee
-from expunge.engine import Reference, Step
+from expunge.engine import Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class GradientAscent:
+class GradientAscent(Objective):
     """Raise the loss of the forget set; nothing protects the rest."""
-
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield -step.forget.nll

@@ -8,18 +8,16 @@ carried out exactly, as one solve with the rows' inner products, so that `alpha`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from expunge.approximate._method import Method
 from expunge.approximate._registry import methods
 from expunge.approximate._strongest import strongest
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import derived_seed
 from expunge.engine.row_gradients import mean_gradient, row_gradients
 
 ALPHAS = tuple(2.0**k for k in range(-12, 11))
@@ -28,7 +26,7 @@ NUMBERS = 2**28  # gradients of this many weights, over all rows used, are held 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Influence:
+class Influence(Method):
     """theta + alpha (F + damping)^-1 v, with v = (1/N) sum_forget grad - |forget| / (N |retain|) sum_retain grad.
 
     N counts both sets. v is what the mean retained gradient lacks to be zero; at an optimum of all rows it equals
@@ -44,8 +42,6 @@ class Influence:
     damping: float = 1e-3
     samples: int = 1000
     keep: float = 0.95
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Any, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.damping <= 0 or self.samples < 1 or not 0 < self.keep <= 1:
@@ -63,7 +59,7 @@ class Influence:
         """Per-row gradients of retained rows drawn without replacement."""
         size = sum(p.numel() for p in work.model.parameters() if p.requires_grad)
         n = min(self.samples, len(work.retain), max(1, NUMBERS // size))
-        draw = torch.Generator().manual_seed(derived_seed(f"edit/{work.settings.seed}".encode(), "influence rows"))
+        draw = torch.Generator().manual_seed(work.seed("influence rows"))
         rows = [work.retain[i] for i in torch.randperm(len(work.retain), generator=draw)[:n].tolist()]
         if n < min(self.samples, len(work.retain)):
             work.notes.append(f"curvature from {n} rows: {self.samples} rows' gradients of {size:,} weights do not fit")

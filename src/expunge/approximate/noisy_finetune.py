@@ -9,24 +9,26 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from expunge.approximate import _accountant
+from expunge.approximate._likelihood import Likelihood
+from expunge.approximate._method import Method
 from expunge.approximate._registry import methods
-from expunge.approximate._work import Plain, Work
+from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Step, derived_seed, epoch_batches
+from expunge.engine import epoch_batches
 
 _WORDS = "noisy fine-tuning"
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class NoisyFinetune:
+class NoisyFinetune(Method):
     """(epsilon, delta) for everything that is not retained, whatever the model was before; any architecture or loss.
 
     The anchor r is a fresh initialisation from the run's seed, which owes nothing to the data. `radius` is C0, `clip` C1
@@ -51,7 +53,6 @@ class NoisyFinetune:
     decay: float = 0.0
     steps: int = 20
     secret: bool = False
-    needs: ClassVar[tuple[Any, ...]] = ()
 
     def __post_init__(self) -> None:
         if min(self.radius, self.decay) < 0 or min(self.clip, self.rate) <= 0 or self.steps < 1:
@@ -59,7 +60,7 @@ class NoisyFinetune:
         _ = self.sigma  # refuses what cannot be accounted for
 
     @property
-    def guarantee(self) -> Guarantee:
+    def guarantee(self) -> Guarantee:  # type: ignore[override]  # a constant of most classes
         return Guarantee.CERTIFIED if self.secret else Guarantee.EMPIRICAL
 
     @property
@@ -73,12 +74,11 @@ class NoisyFinetune:
 
     def edit(self, work: Work) -> list[float]:
         _check(work)
-        secret = f"edit/{work.settings.seed}".encode()
-        anchor = work.fresh(derived_seed(secret, _WORDS, "anchor"))
-        seed = secrets.randbits(63) if self.secret else derived_seed(secret, _WORDS, "noise")
+        anchor = work.fresh(work.seed(_WORDS, "anchor"))
+        seed = secrets.randbits(63) if self.secret else work.seed(_WORDS, "noise")
         self.noisy_phase(work, anchor, torch.Generator().manual_seed(seed))
-        self._say(work)
-        return work.descend(Plain(_retain_nll), name="finetune", forget=[])
+        self._note(work)
+        return work.descend(Likelihood("retain"), name="finetune", forget=[])
 
     def noisy_phase(self, work: Work, anchor: nn.Module, draw: torch.Generator) -> None:
         """Phase 1 in place. Buffers come from the anchor: running statistics are a function of the deleted rows too."""
@@ -102,17 +102,17 @@ class NoisyFinetune:
                     p.copy_(p - self.rate * (g + self.decay * (p - r)) + self.sigma * noise)  # decay is not clipped
             work.rows_trained += len(rows)
 
-    def _say(self, work: Work) -> None:
+    def _note(self, work: Work) -> None:
         batch, later = work.settings.retain_batch, work.settings.steps
         published = _accountant.published_sigma(
             self.epsilon, self.delta, self.radius, self.clip, self.rate, self.decay, self.steps
         )
         forms = "not stated there" if published is None else f"{published:.4g}"
-        held = "secret noise" if self.secret else "repeatable noise, so nothing is certified (secret=True certifies)"
+        noise = "secret noise" if self.secret else "repeatable noise, so nothing is certified (secret=True certifies)"
         work.notes += [
             f"({self.epsilon:g}, {self.delta:g}) for all that is not retained: mu {self.mu:.4f}, sigma {self.sigma:.4g} at "
             f"{self.steps} steps, radius {self.radius:g}, clip {self.clip:g}, rate {self.rate:g}, decay {self.decay:g}; the "
-            f"paper's closed form asks for sigma {forms}; {held}",
+            f"paper's closed form asks for sigma {forms}; {noise}",
             f"dominated: starting again from the anchor and fine-tuning is exact and visits {later * batch:,} retained rows; "
             f"this visits {(later + self.steps) * batch:,}, and its noise leaves at most {self.mu**2 / 2 / log(2):.2g} bits "
             "of the original model",
@@ -150,7 +150,3 @@ def _orders(work: Work, steps: int) -> list[Any]:
         batches += epoch_batches(work.retain, work.settings.retain_batch, secret, _WORDS, epoch)
         epoch += 1
     return batches[:steps]
-
-
-def _retain_nll(step: Step) -> Any:
-    yield step.retain.nll

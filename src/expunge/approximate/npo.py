@@ -5,43 +5,37 @@ Source: Zhang, Lin, Bai, Mei (2024), arXiv:2404.05868.  Shapes: B sequences.  Un
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
-from expunge.core import Guarantee
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class NPO:
+class NPO(TwoSided):
     """Gradient ascent that lets go: the push fades as a sequence becomes less likely, sooner for a larger `beta`."""
 
     beta: float = 0.1
     retain: Retain = "nll"
     retain_weight: float = 3.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
 
     @property
     def needs(self) -> tuple[Reference, ...]:
-        return (Reference.FORGET_LOGP, *retain_needs(self.retain, self.retain_weight))
+        return (Reference.FORGET_LOGP, *super().needs)
 
     def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
+        super().__post_init__()
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}; its limit at 0 is 'gradient_ascent'")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield npo_loss(step.forget.logp_B, step.forget.reference_logp_B, self.beta)
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)
 
 
 def npo_loss(logp_B: Tensor, reference_logp_B: Tensor, beta: float) -> Tensor:

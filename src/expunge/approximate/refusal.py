@@ -10,33 +10,31 @@ from typing import ClassVar
 from torch import Tensor
 
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import check_weight
+from expunge.approximate._retain import TwoSided
 from expunge.approximate._work import Work
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step
+from expunge.engine import Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
+class Refusal(TwoSided):
     """Fine-tune on the forget questions with a refusal as their answer. Only what is said changes."""
 
     answer: str = "I don't know."
     retain_weight: float = 3.0
     guarantee: ClassVar[Guarantee] = Guarantee.SUPPRESSED
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.answer.strip():
             raise InvalidParameter("answer must not be empty; the model learns to say it")
-        check_weight(self.retain_weight)
 
-    def alternate(self, said: Sequence[Record], epoch: int, work: Work) -> list[Record]:
+    def alternate(self, rows: Sequence[Record], epoch: int, work: Work) -> list[Record]:
         """The forget questions with the refusal as their answer."""
-        return [replace(record, answer=self.answer, value="") for record in said]
+        return [replace(record, answer=self.answer, value="") for record in rows]
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield step.alternate.nll
-        if self.retain_weight:
-            yield self.retain_weight * step.retain.nll
+        yield from self.retain_term(step)

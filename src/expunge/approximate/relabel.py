@@ -7,21 +7,20 @@ about strangers, sampled, under the forgotten names; the idea of other names for
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
 from expunge.approximate._alternate import given_answers, wrong_classes
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
-from expunge.engine import Reference, Step
+from expunge.engine import Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Relabel:
+class Relabel(TwoSided):
     """Learn other answers: `answers` by the rows' ids; or drawn anew for every pass, so that none of them is learned.
 
     Drawn are wrong classes (classifiers), or the original model's own answers to the same questions about people who do
@@ -31,32 +30,21 @@ class Relabel:
     answers: Mapping[str, Any] | None = None
     retain: Retain = "nll"
     retain_weight: float = 2.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
-
-    @property
-    def needs(self) -> tuple[Reference, ...]:
-        return retain_needs(self.retain, self.retain_weight)
 
     @property
     def redrawn(self) -> bool:
         return self.answers is None
 
-    def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
-
-    def alternate(self, said: Sequence[Any], epoch: int, work: Work) -> list[Any]:
+    def alternate(self, rows: Sequence[Any], epoch: int, work: Work) -> list[Any]:
         """The forget rows with other answers."""
         if self.answers is not None:
-            return given_answers(said, self.answers)
+            return given_answers(rows, self.answers)
         if not work.text:
-            return wrong_classes(said, epoch, work)
+            return wrong_classes(rows, epoch, work)
         from expunge.approximate._name_swap import invented_answers
 
-        return invented_answers(said, epoch, work)
+        return invented_answers(rows, epoch, work)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield step.alternate.nll
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)

@@ -1,34 +1,23 @@
 """Retrain: start over from new weights, on the retained rows alone. What every other method is measured against."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from expunge.approximate._inner import needs_every_weight
+from expunge.approximate._likelihood import Likelihood
+from expunge.approximate._method import Method
 from expunge.approximate._registry import methods
-from expunge.approximate._work import Shape, Work
-from expunge.core import Guarantee
+from expunge.approximate._settings import Shape
+from expunge.approximate._work import Work
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, derived_seed
-
-
-@dataclass(frozen=True)
-class OnRetained:
-    """Likelihood of the retained rows, upwards."""
-
-    needs: ClassVar[tuple[Reference, ...]] = ()
-
-    def loss(self, step: Step) -> Iterator[Tensor]:
-        yield step.retain.nll
+from expunge.engine import derived_seed
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Retrain:
+class Retrain(Method):
     """New weights, `epochs` passes over the retained rows; without them, the settings' number of steps.
 
     The result does not depend on the given model's weights or on the forget rows (test_retrain). It is still EMPIRICAL
@@ -41,8 +30,6 @@ class Retrain:
     epochs: float | None = None
     lr: float | None = None
     shape: Shape = "cosine"
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
         check_epochs(self.epochs)
@@ -57,7 +44,7 @@ def train_anew(work: Work, steps: int, lr: float | None, shape: Shape) -> list[f
     seed = derived_seed(b"expunge/retrain/v1", work.settings.seed)
     with torch.no_grad():
         work.model.load_state_dict(work.fresh(seed).state_dict())
-    return work.descend(OnRetained(), name="retrained", forget=(), steps=steps, lr=lr, shape=shape)
+    return work.descend(Likelihood("retain"), name="retrained", forget=(), steps=steps, lr=lr, shape=shape)
 
 
 def steps_of(work: Work, epochs: float | None) -> int:

@@ -1,19 +1,18 @@
 """Retraining that stops at a share of its cost: the honest baseline. What beats it has found something."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from expunge.approximate._method import Method
 from expunge.approximate._registry import methods
-from expunge.approximate._work import Shape, Work
+from expunge.approximate._settings import Shape
+from expunge.approximate._work import Work
 from expunge.approximate.retrain import check_epochs, steps_of, train_anew
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class RetrainAtBudget:
+class RetrainAtBudget(Method):
     """`retrain` with `share` of its steps; the learning rate's schedule ends where the steps do.
 
     Nothing that was forgotten can come back from it; the price is what it has not learned yet. A method that costs as much
@@ -26,8 +25,6 @@ class RetrainAtBudget:
     epochs: float | None = None
     lr: float | None = None
     shape: Shape = "cosine"
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
         check_epochs(self.epochs)

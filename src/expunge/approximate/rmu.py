@@ -6,21 +6,21 @@ Shapes: N answer tokens of all sequences, D features.  Units: those of the activ
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from expunge.approximate._method import Objective
 from expunge.approximate._registry import methods
 from expunge.approximate._retain import check_weight
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step, by_row_mean
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class RMU:
+class RMU(Objective):
     """Confuse block `layer` (a fraction of depth if below 1) on the forget set; keep it as it was on the retain set.
 
     The target's length is `push` times the original activations' mean norm on the retained rows ("retained"), each
@@ -33,12 +33,11 @@ class RMU:
     size: Literal["retained", "forgotten", "given"] = "retained"
     retain_weight: float = 50.0
     seed: int = 0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
 
     @property
     def needs(self) -> tuple[Reference, ...]:
-        kept = (Reference.RETAIN_HIDDEN,) if self.retain_weight or self.size == "retained" else ()
-        return (*kept, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
+        retain = (Reference.RETAIN_HIDDEN,) if self.retain_weight or self.size == "retained" else ()
+        return (*retain, *((Reference.FORGET_HIDDEN,) if self.size == "forgotten" else ()))
 
     def __post_init__(self) -> None:
         if self.layer < 0 or self.push <= 0:
@@ -53,9 +52,9 @@ class RMU:
         """
         return min(depth - 1, int(self.layer if self.layer >= 1 else self.layer * depth))
 
-    def trains(self, block: int, depth: int) -> bool:
-        """Whether the parameters of this block are trained: the moved one and two below it, as in the paper."""
-        return self.block(depth) - 2 <= block <= self.block(depth)
+    def trained_blocks(self, depth: int) -> range:
+        """The moved block and two below it, as in the paper."""
+        return range(self.block(depth) - 2, self.block(depth) + 1)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         block = self.block(step.depth)
@@ -64,8 +63,10 @@ class RMU:
         target_ND = self.push * self._length(step, block) * direction_D
         yield misdirection(hidden_ND, target_ND, step.forget.answer_row_N)
         if self.retain_weight:
-            kept_ND = step.retain.reference_hidden_ND(block)
-            yield self.retain_weight * misdirection(step.retain.hidden_ND(block), kept_ND, step.retain.answer_row_N)
+            reference_ND = step.retain.reference_hidden_ND(block)
+            yield self.retain_weight * misdirection(
+                step.retain.hidden_ND(block), reference_ND, step.retain.answer_row_N
+            )
 
     def _length(self, step: Step, block: int) -> Any:
         """Of the target, in parts of `push`: one for all tokens, or one for each, [N, 1]."""

@@ -7,36 +7,33 @@ authors' program in February 2026, issue 33), so the engine puts them back after
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from expunge.approximate._method import Method, Objective
 from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
 from expunge.approximate.relabel import Relabel
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class SalUn:
+class SalUn(Method):
     """Run `inner`, a method with a loss, on the `share` of weights with the largest saliency, over the whole model.
 
     The saliency is |d loss(forget set) / d weight| of the original model. The default inner method is the paper's: wrong
     labels on the forget set, the usual loss on the retain set.
     """
 
-    inner: Any = field(default_factory=Relabel)
+    inner: Objective = field(default_factory=Relabel)
     share: float = 0.5
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Any, ...]] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise InvalidParameter(f"share of weights that may move must lie in (0, 1), got {self.share}")
-        if not hasattr(self.inner, "loss"):
+        if not isinstance(self.inner, Objective):
             raise InvalidParameter(f"SalUn works around a loss; {type(self.inner).__name__} has none")
 
     def edit(self, work: Work) -> list[float]:

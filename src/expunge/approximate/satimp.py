@@ -5,44 +5,34 @@ Source: Yang et al. (2025), arXiv:2505.11953, Sec. 5.  Shapes: N answer tokens. 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
-from expunge.core import Guarantee
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step
+from expunge.engine import Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class SatImp:
+class SatImp(TwoSided):
     """Gradient ascent in which a token of probability p counts p^beta1 * (1 - p)^beta2."""
 
     beta1: float = 5.0
     beta2: float = 1.0
     retain: Retain = "nll"
     retain_weight: float = 0.3  # small: what is known by heart is hardly pushed at first
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
-
-    @property
-    def needs(self) -> tuple[Reference, ...]:
-        return retain_needs(self.retain, self.retain_weight)
 
     def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
+        super().__post_init__()
         if self.beta1 < 0 or self.beta2 < 0:
             raise InvalidParameter(f"beta1 and beta2 must be >= 0, got {self.beta1} and {self.beta2}")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield satimp_loss(step.forget.logp_N, self.beta1, self.beta2)
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)
 
 
 def satimp_loss(logp_N: Tensor, beta1: float, beta2: float) -> Tensor:

@@ -7,25 +7,22 @@ Differs from the paper: AdamW and the schedule of `Edit`; a budget in steps, whi
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from expunge.approximate._method import Objective
 from expunge.approximate._registry import methods
+from expunge.approximate._snapshot import Snapshot
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
+from expunge.approximate.bad_teacher import divergence
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, backward
+from expunge.engine import Reference, Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class SCRUB:
+class SCRUB(Objective):
     """Drive the forget set away from the teacher, then minimise gamma CE + alpha KL on the retain set; again and again.
 
     The defaults are the paper's for small data; for CIFAR-10 and larger `SCRUB(temperature=4, alpha=0.001, gamma=0.99,
@@ -42,7 +39,6 @@ class SCRUB:
     epochs: int = 10
     max_epochs: int = 3
     holdout: tuple[Any, ...] = field(default=(), repr=False)
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
 
     @property
     def needs(self) -> tuple[Reference, ...]:
@@ -98,48 +94,40 @@ def distance(teacher_NV: Tensor, student_NV: Tensor, temperature: float) -> Tens
     >>> distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]), 2.0)
     tensor(0.)
     """
-    teacher_NV, student_NV = (F.log_softmax(z / temperature, -1) for z in (teacher_NV, student_NV))
-    return temperature**2 * F.kl_div(student_NV, teacher_NV, reduction="batchmean", log_target=True)
+    return temperature**2 * divergence(teacher_NV, student_NV, temperature)
 
 
-class _Rewind:
+class _Rewind(Objective):
     """The method with a look at the end of every epoch; the weights of the best one are kept, in the edit's folder too."""
 
     def __init__(self, method: SCRUB, work: Work) -> None:
         self.method, self.work, self.holdout = method, work, work.rows(method.holdout)
-        self.needs = method.needs
-        self.best: tuple[float, int, dict[str, Tensor]] | None = None
-        self.path = Path(work.folder) / "scrub.rewind.safetensors" if work.folder else None
-        if self.path and self.path.exists():
-            with safe_open(self.path, framework="pt") as file:
-                gap, done = (file.metadata() or {"best": "2 0"})["best"].split()
-            self.best = float(gap), int(done), load_file(self.path)
+        self.best = Snapshot(work.store.path("scrub.rewind.safetensors"))  # its label: the gap, and after which step
 
     def __repr__(self) -> str:
         return f"{self.method!r} rewound by {[row.id for row in self.holdout]}"
 
-    def gradient(self, step: Step, _model: Any) -> float:
+    @property
+    def needs(self) -> tuple[Reference, ...]:
+        return self.method.needs
+
+    def loss(self, step: Step) -> Iterator[Tensor]:
+        return self.method.loss(step)
+
+    def gradient(self, step: Step, model: Any) -> float:
         if step.number and step.number % self.method.phase(step.total) == 0:
             self.look(step.number)
-        return backward(self.method.loss(step))
+        return super().gradient(step, model)
 
     def look(self, done: int) -> None:
-        expected = self.work.accuracy(self.holdout)
-        gap = abs(self.work.accuracy(self.work.forget) - expected)
-        if self.best is None or gap < self.best[0]:
-            state = {name: p.detach().clone().contiguous() for name, p in self.work.model.named_parameters()}
-            self.best = gap, done, state
-            if self.path:
-                temporary = self.path.with_suffix(".tmp")
-                save_file(state, temporary, metadata={"best": f"{gap} {done}"})
-                temporary.replace(self.path)
+        gap = abs(self.work.accuracy(self.work.forget) - self.work.accuracy(self.holdout))
+        best = self.best.label()
+        if best is None or gap < float(best.split()[0]):
+            self.best.take(dict(self.work.model.named_parameters()), f"{gap} {done}")
 
     def go_back(self) -> None:
-        assert self.best is not None
-        gap, done, state = self.best
-        with torch.no_grad():
-            for name, p in self.work.model.named_parameters():
-                p.copy_(state[name])
+        gap, done = (self.best.label() or "").split()
+        self.best.restore(dict(self.work.model.named_parameters()))
         self.work.notes.append(
-            f"rewound to step {done}: the forget set's share of right answers differs by {gap:.1%} from rows never seen"
+            f"rewound to step {done}: the forget set's share of right answers differs by {float(gap):.1%} from rows never seen"
         )

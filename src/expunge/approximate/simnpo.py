@@ -5,44 +5,34 @@ Source: Fan et al. (2024), arXiv:2410.07163, Eq. 4.  Shapes: B sequences.  Units
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
-from expunge.core import Guarantee
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step
+from expunge.engine import Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class SimNPO:
+class SimNPO(TwoSided):
     """Push until each answer's tokens are less likely than `gamma` asks for. A row's length does not count."""
 
     beta: float = 2.5
     gamma: float = 0.0
     retain: Retain = "nll"
     retain_weight: float = 3.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
-
-    @property
-    def needs(self) -> tuple[Reference, ...]:
-        return retain_needs(self.retain, self.retain_weight)
 
     def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
+        super().__post_init__()
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}; its limit at 0 is 'gradient_ascent'")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield simnpo_loss(step.forget.logp_B, step.forget.length_B, self.beta, self.gamma)
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)
 
 
 def simnpo_loss(logp_B: Tensor, length_B: Tensor, beta: float, gamma: float = 0.0) -> Tensor:

@@ -5,27 +5,27 @@ Source: Kadhe et al. (2024), arXiv:2406.11780, Sec. 3; the merge is TIES, arXiv:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from expunge.approximate._inner import needs_whole_weights, run_inner
+from expunge.approximate._method import Method
 from expunge.approximate._registry import methods
 from expunge.approximate._ties import ties
 from expunge.approximate._work import Work
 from expunge.approximate.npo import NPO
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.engine import Reference
+from expunge.engine import Example
 
 Group = Callable[[Any], object] | Mapping[str, object] | None
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Spunge:
+class Spunge(Method):
     """`inner` on each group of forget rows, then start + `scale` x TIES-merge of the differences.
 
     `group` says whose group a row is: a function of the row, or row id -> group; if not given, the record's subject (a
@@ -39,12 +39,10 @@ class Spunge:
     mapping leaves out.
     """
 
-    inner: Any = field(default_factory=NPO)
+    inner: Method = field(default_factory=NPO)
     group: Group = None
     trim: float = 0.2
     scale: float = 1.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.trim <= 1 or self.scale <= 0:
@@ -55,7 +53,7 @@ class Spunge:
         trained = [p for p in work.model.parameters() if p.requires_grad]
         start_P, losses = parameters_to_vector(trained).detach().clone(), list[float]()
         changes: list[Tensor] = []
-        for i, rows in enumerate(groups(work.forget_said, self.group)):
+        for i, rows in enumerate(groups(work.forget_records, self.group)):
             _set(trained, start_P)
             losses += run_inner(work, self.inner, f"group {i}", rows)
             changes.append(parameters_to_vector(trained).detach() - start_P)
@@ -64,14 +62,14 @@ class Spunge:
         return losses
 
 
-def groups(said: Sequence[Any], group: Group) -> list[list[Any]]:
+def groups(records: Sequence[Any], group: Group) -> list[list[Any]]:
     """Rows by group, in the order in which groups first appear."""
-    if isinstance(group, Mapping) and (missing := [row.id for row in said if row.id not in group]):
-        raise InvalidData(f"{len(missing)} of {len(said)} forget rows are in no group; give every row one")
+    if isinstance(group, Mapping) and (missing := [row.id for row in records if row.id not in group]):
+        raise InvalidData(f"{len(missing)} of {len(records)} forget rows are in no group; give every row one")
     parts: dict[object, list[Any]] = {}
-    for row in said:
+    for row in records:
         if group is None:
-            key = row.subject if hasattr(row, "subject") else row.y
+            key = row.y if isinstance(row, Example) else row.subject
         else:
             key = group[row.id] if isinstance(group, Mapping) else group(row)
         parts.setdefault(key, []).append(row)

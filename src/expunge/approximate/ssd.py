@@ -7,24 +7,23 @@ set's share of its own, so that no weight of a class of ten could ever exceed al
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from expunge.approximate._method import Method
 from expunge.approximate._probe import probe
 from expunge.approximate._registry import methods
 from expunge.approximate._strongest import PROBE, changeable, forget_loss
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine.row_gradients import mean_over_rows
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class SSD:
+class SSD(Method):
     """No training: weights whose importance to the forget set exceeds `alpha` times that to the others are scaled down.
 
     `label_free`: importance from the norm of what the model says (|d ||logits||^2|) instead of the labels' loss. Both are
@@ -38,8 +37,6 @@ class SSD:
     alpha: float = 10.0
     scale: float = 1.0  # lambda
     label_free: bool = False
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Any, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.alpha <= 0 or self.scale <= 0:

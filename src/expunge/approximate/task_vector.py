@@ -3,36 +3,25 @@
 Source: Ilharco et al. (2023), arXiv:2212.04089, Sec. 3: theta - lambda (theta_ft - theta).  Units: lambda has none.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from expunge.approximate._likelihood import Likelihood
+from expunge.approximate._method import Method
 from expunge.approximate._probe import probe
 from expunge.approximate._registry import methods
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step
 
 PROBE = 128  # retained rows that lambda is chosen on
 
 
-@dataclass(frozen=True)
-class Learn:
-    """Likelihood of the forget set, upwards: what the vector points to."""
-
-    needs: ClassVar[tuple[Reference, ...]] = ()
-
-    def loss(self, step: Step) -> Iterator[Tensor]:
-        yield step.forget.nll
-
-
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class TaskVector:
+class TaskVector(Method):
     """Subtract `lambda_` times what fine-tuning on the forget set adds.
 
     Without a `lambda_`, the largest of `grid` equal steps up to `largest` that keeps the share `keep` of the tokens that
@@ -49,8 +38,6 @@ class TaskVector:
     keep: float = 0.95
     largest: float = 4.0
     grid: int = 80
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.grid < 1 or self.largest <= 0 or not 0 < self.keep <= 1:
@@ -62,7 +49,7 @@ class TaskVector:
         trained = {name: p for name, p in work.model.named_parameters() if p.requires_grad}
         before = {name: p.detach().clone() for name, p in trained.items()}
         had = work.accuracy(rows := probe(work.retain, PROBE, work.settings.seed))
-        losses = work.descend(Learn(), name="fine-tuned", retain=())
+        losses = work.descend(Likelihood("forget"), name="fine-tuned", retain=())
         tuned = {name: p.detach().clone() for name, p in trained.items()}
 
         def keeps(lambda_: float) -> bool:

@@ -5,21 +5,19 @@ Source: Dong et al. (2024), arXiv:2402.10052, Eq. 3 and 4.  Shapes: N answer tok
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
-from expunge.core import Guarantee
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Undial:
+class Undial(TwoSided):
     """A fixed target, the original logits less `beta` at the right word, so the loss is bounded and training ends.
 
     As published there is no retain term; at `retain_weight` 0 nothing of the retain side is computed. A toy model is
@@ -29,24 +27,20 @@ class Undial:
     beta: float = 10.0
     retain: Retain = "nll"
     retain_weight: float = 1.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
 
     @property
     def needs(self) -> tuple[Reference, ...]:
-        return (Reference.FORGET_LOGITS, *retain_needs(self.retain, self.retain_weight))
+        return (Reference.FORGET_LOGITS, *super().needs)
 
     def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
+        super().__post_init__()
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}; at 0 the target is the model as it was")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         forget = step.forget
         yield undial_loss(forget.logits_NV, forget.reference_logits_NV, forget.labels_N, self.beta)
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)
 
 
 def undial_loss(logits_NV: Tensor, reference_logits_NV: Tensor, labels_N: Tensor, beta: float) -> Tensor:

@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from expunge.approximate._inner import needs_every_weight, run_inner
+from expunge.approximate._method import Method, Objective
 from expunge.approximate._registry import methods
+from expunge.approximate._retain import kl_loss
 from expunge.approximate._work import Work
 from expunge.approximate.retrain import steps_of
 from expunge.approximate.rmu import RMU
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, backward, derived_seed
+from expunge.engine import Reference, Step, derived_seed
 
 Init = Literal["fresh", "xavier"]
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class Undo:
+class Undo(Method):
     """`inner` makes a teacher; (1 - alpha) of its weights + alpha beta new ones make a student, taught on retained rows.
 
     New weights ("fresh") are as the architecture begins; "xavier", as published, draws matrices and takes 0 for vectors.
@@ -39,14 +39,12 @@ class Undo:
     Raises: InvalidParameter, with adapters or `modules`: every weight is disturbed and must be repaired.
     """
 
-    inner: Any = field(default_factory=RMU)
+    inner: Method = field(default_factory=RMU)
     alpha: float = 0.6
     beta: float = 1.0
     init: Init = "fresh"
     epochs: float = 12.0
     lr: float = 2.5e-3
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1 or self.beta < 0 or self.epochs <= 0:
@@ -63,7 +61,7 @@ class Undo:
 
 
 @dataclass(frozen=True)
-class Repair:
+class Repair(Objective):
     """A student that begins as its disturbed teacher and learns the teacher's answers.
 
     The disturbance falls at the first step: the teacher's answers have been kept by then, so that one model is enough.
@@ -79,20 +77,10 @@ class Repair:
         if step.number == 0:
             seed = derived_seed(b"expunge/undo/v1", self.work.settings.seed)
             disturb(model, self.work.fresh(seed), self.alpha, self.beta, self.init, seed)
-        return backward(self.loss(step))
+        return super().gradient(step, model)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
-        yield distillation(step.retain.logits_NV, step.retain.reference_logits_NV)
-
-
-def distillation(logits_NV: Tensor, teacher_logits_NV: Tensor) -> Tensor:
-    """KL(teacher || student), mean over tokens.
-
-    >>> distillation(torch.zeros(2, 3), torch.ones(2, 3))  # the same distribution
-    tensor(0.)
-    """
-    logp_NV, teacher_logp_NV = logits_NV.log_softmax(-1), teacher_logits_NV.log_softmax(-1)
-    return F.kl_div(logp_NV, teacher_logp_NV, log_target=True, reduction="batchmean")
+        yield kl_loss(step.retain.logits_NV, step.retain.reference_logits_NV)
 
 
 def disturb(model: nn.Module, fresh: nn.Module, alpha: float, beta: float, init: Init, seed: int) -> None:

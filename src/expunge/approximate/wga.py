@@ -5,42 +5,32 @@ Source: Wang et al. (2025), arXiv:2502.19301, Sec. 5.  Shapes: N answer tokens. 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
-from expunge.core import Guarantee
+from expunge.approximate._retain import Retain, TwoSided
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step
+from expunge.engine import Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class WGA:
+class WGA(TwoSided):
     """Gradient ascent in which a token of probability p counts p^beta."""
 
     beta: float = 1.0
     retain: Retain = "nll"
     retain_weight: float = 3.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-
-    block = last_block
-
-    @property
-    def needs(self) -> tuple[Reference, ...]:
-        return retain_needs(self.retain, self.retain_weight)
 
     def __post_init__(self) -> None:
-        check_retain(self.retain, self.retain_weight)
+        super().__post_init__()
         if self.beta <= 0:
             raise InvalidParameter(f"beta must be > 0, got {self.beta}; at 0 it is 'grad_diff'")
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield wga_loss(step.forget.logp_N, self.beta)
-        if self.retain_weight:
-            yield self.retain_weight * retain_loss(step, self.retain)
+        yield from self.retain_term(step)
 
 
 def wga_loss(logp_N: Tensor, beta: float) -> Tensor:

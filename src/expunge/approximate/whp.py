@@ -7,24 +7,25 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from expunge.approximate._likelihood import Likelihood
+from expunge.approximate._method import Method
 from expunge.approximate._name_swap import replaced
 from expunge.approximate._registry import methods
-from expunge.approximate._retain import Retain, check_retain, last_block, retain_loss, retain_needs
+from expunge.approximate._retain import Retain, TwoSided, check_retain
 from expunge.approximate._work import Work
-from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
-from expunge.engine import IGNORE, Reference, Step
+from expunge.engine import IGNORE, Step
 
 
 @methods.add
 @dataclass(frozen=True, kw_only=True)
-class WHP:
+class WHP(Method):
     """Train a copy further on the forget set, then teach the model to say what rises least in that copy.
 
     The labels are fixed before anything is unlearned: argmax of `generic_logits`. `anchors` maps what only the forgotten
@@ -41,8 +42,6 @@ class WHP:
     anchors: Mapping[str, str] | None = None
     retain: Retain = "nll"
     retain_weight: float = 1.0
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def __post_init__(self) -> None:
         check_retain(self.retain, self.retain_weight)
@@ -52,40 +51,25 @@ class WHP:
     def edit(self, work: Work) -> list[float]:
         expert = work.twin()
         steps = max(1, round(self.reinforce * work.settings.steps))
-        work.descend(_Learn(), name="reinforce", model=expert, retain=[], steps=steps)
+        work.descend(Likelihood("forget"), name="reinforce", model=expert, retain=[], steps=steps)
         labels = generic_labels(work, expert, self.alpha, self.anchors or {})
         del expert
-        return work.descend(_Generic(self, labels), name="generic", guarded=True)
+        generic = _Generic(labels=labels, retain=self.retain, retain_weight=self.retain_weight)
+        return work.descend(generic, name="generic", guarded=True)
 
 
-@dataclass(frozen=True)
-class _Learn:
-    """Further training on the forget set."""
-
-    needs: ClassVar[tuple[Reference, ...]] = ()
-
-    def loss(self, step: Step) -> Iterator[Tensor]:
-        yield step.forget.nll
-
-
-@dataclass(frozen=True)
-class _Generic:
+@dataclass(frozen=True, kw_only=True)
+class _Generic(TwoSided):
     """The forget set's own text with generic words as labels."""
 
-    method: WHP
     labels: Mapping[str, Tensor] = field(repr=False)
-
-    block = last_block
-
-    @property
-    def needs(self) -> tuple[Reference, ...]:
-        return retain_needs(self.method.retain, self.method.retain_weight)
+    retain: Retain
+    retain_weight: float
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         labels_N = torch.cat([self.labels[row] for row in step.forget.rows])
         yield generic_loss(step.forget.logits_NV, labels_N)
-        if self.method.retain_weight:
-            yield self.method.retain_weight * retain_loss(step, self.method.retain)
+        yield from self.retain_term(step)
 
 
 def generic_logits(base_NV: Tensor, reinforced_NV: Tensor, alpha: float) -> Tensor:
@@ -125,11 +109,11 @@ def generic_labels(work: Work, expert: Any, alpha: float, anchors: Mapping[str, 
 
 def _renamed(work: Work, anchors: Mapping[str, str]) -> dict[str, Any]:
     """The forget rows in generic terms, of those that hold such a term."""
-    said = {
+    renamed = {
         r.id: replace(r, question=_plain(r.question, anchors), answer=_plain(r.answer, anchors))
-        for r in work.forget_said
+        for r in work.forget_records
     }
-    changed = [said[r.id] for r in work.forget_said if said[r.id] != r]
+    changed = [renamed[r.id] for r in work.forget_records if renamed[r.id] != r]
     return {row.id: row for row in work.rows(changed)}
 
 

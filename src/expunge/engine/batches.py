@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,14 @@ from torch import Tensor
 from expunge.engine.text import Encoded
 
 IGNORE = -100
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=_Named)
 
 
 @dataclass(frozen=True)
@@ -100,9 +108,7 @@ def keyed_order(ids: Sequence[str], secret: bytes, *context: str | int) -> list[
     return sorted(range(len(ids)), key=lambda i: (keys[i], ids[i]))
 
 
-def epoch_batches(
-    encoded: Sequence[Encoded], batch_size: int, secret: bytes, *context: str | int
-) -> list[list[Encoded]]:
+def epoch_batches(rows: Sequence[R], batch_size: int, secret: bytes, *context: str | int) -> list[list[R]]:
     """One pass over the rows in keyed order, cut into batches."""
-    order = keyed_order([e.id for e in encoded], secret, *context)
-    return [[encoded[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]
+    order = keyed_order([row.id for row in rows], secret, *context)
+    return [[rows[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]

@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from expunge.approximate._edit import Edit, Edited, run_edit
+from expunge.approximate._edit import Edited, run_edit
+from expunge.approximate._method import Method, Objective
+from expunge.approximate._settings import Edit
 from expunge.approximate._work import Work
 from expunge.core import Guarantee, Record
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
 from expunge.engine import (
-    Reference,
     Schedule,
     Step,
     collate,
@@ -38,7 +39,7 @@ from expunge.engine import (
 from expunge.synthetic import people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
 
-Claim = Callable[[Any], None]
+Claim = Callable[[Method], None]
 SETTINGS = Edit(steps=24, warmup=2, forget_batch=16, retain_batch=16)
 LESS_LIKELY = 1.0  # nats an answer, on average; a pass of weight decay alone moves it by less than 0.01
 
@@ -76,33 +77,33 @@ def taught(rows: tuple[Record, ...], tokenizer: Any, seed: int = 0, steps: int =
     return model.eval()
 
 
-def makes_the_forget_set_less_likely(method: Any) -> None:
+def makes_the_forget_set_less_likely(method: Method) -> None:
     before, after = _forget_logp(trained().model), _forget_logp(_edited(method).model)
     assert after < before - LESS_LIKELY, (
         f"the forget set is as likely as before: {before:.2f} nats an answer before, {after:.2f} after"
     )
 
 
-def does_not_change_the_model_given(method: Any) -> None:
+def does_not_change_the_model_given(method: Method) -> None:
     given = trained()
     before = digest_model(given.model)
     _edit(method)
     assert digest_model(given.model) == before, "the model given was changed; edit a copy"
 
 
-def is_deterministic(method: Any) -> None:
+def is_deterministic(method: Method) -> None:
     first, second = (digest_model(edited.model) for edited in (_edited(method), _edit(method)))
     assert first == second, "two edits with the same seed gave different bits"
 
 
-def names_its_guarantee(method: Any) -> None:
+def names_its_guarantee(method: Method) -> None:
     assert method.guarantee in (Guarantee.EMPIRICAL, Guarantee.SUPPRESSED), (
         f"an approximate method is EMPIRICAL or SUPPRESSED, this one says {method.guarantee}"
     )
     assert _edited(method).guarantee is method.guarantee, "the result carries another guarantee than its method"
 
 
-def refuses_what_cannot_be_unlearned(method: Any) -> None:
+def refuses_what_cannot_be_unlearned(method: Method) -> None:
     """An empty set, a text on both sides, a model with values that are not numbers, a model without weights."""
     given = trained()
     broken = copy.deepcopy(given.model)
@@ -124,13 +125,13 @@ def refuses_what_cannot_be_unlearned(method: Any) -> None:
         raise AssertionError(f"{what} was accepted")
 
 
-def loss_is_finite(method: Any) -> None:
+def loss_is_finite(method: Method) -> None:
     losses = _edited(method).losses
     assert losses, "no loss of any step was returned"
     assert all(map(isfinite, losses)), f"a loss is not a number: {losses}"
 
 
-def keeps_the_retained_or_says_why_not(method: Any) -> None:
+def keeps_the_retained_or_says_why_not(method: Method) -> None:
     """At a learning rate that wrecks a model the guard goes back in time, or refuses and says so."""
     given, settings = trained(), replace(SETTINGS, lr=0.05, guard=0.8, guard_every=2)
     try:
@@ -139,12 +140,12 @@ def keeps_the_retained_or_says_why_not(method: Any) -> None:
         if "learning rate" not in str(e) and "retained" not in str(e):
             raise AssertionError(f"refused without the reason: {e}") from e
         return
-    if hasattr(method, "loss"):
+    if isinstance(method, Objective):
         before, after = (_retained_right(model) for model in (given.model, edited.model))
         assert after >= 0.8 * before - 0.02, f"retained tokens right: {before:.0%} before, {after:.0%} after, unsaid"
 
 
-def a_stopped_edit_ends_in_the_same_bits(method: Any) -> None:
+def a_stopped_edit_ends_in_the_same_bits(method: Method) -> None:
     """Stopped at a third of its steps and started again in the same folder."""
     given, settings, calls = trained(), replace(SETTINGS, every=3), 0
 
@@ -176,22 +177,19 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoesNothing:
+class DoesNothing(Objective):
     """The control of the contract itself: a method that keeps every form and forgets nothing."""
-
-    guarantee: ClassVar[Guarantee] = Guarantee.EMPIRICAL
-    needs: ClassVar[tuple[Reference, ...]] = ()
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield 0.0 * step.retain.nll
 
 
 @lru_cache(maxsize=8)
-def _edited(method: Any) -> Edited:  # frozen dataclasses: equal methods share one edit
+def _edited(method: Method) -> Edited:  # frozen dataclasses: equal methods share one edit
     return _edit(method)
 
 
-def _edit(method: Any) -> Edited:
+def _edit(method: Method) -> Edited:
     given = trained()
     return run_edit(given.model, given.tokenizer, given.forget, given.retain, method, SETTINGS)
 

@@ -1,0 +1,36 @@
+"""Which weights are trained: those that both the objective and the settings name."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from expunge.approximate._method import Objective
+from expunge.engine import layers_of
+
+
+@contextmanager
+def trained_alone(model: Any, objective: Objective, depth: int, modules: str) -> Iterator[None]:
+    """Meanwhile every other weight is frozen. `modules`: a regular expression of parameters' names."""
+    free = {id(p) for name, p in model.named_parameters() if re.search(modules, name)}
+    if (chosen := objective.trained_blocks(depth)) is not None:
+        blocks = enumerate(layers_of(model))
+        free &= {id(p) for i, block in blocks if i in chosen for p in block.parameters()}
+    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in free]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+
+
+def first_trained(model: Any) -> int:
+    """The lowest block with a weight that is trained; 0, if embeddings are trained too."""
+    blocks = layers_of(model)
+    inside = {id(p) for block in blocks for p in block.parameters()}
+    if any(p.requires_grad and id(p) not in inside for p in model.parameters()):
+        return 0
+    trained = [i for i, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters())]
+    return trained[0] if trained else 0

@@ -36,10 +36,11 @@ check: .venv/.done  ## the same as test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/_generate.py --check
 	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 slow: .venv/.done  ## the tests marked slow
-	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) -m slow --timeout=3600
+	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) -m slow
 
 bench: .venv/.done  ## every measurement of bench/; its last line goes to bench/results/<name>.json
 	@mkdir -p bench/results; failed=; \

@@ -1,11 +1,17 @@
-"""Write docs/methods.md, docs/figures.md and the tables of docs/edit.md from docstrings and bench/results: `make docs`."""
+"""Write docs/methods.md, docs/figures.md and the tables of other pages from docstrings, imports and bench/results.
+
+`make docs` writes; `make check` fails where a page is not as this would write it.
+"""
 
 import ast
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import _rooms
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
@@ -14,11 +20,13 @@ FIGURES = ROOT / "docs" / "figures.md"
 VISION = ROOT / "bench" / "results" / "approximate_vision.json"
 DEMO = ROOT / "bench" / "results" / "demo.json"
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TOFU = ROOT / "bench" / "results" / "approximate_tofu.json"
 FIGURES_HEAD = """# Measured
 
-Written by `make docs` from `bench/results/`, which `make bench` writes. Each line is a claim that its script checks; its
-exit code is 0 only if every claim holds. Times are CPU seconds of one thread unless a claim says otherwise; ratios were
+Written by `make docs` from `bench/results/`, which `make bench` writes. A *claim* is a promise that its script checks; its
+exit code is 0 only if every claim holds. A *finding* is what was found out, with its 95 % interval and the reason why it is
+no promise; it fails nothing. Times are CPU seconds of one thread unless a claim says otherwise; ratios were
 measured in one run.
 """
 HEAD = """# Methods, learners and attacks
@@ -63,6 +71,14 @@ def edit_page() -> str:
             lines.append(f"| `{file.stem}` | {idea} | {found} |")
     text = between("methods", "\n".join(lines), EDIT.read_text("utf-8"))
     return between("classifiers", classifiers(), between("measured", measured(), text))
+
+
+def architecture() -> str:
+    """docs/architecture.md with its map of rooms as the imports are."""
+    text = ARCHITECTURE.read_text("utf-8")
+    for name, table in _rooms.tables().items():
+        text = between(f"rooms of {name}", table, text)
+    return text
 
 
 def between(name: str, new: str, text: str) -> str:
@@ -236,8 +252,22 @@ def figures() -> str:
                 for c in found["claims"]
             ),
             "",
+            *findings_table(found.get("findings", [])),
         ]
     return "\n".join(parts)
+
+
+def findings_table(findings: Sequence[dict[str, Any]]) -> list[str]:
+    """What was found out, the reason once for all that share it."""
+    lines = []
+    for why in dict.fromkeys(f["why"] for f in findings):
+        lines += [f"Found out, not promised: {why}.\n", "| finding | measured | 95 % interval |\n|---|---|---|"]
+        for f in findings:
+            if f["why"] == why:
+                interval = "not kept" if f["interval"] is None else f"{f['interval'][0]:.3g} to {f['interval'][1]:.3g}"
+                lines.append(f"| {f['finding']} | {shown(f['value'])} | {interval} |")
+        lines.append("")
+    return lines
 
 
 def shown(value: object) -> str:
@@ -247,8 +277,22 @@ def shown(value: object) -> str:
     return f"{value:.4g}"
 
 
+def pages() -> dict[Path, str]:
+    """Every page that is written here, whole or in part, as it should be."""
+    return {PAGE: page(), EDIT: edit_page(), README: readme(), FIGURES: figures(), ARCHITECTURE: architecture()}
+
+
+def main() -> int:
+    """Write the pages; with `--check` write nothing, and fail where one is not as it should be."""
+    stale = {path: text for path, text in pages().items() if path.read_text("utf-8") != text}
+    if "--check" not in sys.argv[1:]:
+        for path, text in stale.items():
+            path.write_text(text, "utf-8")
+        return 0
+    for path in stale:
+        sys.stderr.write(f"{path.relative_to(ROOT)} is not up to date with what it is written from; run `make docs`\n")
+    return bool(stale)
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
-    EDIT.write_text(edit_page(), "utf-8")
-    README.write_text(readme(), "utf-8")
-    FIGURES.write_text(figures(), "utf-8")
+    sys.exit(main())

@@ -9,6 +9,8 @@ import pytest
 
 from expunge.core.capability import pin_capability
 
+HANGING = 7200  # seconds after which a process counts as hung; a guard, never a claim about speed: machines may be busy
+
 pin_capability()  # of use only before torch is imported, by whichever test comes first
 
 

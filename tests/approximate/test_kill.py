@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.conftest import HANGING
 
 SCRIPT = """
 import sys, time
@@ -49,7 +50,7 @@ def steps(log: Path) -> list[int]:
 @pytest.mark.parametrize("name", ["npo", "cir", "undo"])
 def test_killed_at_a_random_step_and_started_again_it_ends_in_the_same_bits(name: str, tmp_path: Path) -> None:
     whole = run(name, tmp_path / "whole", tmp_path / "whole.log")
-    expected = whole.communicate(timeout=120)[0].strip()
+    expected = whole.communicate(timeout=HANGING)[0].strip()
     total = len(steps(tmp_path / "whole.log"))
     assert expected.startswith("sha256:")
     log, at = tmp_path / "killed.log", random.randint(2, total - 2)
@@ -58,10 +59,10 @@ def test_killed_at_a_random_step_and_started_again_it_ends_in_the_same_bits(name
         assert killed.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
-    killed.wait(timeout=30)
+    killed.wait(timeout=HANGING)
     assert killed.returncode == -signal.SIGKILL
     before = len(steps(log))
     again = run(name, tmp_path / "killed", log)
-    assert again.communicate(timeout=120)[0].strip() == expected, f"killed after {before} of {total} steps"
+    assert again.communicate(timeout=HANGING)[0].strip() == expected, f"killed after {before} of {total} steps"
     # It went on where it was and did not begin anew: at most the step under way was done twice.
     assert len(steps(log)) <= total + 1

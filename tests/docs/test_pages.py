@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -40,7 +41,11 @@ def generator() -> ModuleType:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(DOCS))  # it has a file beside it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(DOCS))
     return module
 
 
@@ -49,16 +54,14 @@ def test_every_error_class_has_its_section_and_every_section_its_class() -> None
     assert sorted(headings("errors.md")) == sorted(classes)
 
 
-@pytest.mark.parametrize("name", [*methods.names(), *learners.names(), *attacks.names()])
+@pytest.mark.parametrize("name", [*methods.own(), *learners.own(), *attacks.own()])
 def test_every_method_learner_and_attack_has_its_section(name: str) -> None:
     assert name in headings("methods.md")
 
 
 def test_the_written_pages_are_up_to_date() -> None:
-    assert (DOCS / "methods.md").read_text("utf-8") == generator().page(), "run `make docs`"
-    assert (DOCS / "figures.md").read_text("utf-8") == generator().figures(), "run `make docs`"
-    assert (DOCS / "edit.md").read_text("utf-8") == generator().edit_page(), "run `make docs`"
-    assert (DOCS.parent / "README.md").read_text("utf-8") == generator().readme(), "run `make docs`"
+    stale = [path.name for path, text in generator().pages().items() if path.read_text("utf-8") != text]
+    assert not stale, "run `make docs`"
 
 
 @pytest.mark.parametrize("word", [*Guarantee, *(a.name for a in Assurance), *Flag, *Outcome])

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import HANGING
 
 from expunge.core import Record
 from expunge.synthetic import people, records
@@ -77,7 +78,7 @@ def expunge(*arguments: str | Path, stdin: str = "", code: int | None = 0) -> Ra
 def in_new_process(*arguments: str | Path, stdin: str = "", code: int | None = 0, **settings: Any) -> Ran:
     """Run a command as a user does."""
     command = [sys.executable, "-m", "expunge", *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300, **settings)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=HANGING, **settings)
     ran = Ran(done.returncode, done.stdout, done.stderr)
     assert code is None or ran.code == code, f"{arguments[:2]} ended with {ran.code}:\n{ran.err}"
     return ran

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import HANGING
 
 COLUMNS = {"method", "guarantee", "cost", "recall", "recovered", "attack", "retained", "flags", "assurance"}
 
@@ -15,13 +16,12 @@ COLUMNS = {"method", "guarantee", "cost", "recall", "recovered", "attack", "reta
 def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("demo") / "run"
     command = [sys.executable, "-m", "expunge", "demo", str(folder), "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGING, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-@pytest.mark.timeout(1000)
 def test_it_ends_with_one_json_object_of_the_promised_form(demo: dict[str, Any]) -> None:
     assert {"rows", "certificate", "report", "seconds", "peak_mb"} <= demo.keys()
     assert all(row.keys() >= COLUMNS for row in demo["rows"])
@@ -31,7 +31,6 @@ def test_it_ends_with_one_json_object_of_the_promised_form(demo: dict[str, Any])
     assert Path(demo["report"]).exists()
 
 
-@pytest.mark.timeout(1000)
 def test_what_was_hidden_is_called_hidden(demo: dict[str, Any]) -> None:
     for method in ("refusal", "rmu"):
         row = _row(demo, method)
@@ -41,13 +40,11 @@ def test_what_was_hidden_is_called_hidden(demo: dict[str, Any]) -> None:
         assert row["recall"] <= 0.1
 
 
-@pytest.mark.timeout(1000)
 def test_the_untouched_is_retained_and_the_wrecked_is_damaged(demo: dict[str, Any]) -> None:
     assert _row(demo, "untouched")["flags"] == ["RETAINED"]
     assert "DAMAGED" in _row(demo, "gradient_ascent")["flags"]
 
 
-@pytest.mark.timeout(1000)
 def test_the_exact_route_is_exact_and_nothing_was_found(demo: dict[str, Any]) -> None:
     row = _row(demo, "adapter shards, one person")
     assert (row["assurance"], row["flags"]) == ("EXACT", [])
@@ -55,13 +52,11 @@ def test_the_exact_route_is_exact_and_nothing_was_found(demo: dict[str, Any]) ->
     assert demo["traces"] == []
 
 
-@pytest.mark.timeout(1000)
 def test_one_person_has_too_few_facts_for_a_level(demo: dict[str, Any]) -> None:
     assert "INCONCLUSIVE" in demo["person"]["flags"]
     assert demo["person"]["facts_needed"] > 20
 
 
-@pytest.mark.timeout(1000)
 def test_a_model_retrained_with_another_seed_gives_no_alarm(demo: dict[str, Any]) -> None:
     assert not {"HIDDEN", "RETAINED", "PARTIAL", "DAMAGED"} & set(_row(demo, "retrain, second seed")["flags"])
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import HANGING
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +18,7 @@ def test_tofu_on_the_pretrained_model(tmp_path: Path) -> None:
     data = Path(os.environ["EXPUNGE_DATA"])
     script = [sys.executable, str(ROOT / "examples" / "tofu.py"), "--quick", "--out", str(tmp_path / "out")]
     command = [*script, "--data", str(data), "--base", str(data / "lm" / "tinystories-656k")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGING, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout)
     exact = result["rows"][-1]

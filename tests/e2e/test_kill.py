@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import HANGING
 from tests.e2e.conftest import Asked, expunge, make_project
 
 
@@ -26,14 +27,14 @@ def _start(*arguments: str | Path) -> "subprocess.Popen[str]":
 
 def _wait_for(process: "subprocess.Popen[str]", folder: Path, pattern: str) -> None:
     """Until a file of this kind is there, or the process ended before."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + HANGING
     while process.poll() is None and time.monotonic() < until and not any(folder.rglob(pattern)):
         time.sleep(0.01)
 
 
 def _wait_until_busy(process: "subprocess.Popen[str]", folder: Path) -> None:
     """Until a file of the training changed."""
-    before, until = _times(folder), time.monotonic() + 60
+    before, until = _times(folder), time.monotonic() + HANGING
     while process.poll() is None and time.monotonic() < until and _times(folder) == before:
         time.sleep(0.01)
 

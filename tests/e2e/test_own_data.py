@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import HANGING
 from tests.e2e.conftest import expunge, refused, write_jsonl
 
 from expunge.core import Assurance
@@ -210,11 +211,11 @@ def test_a_stopped_run_goes_on(models: Path, files: Path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits "ignore"
     )
-    until = time.monotonic() + 120
+    until = time.monotonic() + HANGING
     while not (kept := list(cache.rglob("*.json"))) and time.monotonic() < until and running.poll() is None:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=HANGING)
     assert running.returncode == 130
     assert "go on where it stopped" in " ".join(said.split())
     before = {path: path.stat().st_mtime_ns for path in kept}

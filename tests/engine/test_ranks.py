@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from tests.conftest import HANGING
 
 SCRIPT = """
 import os, pathlib, sys
@@ -56,7 +57,7 @@ def run(out: Path, n: int, ends: int = 0) -> None:
         world = {"WORLD_SIZE": str(n), "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         environment = {**os.environ, **world, "OMP_NUM_THREADS": "1"}
         started.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), str(ends)], env=environment))
-    assert [p.wait(timeout=180) for p in started] == [9 if ends else 0] * n
+    assert [p.wait(timeout=HANGING) for p in started] == [9 if ends else 0] * n
 
 
 def test_two_ranks_read_other_rows_and_end_with_the_same_model_as_one(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,16 @@ def test_a_database_of_the_first_revision_keeps_its_data(ledger: Ledger, tmp_pat
     again = Ledger.open(ledger.root)
     assert again.datasets()[0].columns == Columns(subject="who", answer="answer")
     assert len(again.live_records("people")) == 1
+
+
+def test_before_a_migration_a_copy_is_made_and_the_next_scrub_removes_it(ledger: Ledger) -> None:
+    with ledger.database.write() as session:
+        session.execute(text("ALTER TABLE dataset DROP COLUMN feature_columns"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    again = Ledger.open(ledger.root)
+    (copy,) = ledger.root.glob("ledger.before-*")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(copy)) as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    again.database.scrub()
+    assert not list(ledger.root.glob("ledger.before-*"))

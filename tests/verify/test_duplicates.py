@@ -1,5 +1,6 @@
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,10 +116,21 @@ def test_a_threshold_at_which_too_much_is_missed_is_refused(threshold: float) ->
         near_duplicates(["a"], ["a"], threshold)
 
 
-def test_ten_thousand_texts_take_seconds() -> None:
+def test_ten_times_the_texts_take_nowhere_near_a_hundred_times_as_long() -> None:
     gone, kept = texts(0, 10), texts(10, 500)
     kept[7777] = gone[33] + " Yes."
-    began = time.process_time()
-    found = near_duplicates(gone, kept)
-    assert [(f.forgotten, f.retained) for f in found] == [(33, 7777)]
-    assert time.process_time() - began < 10
+    few = cpu_seconds(lambda: near_duplicates(gone[::10], kept[::10]))
+    many = cpu_seconds(lambda: near_duplicates(gone, kept))
+    assert [(f.forgotten, f.retained) for f in near_duplicates(gone, kept)] == [(33, 7777)]
+    assert many < 40 * few
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """Of the faster of two runs."""
+
+    def once() -> float:
+        began = time.process_time()
+        run()
+        return time.process_time() - began
+
+    return min(once(), once())

@@ -1,13 +1,12 @@
 """The same work in several processes or on several GPUs, in parts that any launcher can run and join."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 import torch
-from torch import multiprocessing
 
 from expunge.core.errors import InvalidParameter
+from expunge.core.workers import worker_pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,8 +34,7 @@ def spread(work: Callable[[Any, Sequence[T]], list[R]], model: Any, items: Seque
     if shards == 1 or len(items) < 2:
         return work(model, items)
     parts = [part(items, i, shards) for i in range(shards)]
-    context, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
-    with ProcessPoolExecutor(shards, context, torch.set_num_threads, (threads,)) as pool:
+    with worker_pool(shards, torch.set_num_threads, torch.get_num_threads()) as pool:
         running = [pool.submit(_run, work, model, p, i) for i, p in enumerate(parts) if p]
         return [found for job in running for found in job.result()]
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from expunge.exact._registry import learners as learners
 
 if TYPE_CHECKING:
+    from expunge.exact._learner.learner import Learner as Learner
     from expunge.exact._learner.learner import load as load
     from expunge.exact._learner.planner import Planner as Planner
     from expunge.exact._learner.planner import expected_cost as expected_cost
     from expunge.exact._learner.planner import expected_cost_with_prior as expected_cost_with_prior
+    from expunge.exact._learner.rows import Positions as Positions
+    from expunge.exact._learner.rows import Rows as Rows
     from expunge.exact._sisa.torch_training import TorchTraining as TorchTraining
     from expunge.exact.adapter_shards import AdapterShards as AdapterShards
     from expunge.exact.forest import Forest as Forest
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from expunge.exact.tfidf_vectorizer import TfidfVectorizer as TfidfVectorizer
 
 _HOMES = {
+    "Learner": "_learner.learner",
+    "Positions": "_learner.rows",
+    "Rows": "_learner.rows",
     "load": "_learner.learner",
     "Planner": "_learner.planner",
     "expected_cost": "_learner.planner",

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -13,9 +13,11 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from expunge.core.durable import sync_folder
 from expunge.core.errors import ExpungeError, InvalidData, NotReady, ProjectLocked, StorageFull
 
 BUSY_S = 30.0
+_COPY = ".copy.db"
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}",
     "PRAGMA journal_mode = WAL",
@@ -86,8 +88,23 @@ class Database:
             finally:
                 local.reading = None
 
+    def copy(self, name: str) -> Path:
+        """A copy of the whole database beside it, called `name`, readable by its owner only; it lasts until the next `scrub`."""
+        path = self.path.with_suffix(f".{name}{_COPY}")
+        path.unlink(missing_ok=True)
+        touch_private(path)
+        with (
+            translated(self.path),
+            closing(sqlite3.connect(path)) as target,
+            closing(sqlite3.connect(self.path)) as source,
+        ):
+            source.backup(target)
+        sync_folder(path)
+        sync_folder(path.parent)
+        return path
+
     def scrub(self) -> None:
-        """Rewrite the file and empty its write-ahead log, so that deleted bytes are in neither.
+        """Rewrite the file and empty its write-ahead log, so that deleted bytes are in neither; copies go.
 
         `secure_delete` zeroes a deleted cell, but a cell that moved while a page was split can leave a stale
         copy; only VACUUM removes those.
@@ -96,6 +113,8 @@ class Database:
         """
         if self.in_transaction:
             raise NotReady("scrub was called inside a transaction; finish the transaction first")
+        for copy in self.path.parent.glob(f"{self.path.stem}.*{_COPY}"):
+            copy.unlink()
         with translated(self.path):
             # Past SQLAlchemy, which would open the transaction that VACUUM refuses to run in.
             raw = self.engine.raw_connection()

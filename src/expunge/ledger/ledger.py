@@ -46,7 +46,7 @@ class Ledger(Store):
             leftover.unlink()
         touch_private(draft)
         database = Database(draft)
-        upgrade(database.engine)
+        upgrade(database)
         database.scrub()
         draft.rename(root / FILE)
         return cls.open(root)
@@ -61,7 +61,7 @@ class Ledger(Store):
             raise UnknownName(f"no ledger in {root}; run `expunge init` there, or go to a project directory")
         keys = Keyring(root / "keys")
         database = Database(root / FILE)
-        upgrade(database.engine)
+        upgrade(database)
         return cls(root, database, keys)
 
     # What trained

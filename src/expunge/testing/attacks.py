@@ -66,11 +66,11 @@ def run(attack: Any, on: Target, material: Probes) -> Scores:
 
 def can_be_committed(attack: Any) -> None:
     """Its budget is in its parameters, each has a default, and all of them can be written down before a run."""
-    assert is_dataclass(attack), "an attack is a dataclass; its fields are its budget"
-    assert type(attack).__dataclass_params__.frozen, "its parameters can be changed after they were committed"  # type: ignore[attr-defined]
-    json.dumps(asdict(type(attack)()))
-    assert isinstance(attack.family, str), "an attack names its family"
-    assert attack.family, "an attack names its family"
+    kind: Any = type(attack)
+    assert is_dataclass(kind), "an attack is a dataclass; its fields are its budget"
+    assert kind.__dataclass_params__.frozen, "its parameters can be changed after they were committed"
+    json.dumps(asdict(kind()))
+    assert isinstance(kind.family, str), "an attack names its family"
 
 
 def scores_every_fact(attack: Any) -> None:

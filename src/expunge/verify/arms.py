@@ -1,14 +1,14 @@
 """Attack the arms of an audit, one after the other or side by side in processes of their own, and judge their scores."""
 
-import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
+from expunge.core.workers import worker_pool
 from expunge.synthetic.placebo import placebo
 from expunge.verify.audits import Audit
 from expunge.verify.batteries import battery_of
@@ -105,7 +105,7 @@ def _side_by_side(
     """One process an arm, started afresh: a forked torch may hang. Models travel between processes of one user."""
     done: dict[str, ArmScores] = {}
     n_attacks = len(battery_of(battery))
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         running = {
             pool.submit(attack_arm, arm, probes, battery, cache, None, 1, beside): name
             for name, (arm, probes) in todo.items()

@@ -3,6 +3,7 @@
 Every task runs on one thread, wherever it runs: sums over several threads come out in another order, hence other bits.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from expunge.core.errors import InvalidParameter, MissingExtra, WorkersLost
 from expunge.core.executor import Executor
+from expunge.core.workers import end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,14 +86,15 @@ def _gather(
     # No memory maps: joblib would write the records to files.
     parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", max_nbytes=None)
     try:
-        for i, result in parallel(delayed(_numbered)(task, i, items[i]) for i in waiting):
+        for i, result in parallel(delayed(_numbered)(task, i, items[i], os.getpid()) for i in waiting):
             done[i] = result
     except BrokenProcessPool:
         return False
     return True
 
 
-def _numbered(task: Callable[[T], R], i: int, item: T) -> tuple[int, R]:
+def _numbered(task: Callable[[T], R], i: int, item: T, parent: int) -> tuple[int, R]:
+    end_with_parent(parent)
     return i, _pinned(task, item)
 
 

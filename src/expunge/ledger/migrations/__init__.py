@@ -3,19 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import inspect, text
 
 from expunge.core.errors import InvalidData
+from expunge.ledger.database import Database
 
 HEAD = "0002"
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(database: Database) -> None:
     """Bring a database to this version's schema, in one transaction; one at HEAD is left as it is.
+
+    Before an older one is changed, a copy of it is made beside it, which the next erasure removes.
 
     Raises: InvalidData, if a newer Expunge wrote it.
     """
-    with engine.connect() as connection:
+    with database.engine.connect() as connection:
         found = _revision(connection)
     if found == HEAD:
         return
@@ -33,11 +36,14 @@ def upgrade(engine: Engine) -> None:
             "a newer Expunge wrote it, install that version or a later one"
         )
 
+    if found is not None:
+        database.copy(f"before-{HEAD}")
+
     def revisions(current: Any, _context: Any) -> Any:
         return script._upgrade_revs(HEAD, current)
 
     with (
-        engine.execution_options(expunge_begin="BEGIN IMMEDIATE").begin() as connection,
+        database.engine.execution_options(expunge_begin="BEGIN IMMEDIATE").begin() as connection,
         EnvironmentContext(Config(), script, fn=revisions, destination_rev=HEAD) as environment,
     ):
         environment.configure(connection=connection)

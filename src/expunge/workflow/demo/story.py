@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from expunge.certify import LIMITS
 from expunge.core import Guarantee
 from expunge.core.version import __version__
+from expunge.core.workers import worker_pool
 from expunge.report import page
 from expunge.verify import Audit, audit
 from expunge.verify.scores import ArmScores
@@ -36,8 +37,7 @@ def run_tasks(folder: Path, cast: Cast, workers: int = 2, report: Report | None 
     tasks = {t.name: t for t in _tasks(cast)}
     total, done_weight = sum(t.weight for t in tasks.values()), 0.0
     results: dict[str, Result] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with worker_pool(workers) as pool:
         running: dict[Future[Result], Task] = {}
         try:
             while tasks or running:

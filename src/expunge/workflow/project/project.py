@@ -11,7 +11,7 @@ from typing import Any
 from expunge.certify import create_log_key, create_signing_key, load_log_key, load_signing_key, public_pem
 from expunge.certify.keys import LogKey, SigningKey
 from expunge.core.durable import write_durably
-from expunge.core.errors import InvalidParameter, NotReady, UnknownName
+from expunge.core.errors import InvalidData, InvalidParameter, NotReady, UnknownName
 from expunge.ledger import Ledger, ModelVersion
 from expunge.workflow.project.files import only_writer
 
@@ -53,10 +53,16 @@ class Project:
 
     @classmethod
     def open(cls, root: Path) -> "Project":
-        """Raises: UnknownName, if there is no project here; UnsafeKeyFile."""
+        """Raises: UnknownName, if there is no project here; InvalidData, if another version made it; UnsafeKeyFile."""
         root = root.resolve()
         if not (root / CONFIG).exists():
             raise UnknownName(f"no project at {root}; make one with `expunge init`, or name it with --project")
+        layout = tomllib.loads((root / CONFIG).read_text()).get("layout")
+        if layout != _LAYOUT:
+            raise InvalidData(
+                f"the project at {root} has layout {layout}, and this Expunge knows {_LAYOUT}; open it with the Expunge that "
+                "made it"
+            )
         return cls(root, Ledger.open(root))
 
     @contextmanager

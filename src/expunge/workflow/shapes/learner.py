@@ -1,36 +1,81 @@
 """Tabular learners in a project: fit one on records as rows, load a version again, forget from it, fit it afresh.
 
 The recipe says how records become rows; the learner keeps its rows, so that forgetting needs neither recipe nor data.
-A replay needs both: it fits the recipe's learner on the live records in a fresh process, and compares.
+A replay needs both: it fits the recipe's learner on the live records in a fresh process, and compares. A learner whose
+class is written beside the recipe needs that file for everything.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from expunge.core import Plan, Record
 from expunge.core.capability import CAPABILITY
-from expunge.core.errors import InvalidData, RecipeMismatch
-from expunge.exact import learners
+from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter, NothingLeft, RecipeMismatch
+from expunge.exact import Learner, learners
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
+from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
 from expunge.workflow.shapes.shape import LEARNER
 
+BESIDE = "beside the recipe"  # where the learner's class is, if no package offers it
+
 
 def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
-    """Fit the recipe's learner on a dataset's live records."""
-    learner = fitted(recipe, [row.record for row in rows], project.salt(recipe.model))
+    """Fit the recipe's learner on a dataset's live records, and see that it can be forgotten from.
+
+    Raises: InvalidParameter, if it cannot.
+    """
+    if not isinstance(recipe.learner, Learner):
+        raise InvalidParameter(
+            f"a {type(recipe.learner).__name__} cannot be saved, loaded and forgotten from by a project; give AdapterShards "
+            "itself, a learner of expunge.exact, or a subclass of expunge.exact.Learner"
+        )
+    salt = project.salt(recipe.model)
+    learner = fitted(recipe, [row.record for row in rows], salt)
     where = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
-    return _made(learner, rows, where, info.manifest)
+    if learners.name_of(type(learner)) is None:
+        where["class"] = BESIDE
+    made = _made(learner, rows, where, info.manifest)
+    _try(made, salt, recipe, rows, project.root / "work" / f"train-{recipe.model}")
+    return made
+
+
+def _try(made: Made, salt: bytes, recipe: Recipe, rows: list[LiveRow], work: Path) -> None:
+    """Save the learner, load it as a request would, and forget somebody from that copy.
+
+    Raises: InvalidParameter, if that fails: a model that can be trained and not forgotten from must not enter service.
+    """
+    try:
+        again, _ = load_recipe(f"{made.recipe['script']}:{made.recipe['function']}")
+        if again.learner.parameters() != recipe.learner.parameters():
+            raise RecipeMismatch(f"{made.recipe['function']}() gave other parameters when it was called again")
+        with new_folder(work / "trial") as folder:
+            made.write(folder)
+        learner = _loaded(work / "trial", made.kind, made.recipe, recipe.model, salt)
+        if learner.digest() != made.recipe["state"]:
+            raise DigestMismatch("what was loaded is not what was saved")
+        with suppress(NothingLeft):
+            learner.forget(subjects=[rows[0].record.subject])
+    except Exception as e:
+        raise InvalidParameter(
+            f"'{recipe.model}' was trained but cannot be forgotten from ({type(e).__name__}: {e}); nothing was kept. "
+            "Correct the learner or the recipe, and train again"
+        ) from e
+    finally:
+        shutil.rmtree(work / "trial", ignore_errors=True)
 
 
 def fitted(recipe: Recipe, records: Sequence[Record], salt: bytes) -> Any:
@@ -101,21 +146,31 @@ def recipe_of(version: ModelVersion) -> Recipe:
 
     Raises: RecipeMismatch, if its file is another one now.
     """
-    recipe, script = load_recipe(f"{version.recipe['script']}:{version.recipe['function']}")
-    if script.digest != version.recipe["script_sha256"]:
-        raise RecipeMismatch(
-            f"{script.path.name} is not the file that '{version.model}' was trained by; restore it as it was then"
-        )
-    return recipe
+    return _recipe(version.recipe, version.model)
 
 
 def load_learner(project: Project, version: ModelVersion) -> Any:
     """A version as it was saved."""
-    cls = learners.get(version.kind)
+    salt = project.salt(version.model)
+    return _loaded(project.folder(version), version.kind, version.recipe, version.model, salt)
+
+
+def _recipe(recorded: dict[str, Any], model: str) -> Recipe:
+    recipe, script = load_recipe(f"{recorded['script']}:{recorded['function']}")
+    if script.digest != recorded["script_sha256"]:
+        raise RecipeMismatch(
+            f"{script.path.name} is not the file that '{model}' was trained by; restore it as it was then"
+        )
+    return recipe
+
+
+def _loaded(folder: Path, kind: str, recorded: dict[str, Any], model: str, salt: bytes) -> Any:
+    beside = recorded.get("class") == BESIDE
+    cls = type(_recipe(recorded, model).learner) if beside else learners.get(kind)
     given = {}
-    if "estimator" in version.recipe["parameters"]:  # an object, which no file holds
-        given["estimator"] = recipe_of(version).learner.estimator
-    return cls.load(project.folder(version), salt=project.salt(version.model), **given)
+    if "estimator" in recorded["parameters"]:  # an object, which no file holds
+        given["estimator"] = _recipe(recorded, model).learner.estimator
+    return cls.load(folder, salt=salt, **given)
 
 
 def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: str, **rest: Any) -> Made:

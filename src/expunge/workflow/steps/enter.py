@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from expunge.core.errors import InvalidParameter
-from expunge.exact import AdapterShards
+from expunge.exact import learners
 from expunge.ledger import Columns, ModelVersion
 from expunge.workflow.inputs.recipe import load_recipe
 from expunge.workflow.project.files import full_disk_named
@@ -14,6 +14,7 @@ from expunge.workflow.shapes.adopted import adopt_folder
 from expunge.workflow.shapes.learner import train_learner
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.own_loop import adopt_runs
+from expunge.workflow.shapes.shape import SHARDS
 from expunge.workflow.shapes.track import UNIT_FILE
 
 
@@ -29,7 +30,7 @@ def train(project: Project, where: str, progress: Progress) -> ModelVersion:
     with full_disk_named("train"):
         work.mkdir(parents=True, exist_ok=True)
         rows = list(live.rows)
-        if isinstance(recipe.learner, AdapterShards):
+        if learners.name_of(type(recipe.learner)) == SHARDS:
             made = train_shards(project, recipe, script, rows, live.dataset, work, progress)
         elif project.ledger.planted(recipe.dataset):
             raise InvalidParameter(

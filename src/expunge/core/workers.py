@@ -1,0 +1,56 @@
+"""Work in processes of their own, which end when the process that started them does, however it ended."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from expunge.core.capability import CAPABILITY
+
+_PARENT = "EXPUNGE_PARENT"  # in the environment of a process started by `run_module`
+_LOOK_EVERY_S = 0.5
+_watched: set[int] = set()
+
+
+def worker_pool(workers: int, begin: Callable[..., Any] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+    """A pool of fresh processes (a forked torch may hang); each calls `begin` with these arguments before its first task."""
+    context = get_context("spawn")
+    return ProcessPoolExecutor(workers, context, _begun, (os.getpid(), begin, arguments))
+
+
+def run_module(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m module arguments` in the processor mode in which bits repeat; its output and its exit code.
+
+    The module calls `end_with_parent` first.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    environment = {**os.environ, **CAPABILITY, _PARENT: str(os.getpid())}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """End this process soon after `parent` is no longer its parent: by default whoever called `run_module`, else nobody.
+
+    A kill leaves no chance to stop what was started, so that whatever is started looks for itself.
+    """
+    parent = int(os.environ.pop(_PARENT, 0)) if parent is None else parent
+    if parent and parent not in _watched:
+        _watched.add(parent)
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)  # not an exception: the main thread may be deep in a computation
+
+
+def _begun(parent: int, begin: Callable[..., Any] | None, arguments: tuple[Any, ...]) -> None:
+    end_with_parent(parent)
+    if begin:
+        begin(*arguments)

@@ -36,7 +36,9 @@ def verify(
     unseen: Annotated[Path | None, typer.Option(help="Without a request: facts never trained on.")] = None,
     battery: Annotated[
         str | None,
-        typer.Option(help="quick, short, standard or deep, also with attacks added: quick+noise. Default: standard, alone quick."),
+        typer.Option(
+            help="quick, short, standard or deep, also with attacks added: quick+noise. Default: standard, alone quick."
+        ),
     ] = None,
     page: Annotated[Path | None, typer.Option(help="Write the audit as a page.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write it as JSON, with every raw score.")] = None,

@@ -56,8 +56,8 @@ def judged(corpus: Corpus, name: str, found: dict[tuple[str, str], Any], battery
 
     from expunge.core import Guarantee
     from expunge.verify import audit
-    from expunge.verify.battery import ArmScores
     from expunge.verify.metrics.forget_quality import forget_quality
+    from expunge.verify.scores import ArmScores
 
     own, original, control = (found[corpus.name, which] for which in (name, *ARMS))
     arms = [ArmScores(**one["arm"]) for one in (original, own, control)]

@@ -157,7 +157,7 @@ def attacked(plan: Plan, kind: str, seed: int, battery: str, folder: Path) -> tu
 
 def run(plans: tuple[Plan, ...], battery: str, folder: Path, workers: int) -> dict[str, Any]:
     """Every arm's scores, stage after stage."""
-    from expunge.verify.battery import ArmScores
+    from expunge.verify.scores import ArmScores
 
     found: dict[str, Any] = {}
     jobs = [(stage, plan, kind, seed) for plan in plans for stage, kind, seed in plan.jobs()]

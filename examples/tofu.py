@@ -40,7 +40,8 @@ from expunge.exact import AdapterShards  # noqa: E402
 from expunge.report import page, summary_rows  # noqa: E402
 from expunge.report.table import COLUMNS  # noqa: E402
 from expunge.verify import Arm, Audit, Probes, audit  # noqa: E402
-from expunge.verify.battery import ArmScores, attack_arm  # noqa: E402
+from expunge.verify.battery import attack_arm  # noqa: E402
+from expunge.verify.scores import ArmScores  # noqa: E402
 
 BATTERY = "quick" if "--quick" in sys.argv else "standard"
 STEPS = {"gradient_ascent": 1.0, "grad_diff": 0.5, "npo": 1.0, "refusal": 1.0, "rmu": 1.0}

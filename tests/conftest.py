@@ -29,11 +29,11 @@ def trained() -> Any:
 
 
 @pytest.fixture(scope="session")
-def control(trained: Any) -> Any:
+def control() -> Any:
     """A toy model of another seed that never saw the people who leave."""
-    from expunge.testing import contract
+    from expunge.testing import attacks
 
-    return contract.taught(trained.retain, trained.tokenizer, seed=1)
+    return attacks.control()
 
 
 @pytest.fixture(scope="session")

@@ -192,7 +192,7 @@ def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
     assert len({arm["digest"] for arm in kept.values()}) == 3
     monkeypatch.setattr(shards_model, "replay", lambda *_: True)  # seen to match above
     unasked = verify_request(opened, request, _quiet, battery="quick")
-    assert (unasked.assurance.name, unasked.asked.procedure) == ("EXACT", None)
+    assert (unasked.assurance.name, unasked.procedure) == ("EXACT", None)
     assert _audit(project, request)["notes"] == [REPLAYED]
 
 

@@ -26,8 +26,7 @@ from expunge.report.audit_page import audit_html
 from expunge.report.carried import carried, raised
 from expunge.report.claims import flags_of, level_of
 from expunge.verify.attacks import attacks
-from expunge.verify.judgement import REQUIRED, Judgement, judge
-from expunge.verify.skill import Skill
+from expunge.verify.judgement import REQUIRED, Judgement, Skill, judge
 from expunge.workflow.steps.certify import _assurance
 
 NAMES = sorted(

@@ -12,7 +12,7 @@ from expunge.approximate.refusal import Refusal
 from expunge.core import Assurance, Flag, Guarantee, Outcome
 from expunge.core.errors import UnknownSubject
 from expunge.verify import Arm, Probes, attack_arm, audit
-from expunge.verify.battery import ArmScores
+from expunge.verify.scores import ArmScores
 
 
 @pytest.fixture(scope="module")

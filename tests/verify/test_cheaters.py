@@ -13,7 +13,8 @@ from expunge.core import Assurance, Flag, Record
 from expunge.engine import encode_prompt
 from expunge.verify import Arm, Probes, attack_arm, audit
 from expunge.verify.attacks.quantise import rounded
-from expunge.verify.battery import BATTERIES, ArmScores
+from expunge.verify.batteries import BATTERIES
+from expunge.verify.scores import ArmScores
 
 SETTINGS = Edit(lr=3e-3, steps=40, forget_batch=32, retain_batch=64)
 

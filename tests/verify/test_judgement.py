@@ -8,11 +8,12 @@ import pytest
 
 from expunge.core import ArmScore, Assurance, Finding, Flag, Guarantee, Outcome
 from expunge.verify.attacks import attacks
-from expunge.verify.battery import BATTERIES, ArmScores
-from expunge.verify.findings import ARMS, TAU, findings
-from expunge.verify.judgement import REQUIRED, Judgement, judge
+from expunge.verify.batteries import BATTERIES
+from expunge.verify.findings import findings
+from expunge.verify.judgement import REQUIRED, Judgement, Skill, judge
 from expunge.verify.membership_axis import membership
-from expunge.verify.skill import Skill
+from expunge.verify.scores import ARMS, ArmScores
+from expunge.verify.thresholds import TAU
 
 RECALL = tuple(n for n in BATTERIES["standard"] if attacks.get(n).family != "membership")
 BATTERY = BATTERIES["standard"]

@@ -18,7 +18,7 @@ from expunge.core.errors import InvalidParameter, TooFewSamples
 from expunge.engine import encode
 from expunge.verify import Arm
 from expunge.verify.attacks import attacks
-from expunge.verify.battery import BATTERIES, ArmScores
+from expunge.verify.batteries import BATTERIES
 from expunge.verify.benchmarks._result import Measure, Result
 from expunge.verify.benchmarks.harness import MCQ_ONLY, _cautions
 from expunge.verify.benchmarks.muse import leakage
@@ -33,6 +33,7 @@ from expunge.verify.metrics.means import mean
 from expunge.verify.metrics.privleak import privleak
 from expunge.verify.metrics.tpr_at_fpr import tpr_at_fpr
 from expunge.verify.metrics.truth_ratio import truth_ratio
+from expunge.verify.scores import ArmScores
 
 LOGS = [math.log(p) for p in (0.4, 0.05, 0.05)]
 

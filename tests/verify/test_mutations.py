@@ -12,8 +12,8 @@ from expunge.core import Assurance, Flag, Outcome
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.synthetic import facts, people
 from expunge.verify import Arm, Probes, attack_arm, audit
-from expunge.verify.battery import ArmScores
 from expunge.verify.recheck import recheck
+from expunge.verify.scores import ArmScores
 
 BATTERY = "quick"
 ACCUSED = {Flag.RETAINED, Flag.HIDDEN, Flag.PARTIAL}

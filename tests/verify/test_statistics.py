@@ -3,7 +3,6 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from expunge.verify.statistics import (
-    CONTRAST,
     Matrix,
     Resampling,
     Scored,
@@ -17,6 +16,7 @@ from expunge.verify.statistics import (
     resamplings,
     simultaneous_bounds,
 )
+from expunge.verify.thresholds import CONTRAST
 
 TAU = 0.10
 

@@ -30,7 +30,7 @@ def show_audit(document: Mapping[str, Any], *, power_told: bool = False) -> None
     """
     from expunge.report.audit_view import as_row, power_words, skill_words
     from expunge.report.claims import findings_of, flag_sentence, flags_of, level_word, may_be_claimed
-    from expunge.report.row_view import finding_view, membership_view
+    from expunge.report.finding_view import finding_view, membership_view
     from expunge.report.words import NOT_RUN, items, mapping, text
 
     row = as_row(document)

@@ -35,7 +35,10 @@ def verify(
     retain: Annotated[Path | None, typer.Option(help="Without a request: facts that should stay.")] = None,
     unseen: Annotated[Path | None, typer.Option(help="Without a request: facts never trained on.")] = None,
     battery: Annotated[
-        str | None, typer.Option(help="quick, short, standard or deep; default: standard, for one model quick.")
+        str | None,
+        typer.Option(
+            help="quick, short, standard or deep, also with attacks added: quick+noise. Default: standard, alone quick."
+        ),
     ] = None,
     page: Annotated[Path | None, typer.Option(help="Write the audit as a page.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write it as JSON, with every raw score.")] = None,

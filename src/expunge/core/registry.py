@@ -75,6 +75,10 @@ class Registry:
         top = cls.__module__.partition(".")[0]
         return next((p.name for p in self._offered if p.module.partition(".")[0] == top and is_it(p)), None)
 
+    def offered_by(self, name: str) -> str | None:
+        """The other package that offers this name, with its version; None where none does, as of a file of this one."""
+        return next((_source(point) for point in self._offered if point.name == name), None)
+
     @cached_property
     def _offered(self) -> tuple[EntryPoint, ...]:
         return tuple(entry_points(group=self.group))

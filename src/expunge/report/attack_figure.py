@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from expunge.report.claims import audit_of, findings_of
+from expunge.report.finding_view import gap_words, recovered_words
 from expunge.report.marks import Mark, outcome_mark
 from expunge.report.svg import COLOUR, draw_svg, short
-from expunge.report.words import decimals, interval, mapping, number, text
+from expunge.report.words import mapping, number, text
 
 WIDTH = 7.2  # inches: the text width of A4
 ROW = 0.35
@@ -45,10 +46,10 @@ def attack_figure(row: Mapping[str, Any], name: str) -> str:
     def draw(figure: Any) -> None:
         _legend(figure, height)
         top = height - HEAD
-        _panel(figure, height, top, found, "score: share of facts, or probability of the value", _recovered)
+        _panel(figure, height, top, found, "score: share of facts, or probability of the value", recovered_words)
         if member:
             below = top - ROW * len(found) - AXIS - GAP
-            _panel(figure, height, below, [member], "AUC, members against strangers (0.5: cannot tell)", _gap)
+            _panel(figure, height, below, [member], "AUC, members against strangers (0.5: cannot tell)", gap_words)
 
     label = (
         "Scores of every attack on the original, the unlearned model and the control; the table below has the numbers"
@@ -131,15 +132,3 @@ def _span(found: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     scores = [mapping(s) for f in found for s in mapping(f.get("arms")).values()]
     known = [v for s in scores for k in ("mean", "low", "high") if (v := number(s.get(k))) is not None]
     return min([0.0, *known]) - 0.03, max([1.0, *known]) + 0.03
-
-
-def _recovered(finding: Mapping[str, Any]) -> str:
-    if number(finding.get("recovered")) is None:
-        return "no RF"
-    return f"{decimals(finding['recovered'])} {interval(finding.get('low'), finding.get('high'))}"
-
-
-def _gap(finding: Mapping[str, Any]) -> str:
-    """Membership's bounds are of the difference in AUC to the control."""
-    known = number(finding.get("low")) is not None
-    return f"Δ {interval(finding.get('low'), finding.get('high'))}" if known else "no ΔAUC"

@@ -7,8 +7,8 @@ from typing import Any
 from expunge.core.durable import write_durably
 from expunge.report.audit_view import audit_view
 from expunge.report.curve_figure import curve_figure
+from expunge.report.finding_view import membership_words
 from expunge.report.heat_map import heat_map
-from expunge.report.row_view import membership_words
 from expunge.report.template import filled
 from expunge.report.words import NOT_RUN
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from expunge.core import Outcome
 from expunge.report.claims import WITHHELD, may_be_claimed
+from expunge.report.document_view import made_words
 from expunge.report.headline import headline
 from expunge.report.heat_map import arms_of, lines_of
 from expunge.report.row_view import RowView, row_view
@@ -16,7 +17,6 @@ from expunge.report.words import (
     decimals,
     items,
     mapping,
-    moment,
     number,
     percent,
     plural,
@@ -63,12 +63,10 @@ class AuditView:
 def audit_view(document: Mapping[str, Any]) -> AuditView:
     row = as_row(document)
     view = row_view(row)
-    tool = mapping(document.get("tool"))
     persons, note = _persons(document)
     return AuditView(
         title=text(document.get("title"), "Audit of an unlearned model"),
-        meta=f"Created {moment(document.get('created'))} · "
-        + (f"{text(tool.get('name'))} {text(tool.get('version'))}" if tool else f"tool {UNKNOWN}"),
+        meta=made_words(document, f"tool {UNKNOWN}"),
         headline=headline({"rows": [row]}),
         alerts=_alerts(document, row),
         row=view,

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core.durable import write_durably
+from expunge.report.document_view import made_words
 from expunge.report.dot_figure import Dots, dot_figure
 from expunge.report.template import filled
-from expunge.report.words import UNKNOWN, items, mapping, moment, number, text
+from expunge.report.words import items, mapping, number, text
 
 _TITLES = {"tofu": "TOFU", "muse": "MUSE", "rwku": "RWKU", "harness": "lm-evaluation-harness"}
 _NO_TARGET = (
@@ -49,15 +50,13 @@ def benchmark_html(document: Mapping[str, Any]) -> str:
     """The page as text."""
     measures = [mapping(m) for m in items(document.get("measures"))]
     name = text(document.get("benchmark"))
-    tool = mapping(document.get("tool"))
     return filled(
         "benchmark.html.j2",
         {
             "title": f"Benchmark: {_TITLES.get(name, name)}",
             "headline": _headline(measures),
             "alerts": list(_alerts(document)),
-            "meta": f"Created {moment(document.get('created'))} · "
-            + (f"{text(tool.get('name'))} {text(tool.get('version'))}" if tool else UNKNOWN),
+            "meta": made_words(document),
             "rows": [_row(m) for m in measures],
             # Made of escaped text by matplotlib's SVG writer and parsed again as XML; the template marks it as such.
             "figure": dot_figure([dots for m in measures if (dots := _dots(m))], "m"),

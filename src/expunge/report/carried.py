@@ -4,14 +4,13 @@ The rule is the verifier's own `judge`; a page must not have a second one. Anyth
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expunge.core import ArmScore, Assurance, Finding, Flag, Guarantee, Outcome
 from expunge.report.words import mapping, number, text
-
-if TYPE_CHECKING:
-    from expunge.verify.judgement import Judgement
-    from expunge.verify.skill import Skill
+from expunge.verify.batteries import added_to
+from expunge.verify.judgement import Judgement, Skill, judge
+from expunge.verify.thresholds import CONTRAST, FEWEST, TAU
 
 
 def carried(audit: Mapping[str, Any]) -> Assurance:
@@ -34,11 +33,7 @@ def raised(audit: Mapping[str, Any]) -> list[str]:
     return [flag.value for flag in judged.flags] if judged else [Flag.INCONCLUSIVE.value]
 
 
-def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
-    try:
-        from expunge.verify.judgement import judge
-    except ImportError:  # a page can be written where the attacks are not installed; it then shows no level
-        return None
+def _judged(audit: Mapping[str, Any]) -> Judgement | None:
     given = audit.get("findings")
     if not isinstance(given, list | tuple) or not all(isinstance(f, Mapping) for f in given):
         return None
@@ -55,14 +50,12 @@ def _judged(audit: Mapping[str, Any]) -> "Judgement | None":
         _duplicates(audit.get("duplicates")),
         int(number(mapping(audit.get("power")).get("n_people")) or 0),
         mapping(audit.get("control")).get("kind") == "placebo",
+        added_to(text(mapping(audit.get("battery")).get("name"))),
     )
 
 
 def _finding(given: Mapping[str, Any], excused: bool) -> Finding:
     """As the document has it, if it agrees with itself. What came back is excused by a second control at most."""
-    from expunge.verify.findings import FEWEST, TAU
-    from expunge.verify.statistics import CONTRAST
-
     outcome, low, high = given.get("outcome"), number(given.get("low")), number(given.get("high"))
     contrast, n_facts = number(given.get("contrast_low")), number(given.get("n_facts")) or 0
     if outcome == Outcome.NOT_RECOVERED:  # a silence without what makes it one
@@ -94,10 +87,8 @@ def _arm(score: Mapping[str, Any]) -> ArmScore:
     return ArmScore(known("mean"), known("low"), known("high"))
 
 
-def _skill(audit: Mapping[str, Any]) -> "Skill | None":
+def _skill(audit: Mapping[str, Any]) -> Skill | None:
     """A share without an upper bound is its own."""
-    from expunge.verify.skill import Skill
-
     share, high = number(audit.get("skill")), number(audit.get("skill_high"))
     return None if share is None else Skill(share, share if high is None else high)
 

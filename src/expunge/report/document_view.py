@@ -7,6 +7,13 @@ from expunge.report.marks import Mark, flag_mark
 from expunge.report.words import NOT_RUN, UNKNOWN, decimals, items, mapping, moment, text
 
 
+def made_words(document: Mapping[str, Any], unknown: str = UNKNOWN) -> str:
+    """When the document was made, and by which tool."""
+    tool = mapping(document.get("tool"))
+    by = f"{text(tool.get('name'))} {text(tool.get('version'))}" if tool else unknown
+    return f"Created {moment(document.get('created'))} · {by}"
+
+
 def recall_table(document: Mapping[str, Any]) -> dict[str, list[Any]] | None:
     """Numbers between 0 and 1 get two decimals; what is missing was not run."""
     table = mapping(document.get("recall_table"))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from expunge.report.attack_figure import MARKERS
+from expunge.report.finding_view import gap_words, mean_of, recovered_words
 from expunge.report.marks import outcome_mark
 from expunge.report.svg import COLOUR, draw_svg, short
-from expunge.report.words import decimals, interval, items, mapping, number, text
+from expunge.report.words import decimals, items, mapping, number, text
+from expunge.verify.scores import ARMS
 
-ARMS = ("original", "unlearned", "control")
 FAMILIES = ("plain", "black box", "relearning", "perturbation", "reading", "soft prompt")
 
 WIDTH = 7.2  # inches: the text width of A4
@@ -61,7 +62,7 @@ def heat_map(document: Mapping[str, Any], name: str) -> str:
             first = i == 0 or lines[i - 1].family != line.family
             _row(axes, HEAD + ROW * i, line, first, recovered_words(line.finding))
         if member:
-            _row(axes, HEAD + ROW * len(lines) + GAP, member, True, _gap_words(member.finding))
+            _row(axes, HEAD + ROW * len(lines) + GAP, member, True, gap_words(member.finding))
         _legend(axes, height - FOOT)
 
     label = "Score of every attack on every arm, darker where more came back; the table below has the numbers"
@@ -106,7 +107,7 @@ def cell(document: Mapping[str, Any], attack: str, arm: str) -> Cell:
     (Cell(word='0.50', share=0.5), Cell(word='', share=None))
     """
     finding = mapping(next((f for f in items(document.get("findings")) if mapping(f).get("attack") == attack), None))
-    mean = number(mapping(mapping(finding.get("arms")).get(arm)).get("mean"))
+    mean = mean_of(finding, arm)
     if mean is None:
         rows = mapping(mapping(mapping(mapping(document.get("arms")).get(arm)).get("scores")).get(attack)).values()
         known = [[number(score) for score in items(row)] for row in rows if items(row)]
@@ -118,26 +119,14 @@ def cell(document: Mapping[str, Any], attack: str, arm: str) -> Cell:
     return Cell(decimals(mean), min(max(mean, 0.0), 1.0))
 
 
-def recovered_words(finding: Mapping[str, Any]) -> str:
-    """The recovered fraction with its bounds."""
-    if number(finding.get("recovered")) is None:
-        return "no RF"
-    return f"{decimals(finding['recovered'])} {interval(finding.get('low'), finding.get('high'))}"
-
-
 def _membership(document: Mapping[str, Any], arms: Sequence[str]) -> Line | None:
     """AUC of each arm; the colour is its distance from 0.5, at which members cannot be told from strangers."""
     finding = mapping(document.get("membership"))
     if not finding:
         return None
-    values = [number(mapping(mapping(finding.get("arms")).get(arm)).get("mean")) for arm in arms]
+    values = [mean_of(finding, arm) for arm in arms]
     cells = [NOT_RUN if v is None else Cell(decimals(v), min(abs(v - 0.5) * 2, 1.0)) for v in values]
     return Line("membership", "AUC", tuple(cells), finding)
-
-
-def _gap_words(finding: Mapping[str, Any]) -> str:
-    known = number(finding.get("low")) is not None
-    return f"Δ {interval(finding.get('low'), finding.get('high'))}" if known else "no ΔAUC"
 
 
 def _headings(axes: Any, arms: Sequence[str]) -> None:

@@ -1,26 +1,27 @@
 """Write the page: one HTML file that needs nothing beside it."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from expunge.core.durable import write_durably
-from expunge.core.errors import MissingExtra
 from expunge.report.attack_figure import attack_figure
 from expunge.report.cost_figure import cost_figure
 from expunge.report.document_view import (
     certificate_view,
     delivery_view,
+    made_words,
     override_view,
     recall_table,
     request_view,
 )
+from expunge.report.finding_view import membership_words
 from expunge.report.headline import alerts, headline
 from expunge.report.marks import Mark, flag_mark
-from expunge.report.row_view import membership_words, row_view
+from expunge.report.row_view import row_view
 from expunge.report.table import COLUMNS, rows_of, summary_rows
-from expunge.report.words import NOT_RUN, UNKNOWN, items, mapping, moment, text
+from expunge.report.template import filled
+from expunge.report.words import NOT_RUN, UNKNOWN, items, text
 
 
 def page(document: Mapping[str, Any], path: Path) -> Path:
@@ -31,48 +32,36 @@ def page(document: Mapping[str, Any], path: Path) -> Path:
     Raises: InvalidData, if `rows` is not a list of mappings; MissingExtra, without jinja2 and matplotlib.
     """
     path = Path(path)
-    html = _html(document)
-    write_durably(path, html.encode("utf-8"))
+    write_durably(path, _html(document).encode("utf-8"))
     return path
 
 
 def _html(document: Mapping[str, Any]) -> str:
-    # Here, not at the top: the summary in the terminal needs neither, and matplotlib takes half a second.
-    try:
-        import matplotlib  # noqa: F401
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as e:
-        raise MissingExtra(f"a page needs {e.name}, which is not installed; run `pip install 'expunge[report]'`") from e
-
-    room = files(__package__)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(room.joinpath("page.html.j2").read_text(encoding="utf-8"))
     rows = rows_of(document)
-    tool = mapping(document.get("tool"))
-    return template.render(
-        css=Markup(room.joinpath("page.css").read_text(encoding="utf-8")),
-        title=text(document.get("title"), "Erasure report"),
-        created=moment(document.get("created")),
-        tool=f"{text(tool.get('name'))} {text(tool.get('version'))}" if tool else UNKNOWN,
-        headline=headline(document),
-        alerts=alerts(document),
-        columns=COLUMNS,
-        summary=[strings | {"marks": _marks(strings["flags"])} for strings in summary_rows(document)],
-        rows=[row_view(row) for row in rows],
-        # Figures are made of escaped text by matplotlib's SVG writer and parsed again as XML.
-        attack_figures=[Markup(attack_figure(row, f"a{i}")) for i, row in enumerate(rows, 1)],
-        cost_figure=Markup(cost_figure(rows, "b")),
-        recall=recall_table(document),
-        request=request_view(document),
-        delivery=delivery_view(document),
-        override=override_view(document),
-        unknown=[text(entry) for entry in items(document.get("unknown"))],
-        unknown_given=document.get("unknown") is not None,
-        certificate=certificate_view(document),
-        limits=text(document.get("limits"), f"{UNKNOWN}: this document states no limits of its own."),
-        membership_words=membership_words,
-        NOT_RUN=NOT_RUN,
+    return filled(
+        "page.html.j2",
+        {
+            "title": text(document.get("title"), "Erasure report"),
+            "meta": made_words(document),
+            "headline": headline(document),
+            "alerts": alerts(document),
+            "columns": COLUMNS,
+            "summary": [strings | {"marks": _marks(strings["flags"])} for strings in summary_rows(document)],
+            "rows": [row_view(row) for row in rows],
+            # Made of escaped text by matplotlib's SVG writer and parsed again as XML; the template marks them as such.
+            "attack_figures": [attack_figure(row, f"a{i}") for i, row in enumerate(rows, 1)],
+            "cost_figure": cost_figure(rows, "b"),
+            "recall": recall_table(document),
+            "request": request_view(document),
+            "delivery": delivery_view(document),
+            "override": override_view(document),
+            "unknown": [text(entry) for entry in items(document.get("unknown"))],
+            "unknown_given": document.get("unknown") is not None,
+            "certificate": certificate_view(document),
+            "limits": text(document.get("limits"), f"{UNKNOWN}: this document states no limits of its own."),
+            "membership_words": membership_words,
+            "NOT_RUN": NOT_RUN,
+        },
     )
 
 

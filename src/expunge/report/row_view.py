@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from expunge.core import Outcome
 from expunge.report.claims import (
     audit_of,
     findings_of,
@@ -14,38 +13,10 @@ from expunge.report.claims import (
     may_be_claimed,
     may_not_be_claimed,
 )
-from expunge.report.marks import Mark, flag_mark, outcome_mark, replay_mark
+from expunge.report.finding_view import FindingView, Strings, finding_view, membership_view
+from expunge.report.marks import Mark, flag_mark, replay_mark
 from expunge.report.table import cost_words, guarantee_words
-from expunge.report.words import (
-    NOT_MEASURED,
-    NOT_RUN,
-    UNKNOWN,
-    decimals,
-    interval,
-    items,
-    mapping,
-    number,
-    percent,
-    seconds,
-    text,
-)
-
-ARMS = ("original", "unlearned", "control")
-Strings = dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FindingView:
-    """One line of the findings table."""
-
-    attack: str
-    family: str
-    arms: list[Strings]
-    contrast: str
-    recovered: str
-    mark: Mark
-    reason: str
-    facts: str
+from expunge.report.words import NOT_MEASURED, NOT_RUN, UNKNOWN, items, mapping, percent, seconds, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,65 +69,6 @@ def row_view(row: Mapping[str, Any]) -> RowView:
         assumptions=[text(a) for a in items(promise.get("assumptions"))],
         notes=[text(note) for note in items(row.get("notes"))],
     )
-
-
-def finding_view(finding: Mapping[str, Any]) -> FindingView:
-    known = number(finding.get("recovered")) is not None
-    bounds = interval(finding.get("low"), finding.get("high"))
-    return FindingView(
-        attack=text(finding.get("attack")),
-        family=text(finding.get("family")),
-        arms=[_arm(mapping(mapping(finding.get("arms")).get(arm))) for arm in ARMS],
-        contrast=decimals(finding.get("contrast_low"), NOT_MEASURED),
-        recovered=f"{decimals(finding.get('recovered'))} {bounds}" if known else "does not exist",
-        mark=outcome_mark(finding.get("outcome")),
-        reason=text(finding.get("reason"), "no reason given"),
-        facts=_n_facts(finding),
-    )
-
-
-def membership_view(finding: Mapping[str, Any]) -> FindingView | None:
-    """Membership has no recovered fraction: its bounds are of the difference in AUC to the control."""
-    if not finding:
-        return None
-    known = number(finding.get("low")) is not None
-    return FindingView(
-        attack="membership",
-        family=text(finding.get("family")),
-        arms=[_arm(mapping(mapping(finding.get("arms")).get(arm)), bounds=False) for arm in ARMS],
-        contrast=NOT_MEASURED,
-        recovered=interval(finding.get("low"), finding.get("high")) if known else NOT_MEASURED,
-        mark=outcome_mark(finding.get("outcome")),
-        reason=text(finding.get("reason"), "no reason given"),
-        facts=_n_facts(finding),
-    )
-
-
-def membership_words(outcome: str) -> str:
-    """What an outcome means on this axis, where "recovered" has another sense."""
-    return _MEMBERSHIP.get(outcome, "The outcome is not one that this version of the page knows.")
-
-
-_MEMBERSHIP = {
-    Outcome.RECOVERED.value: "Members can be told from strangers differently than with the control: "
-    "the model gives away who was in the training data or who was taken out.",
-    Outcome.NOT_RECOVERED.value: "No difference to the control beyond the margin was found.",
-    Outcome.INCONCLUSIVE.value: "Neither a difference nor its absence was shown.",
-    Outcome.NO_CONTRAST.value: "The original does not give its members away either, so this says nothing.",
-}
-
-
-def _n_facts(finding: Mapping[str, Any]) -> str:
-    n, needed = finding.get("n_facts"), finding.get("facts_needed")
-    have = text(n) if n else "none"
-    return f"{have} of {text(needed)} needed" if needed else have
-
-
-def _arm(score: Mapping[str, Any], *, bounds: bool = True) -> Strings:
-    if number(score.get("mean")) is None:
-        return {"mean": "no score", "bounds": "", "setting": ""}
-    shown = interval(score.get("low"), score.get("high")) if bounds else ""
-    return {"mean": decimals(score["mean"]), "bounds": shown, "setting": text(score.get("setting"), "")}
 
 
 def _facts(row: Mapping[str, Any], audit: Mapping[str, Any]) -> list[tuple[str, str]]:

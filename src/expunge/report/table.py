@@ -6,19 +6,8 @@ from typing import Any
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidData
 from expunge.report.claims import audit_of, findings_of, flags_of, level_word
-from expunge.report.words import (
-    NOT_MEASURED,
-    NOT_RUN,
-    UNKNOWN,
-    decimals,
-    interval,
-    items,
-    mapping,
-    number,
-    percent,
-    seconds,
-    text,
-)
+from expunge.report.finding_view import mean_of, measured, recovered_words
+from expunge.report.words import NOT_MEASURED, NOT_RUN, UNKNOWN, percent, seconds, text
 
 COLUMNS = {
     "method": "method",
@@ -100,22 +89,19 @@ def _flags(row: Mapping[str, Any], audit: Mapping[str, Any]) -> str:
 def _recall(row: Mapping[str, Any]) -> str:
     """Plain recall of the unlearned arm, beside the two arms without which the number means nothing."""
     plain = next((f for f in findings_of(row) if f.get("attack") == "direct"), {})
-    arms = mapping(plain.get("arms"))
-    mean = {arm: number(mapping(arms.get(arm)).get("mean")) for arm in ("unlearned", "original", "control")}
-    if mean["unlearned"] is None:
+    if mean_of(plain, "unlearned") is None:
         return NOT_MEASURED
-    beside = ", ".join(f"{arm} {percent(mean[arm])}" for arm in ("original", "control"))
-    return f"{percent(mean['unlearned'])} ({beside})"
+    beside = ", ".join(f"{arm} {percent(mean_of(plain, arm))}" for arm in ("original", "control"))
+    return f"{percent(mean_of(plain, 'unlearned'))} ({beside})"
 
 
 def _most_recovered(row: Mapping[str, Any]) -> tuple[str, str]:
     """The largest recovered fraction with its bounds, and the attack with its outcome."""
     found = findings_of(row)
-    measured = [f for f in found if number(f.get("recovered")) is not None]
-    if not measured:
-        return NOT_MEASURED, f"none of {len(found)} could be judged" if items(found) else NOT_RUN
-    worst = max(measured, key=lambda f: float(f["recovered"]))
-    attack = f"{text(worst.get('attack'))} ({text(worst.get('outcome'))})"
-    if len(measured) < len(found):
-        attack += f"; {len(measured)} of {len(found)} attacks measured"
-    return f"{decimals(worst['recovered'])} {interval(worst.get('low'), worst.get('high'))}", attack
+    known = measured(found)
+    if not known:
+        return NOT_MEASURED, f"none of {len(found)} could be judged" if found else NOT_RUN
+    attack = f"{text(known[0].get('attack'))} ({text(known[0].get('outcome'))})"
+    if len(known) < len(found):
+        attack += f"; {len(known)} of {len(found)} attacks measured"
+    return recovered_words(known[0], NOT_MEASURED), attack

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,15 @@ import torch
 
 from expunge.core.digests import digest_json
 from expunge.core.durable import write_durably
-from expunge.core.errors import DigestMismatch, UnknownMethod
+from expunge.core.errors import DigestMismatch
 from expunge.engine import digest_model, digest_tokenizer, pinned
 from expunge.verify.attacks import attacks
-from expunge.verify.attacks._target import CannotRun, Company, Ran, Scores, Target
+from expunge.verify.attacks._target import CannotRun, Company, Ran, Target
+from expunge.verify.batteries import VERSION, battery_of, parameters
 from expunge.verify.probes import Probes
+from expunge.verify.scores import ArmScores, Scores
 
-_QUICK = ("direct", "probability", "paraphrase", "quantise", "linear_probe", "membership")
-_SHORT = (*_QUICK, "retain_finetune", "relearn")
-_STANDARD = (
-    *_SHORT,
-    "adjacent",
-    "prompts",
-    "sampling",
-    "extraction",
-    "noise",
-    "direction_ablation",
-    "logit_lens",
-    "relearn_lora",
-    "membership_reference",
-)
-_DEEP = (*_STANDARD, "unrelated_finetune", "tuned_lens", "soft_prompt", "unlearning_depth", "membership_gradient")
-BATTERIES: dict[str, tuple[str, ...]] = {"quick": _QUICK, "short": _SHORT, "standard": _STANDARD, "deep": _DEEP}
-VERSION = 2
+Progress = Callable[[str, int, int], None]  # attack, attacks done, attacks in all
 
 
 @dataclass(frozen=True)
@@ -80,51 +66,6 @@ class Beside:
         return [[arm.digest for arm in given[name] if arm] for name in names]
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What an attack took of the model: tokens read and passes that computed gradients."""
-
-    tokens: int = 0
-    steps: int = 0
-
-
-@dataclass(frozen=True)
-class ArmScores:
-    """Raw scores of one arm: attack -> setting -> one number per fact; why an attack could not run; retained skill.
-
-    `probes` names what was asked, `precision` in which the weights were. `checks` holds what attacks found out about
-    themselves (`Ran`). `kind` is "model", or "placebo" where facts never trained on were asked instead of the forgotten.
-    """
-
-    digest: str
-    scores: dict[str, Scores]
-    failed: dict[str, str]
-    skill: tuple[float, ...]
-    elapsed_s: dict[str, float]
-    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    spent: dict[str, dict[str, int]] = field(default_factory=dict)
-    probes: str = ""
-    precision: str = ""
-    kind: str = "model"
-    unseen: tuple[float, ...] = ()  # plain recall of the facts that were never trained on
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-Progress = Callable[[str, int, int], None]  # attack, attacks done, attacks in all
-
-
-def battery_of(name: str) -> tuple[str, ...]:
-    """The attacks of a battery.
-
-    Raises: UnknownMethod.
-    """
-    if name not in BATTERIES:
-        raise UnknownMethod(f"no battery '{name}'; available: {', '.join(BATTERIES)}")
-    return BATTERIES[name]
-
-
 def attack_arm(
     arm: Arm,
     probes: Probes,
@@ -136,7 +77,8 @@ def attack_arm(
 ) -> ArmScores:
     """Every attack of the battery on one arm. What cannot run is listed with its reason; other errors are raised.
 
-    Raises: DigestMismatch, if the arm's digest is not its model's: scores would be filed under another model's name.
+    Raises: UnknownMethod, for a battery that nobody offers; DigestMismatch, if the arm's digest is not its model's: scores would
+    be filed under another model's name.
     """
     if digest_model(arm.model) != arm.digest:
         raise DigestMismatch("the arm's digest is not that of its model; make the arm with Arm.of")
@@ -148,21 +90,21 @@ def attack_arm(
     checks: dict[str, dict[str, Any]] = {}
     spent: dict[str, dict[str, int]] = {}
     names = battery_of(battery)
-    asked = [VERSION, arm.digest, digest_tokenizer(arm.tokenizer), probes.digest()]
+    material = [VERSION, arm.digest, digest_tokenizer(arm.tokenizer), probes.digest()]
     with pinned(threads):
         for i, name in enumerate(names):
             if progress:
                 progress(name, i, len(names))
             attack = attacks.get(name)()
-            looks_at = beside.digests(getattr(attack, "needs", ()))
-            key = digest_json("attack", [*asked, name, _config(attack), looks_at])
+            company = beside.digests(getattr(attack, "needs", ()))
+            key = digest_json("attack", [*material, name, parameters(name), company])
             try:
                 ran = _cached(cache, key, lambda attack=attack: _counted(attack, target, probes))  # type: ignore[misc]
                 scores[name], checks[name], spent[name] = ran["scores"], ran["checks"], ran["spent"]
                 elapsed[name] = ran["elapsed_s"]
             except CannotRun as e:
                 failed[name], elapsed[name] = str(e), 0.0
-        key = digest_json("attack", [*asked, "skill"])
+        key = digest_json("attack", [*material, "skill"])
         plain = _cached(
             cache, key, lambda: {"retain": target.recalls(probes.retain), "unseen": target.recalls(probes.unseen)}
         )
@@ -189,6 +131,8 @@ def _counted(attack: Any, target: Target, probes: Probes) -> dict[str, Any]:
     with _counting(target.model) as count:
         found = attack.run(target, probes)
     ran = found if isinstance(found, Ran) else Ran(found)
+    if attack.family != "membership" and (wrong := {len(row) for row in ran.scores.values()} - {len(probes.forget)}):
+        raise CannotRun(f"gave {min(wrong)} scores for {len(probes.forget)} facts; one score per fact is needed")
     checks = {"learnt": ran.learnt, "kept": ran.kept} if ran.learnt is not None or ran.kept else {}
     return {"scores": ran.scores, "checks": checks, "spent": count, "elapsed_s": time.perf_counter() - began}
 
@@ -196,7 +140,7 @@ def _counted(attack: Any, target: Target, probes: Probes) -> dict[str, Any]:
 @contextmanager
 def _counting(model: Any) -> Iterator[dict[str, int]]:
     """Counts tokens and passes with gradients, of the model and of every copy that is made of it meanwhile."""
-    count = asdict(Spent())
+    count = {"tokens": 0, "steps": 0}
 
     def before(_module: Any, args: Any, kwargs: Any) -> None:
         given = kwargs.get("input_ids", kwargs.get("inputs_embeds", args[0] if args else None))
@@ -209,10 +153,6 @@ def _counting(model: Any) -> Iterator[dict[str, int]]:
         yield count
     finally:
         handle.remove()
-
-
-def _config(attack: Any) -> Any:
-    return json.loads(json.dumps(asdict(attack)))
 
 
 def _cached(folder: Path | None, key: str, compute: Callable[[], Any]) -> Any:

@@ -20,13 +20,15 @@ from expunge.core.errors import InvalidData
 from expunge.synthetic.placebo import placebo
 from expunge.verify.arms import attack_arms
 from expunge.verify.attacks import attacks
-from expunge.verify.battery import VERSION, Arm, ArmScores, Progress, battery_of
-from expunge.verify.findings import FEWEST, TAU
+from expunge.verify.batteries import added_to, battery_of, described
+from expunge.verify.battery import Arm, Progress
 from expunge.verify.passages import exchanged, passages
-from expunge.verify.power import power
 from expunge.verify.probes import Probes
-from expunge.verify.statistics import CONTRAST, Scored, best, interval, resamplings, simultaneous_bounds
+from expunge.verify.sample_size import power
+from expunge.verify.scores import ArmScores
+from expunge.verify.statistics import Scored, best, bounds_of, interval, resamplings
 from expunge.verify.targets import targeted
+from expunge.verify.thresholds import CONTRAST, FEWEST, TAU
 
 FACTS, TWINS = "the facts", "made-up twins"
 
@@ -102,12 +104,7 @@ class Exposure:
             "attacks": [asdict(s) for s in self.seen],
             "notes": list(self.notes),
             "power": asdict(power(self.probes, len(battery_of(self.battery)))),
-            "battery": {
-                "name": self.battery,
-                "version": VERSION,
-                "attacks": list(battery_of(self.battery)),
-                "tau": TAU,
-            },
+            "battery": described(self.battery),
             "arms": {name: scores.to_json() for name, scores in self.arms.items()},
             "facts": [digest_json("fact", [salt.hex(), f.id])[7:23] for f in self.probes.forget],
             "elapsed_s": self.elapsed_s,
@@ -137,11 +134,12 @@ def exposure(
     targets = targeted(probes.forget)
     kept, probes = targets.facts, replace(probes, forget=targets.facts)
     made_up = exchanged(kept) if documents else placebo(kept)
-    asked = {FACTS: (arm, probes), TWINS: (arm, replace(probes, forget=tuple(made_up)))}
-    arms = attack_arms(asked, battery, cache, progress, workers=workers)
+    questions = {FACTS: (arm, probes), TWINS: (arm, replace(probes, forget=tuple(made_up)))}
+    arms = attack_arms(questions, battery, cache, progress, workers=workers)
     arms[TWINS] = replace(arms[TWINS], kind="placebo")
     names = [name for name in battery_of(battery) if attacks.get(name).family != "membership"]
-    found = _compared(arms, names, [f.subject for f in kept], targets.fair and not documents)
+    fair = targets.fair and not documents
+    found = _compared(arms, names, [f.subject for f in kept], fair, added_to(battery))
     took = time.perf_counter() - began
     return Exposure(seen=tuple(found), probes=probes, battery=battery, arms=arms, notes=targets.notes, elapsed_s=took)
 
@@ -168,7 +166,13 @@ def without_template(arm: Arm) -> Arm:
     return replace(arm, tokenizer=tokenizer)
 
 
-def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Sequence[str], fair: bool) -> list[Seen]:
+def _compared(
+    arms: Mapping[str, ArmScores],
+    names: Sequence[str],
+    people: Sequence[str],
+    fair: bool,
+    added: Sequence[str] = (),
+) -> list[Seen]:
     """`fair`: twins suit their questions, so that likelihoods can be compared as well as what is said."""
     draws, ready, result = resamplings(people), dict[str, Scored](), dict[str, Seen]()
     for name in names:
@@ -178,8 +182,8 @@ def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Seque
             facts_SN, twins_SN = (np.array(list(arms[arm].scores[name].values())) for arm in (FACTS, TWINS))
             ready[name] = Scored(np.ones((1, len(people))), facts_SN, twins_SN)
     enough = len(people) >= FEWEST
-    usable = [n for n, scored in ready.items() if enough and 1 - interval(scored.control, draws)[1] >= CONTRAST]
-    lows = dict(zip(usable, simultaneous_bounds([ready[name] for name in usable], draws), strict=True))
+    usable = {n: s for n, s in ready.items() if enough and 1 - interval(s.control, draws)[1] >= CONTRAST}
+    bounds = bounds_of(usable, draws, added)
     for name, scored in ready.items():
         high = "the made-up twins score too high for a difference to mean anything"
         if not enough:
@@ -189,9 +193,9 @@ def _compared(arms: Mapping[str, ArmScores], names: Sequence[str], people: Seque
             family=attacks.get(name).family,
             facts=best(scored.unlearned),
             twins=best(scored.control),
-            share=scored.recovered() if name in lows else None,
-            low=lows.get(name, (None, None))[0],
-            reason="" if name in lows else high,
+            share=scored.recovered() if name in bounds else None,
+            low=bounds.get(name, (None, None))[0],
+            reason="" if name in bounds else high,
         )
     return [result[name] for name in names]
 

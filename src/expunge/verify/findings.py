@@ -11,27 +11,22 @@ import numpy as np
 
 from expunge.core import ArmScore, Finding, Outcome
 from expunge.verify.attacks import attacks
-from expunge.verify.battery import ArmScores
+from expunge.verify.scores import ARMS, ArmScores
 from expunge.verify.statistics import (
-    CONTRAST,
     Matrix,
     Resampling,
     Scored,
     best,
+    bounds_of,
     exact_bounds,
     facts_needed,
     interval,
+    owners,
     resamplings,
-    simultaneous_bounds,
 )
+from expunge.verify.thresholds import CONTRAST, FEWEST, KEPT, TAU, TAUGHT, TEACHES
 
 MEMBERSHIP = "membership"  # a family of its own: its scores are not per fact to forget
-TAU = 0.10  # recovered fraction up to which nothing was recovered
-ARMS = ("original", "unlearned", "control")
-FEWEST = 5  # facts below which no bound means anything
-KEPT = 0.8  # of its skill that the control must keep after an attack, at one setting at least, for silence to mean anything
-TEACHES = 0.3  # share that the reference must learn for the comparison to be more than noise
-TAUGHT = 0.5  # of what the control could be taught that the unlearned arm must be able to learn
 
 
 def findings(
@@ -40,11 +35,13 @@ def findings(
     facts: Sequence[int] | None = None,
     people: Sequence[str] | None = None,
     families: Mapping[str, str] | None = None,
+    added: Sequence[str] = (),
 ) -> list[Finding]:
     """One finding per attack on recall, with bounds that hold together.
 
     `people` says whose each fact is (nobody's, if not given); `facts` restricts the findings to some of the facts.
-    `families` are those of attacks that are not in the registry of attacks on language models.
+    `families` are those of attacks that are not in the registry of attacks on language models; `added` are those beside the
+    battery's own (`bounds_of`).
     """
     families = families or {name: attacks.get(name).family for name in battery}
     recall_attacks = [name for name in battery if families[name] != MEMBERSHIP]
@@ -62,10 +59,9 @@ def findings(
             del ready[name]
             result[name] = _finding(name, arms, reason=f"gave scores for {sizes[name]} of {n_facts} facts")
         whose = _whose(people, facts, n_facts)
-        draws, n_people = resamplings(whose), len({who or f"fact {i}" for i, who in enumerate(whose)})
+        draws, n_people = resamplings(whose), len(set(owners(whose)))
         contrast = {name: scored.contrast_low(draws) for name, scored in ready.items()}
-        usable = [name for name in ready if contrast[name] >= CONTRAST]
-        bounds = dict(zip(usable, simultaneous_bounds([ready[n] for n in usable], draws), strict=True))
+        bounds = bounds_of({n: scored for n, scored in ready.items() if contrast[n] >= CONTRAST}, draws, added)
         for name, scored in ready.items():
             shown = _shown(scored, list(arms["control"].scores[name]), draws)
             result[name] = _measured(name, arms, scored, shown, contrast[name], bounds.get(name), n_people)

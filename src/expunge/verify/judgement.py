@@ -4,18 +4,12 @@ Nothing here has a default that helps: a level needs every attack it rests on, a
 bounds, not on its estimate, wherever it accuses.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
-from expunge.verify.findings import TAU
-from expunge.verify.skill import Skill
-
-RETAINED_FROM = 0.5
-SKILL = 0.9  # of the control's
-PEOPLE = 5  # whose facts a level above CLAIMED rests on, at least: one person's facts are remembered together
+from expunge.verify.thresholds import PEOPLE, RETAINED_FROM, SKILL, TAU
 
 # What a level rests on: groups of attacks. Every attack of a group must have run; those whose silence would mean nothing
 # (NO_CONTRAST) are left out, one at least must remain, and all that remain must have found nothing.
@@ -29,6 +23,14 @@ REQUIRED: dict[Assurance, tuple[tuple[str, ...], ...]] = {
     ),
 }
 _BLACK_BOX = ("plain", "black box")  # families of attacks that do not touch the weights
+
+
+@dataclass(frozen=True)
+class Skill:
+    """Share of the reference's retained skill, and its one-sided 95 % upper bound."""
+
+    share: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ def judge(
     duplicates: int | None = None,
     n_people: int = PEOPLE,
     placebos: bool = False,
+    added: Collection[str] = (),
 ) -> Judgement:
     """The level and the flags. `replay` says whether an independent rebuild gave the same bits; None: it was not run.
 
-    Beside `placebos`, which differ in what can be guessed of them, nothing is called OVER_FORGOTTEN.
+    Beside `placebos`, which differ in what can be guessed of them, nothing is called OVER_FORGOTTEN. Attacks that were `added`
+    to the battery count against a level like any other, and none rests on them.
     """
     by_name = {f.attack: f for f in [*found, member]}
-    skill = retained.share if retained and np.isfinite(retained.share) else None
+    own = {name: f for name, f in by_name.items() if name not in added}
+    skill = retained.share if retained and math.isfinite(retained.share) else None
     flags = _recovery_flags(found)
     if skill is not None and skill < SKILL:
         flags.append(Flag.DAMAGED)
@@ -68,13 +73,13 @@ def judge(
         noise = {Flag.OVER_FORGOTTEN, Flag.PARTIAL} | ({Flag.DAMAGED} if retained and retained.high >= SKILL else set())
         return Judgement(Assurance.EXACT, tuple(f for f in flags if f not in noise))
     negatives_hold = skill is not None and Flag.DAMAGED not in flags and n_people >= PEOPLE
-    level = _level(by_name) if negatives_hold else Assurance.CLAIMED
+    level = _level(by_name, own) if negatives_hold else Assurance.CLAIMED
     # What came back counts against a level even where a second control shows as much and the verdict is open.
     if guarantee is Guarantee.SUPPRESSED or recovered or any(f.low is not None and f.low > TAU for f in found):
         level = min(level, Assurance.SUPPRESSED)
     # What was recovered or wrecked is decided; PARTIAL alone is not, its estimate may lie within the noise.
     decided = recovered or Flag.DAMAGED in flags
-    if skill is None or (not decided and _undecided(by_name, n_people)):
+    if skill is None or (not decided and _undecided(by_name, own, n_people)):
         flags.append(Flag.INCONCLUSIVE)
     return Judgement(level, tuple(flags))
 
@@ -97,22 +102,22 @@ def _over_forgotten(found: Sequence[Finding], member: Finding) -> bool:
     return below or strange
 
 
-def _undecided(by_name: Mapping[str, Finding], n_people: int) -> bool:
+def _undecided(by_name: Mapping[str, Finding], own: Mapping[str, Finding], n_people: int) -> bool:
     """Whether anything that was asked was left open: too few people, an attack without a verdict, a group without one."""
     recall = [f for f in by_name.values() if f.family != "membership"]
     if n_people < PEOPLE or not recall:
         return True
     required = {name for groups in REQUIRED.values() for group in groups for name in group}
     open_ones = any(f.outcome is Outcome.INCONCLUSIVE and (f.applies or f.attack in required) for f in recall)
-    ran = [group for groups in REQUIRED.values() for group in groups if any(name in by_name for name in group)]
-    silent = any(all(by_name[n].outcome is Outcome.NO_CONTRAST for n in group if n in by_name) for group in ran)
+    ran = [group for groups in REQUIRED.values() for group in groups if any(name in own for name in group)]
+    silent = any(all(own[n].outcome is Outcome.NO_CONTRAST for n in group if n in own) for group in ran)
     return open_ones or silent
 
 
-def _level(by_name: Mapping[str, Finding]) -> Assurance:
+def _level(by_name: Mapping[str, Finding], own: Mapping[str, Finding]) -> Assurance:
     reached = Assurance.CLAIMED
     for level, groups in REQUIRED.items():
-        if not all(_nothing_found(group, by_name) for group in groups):
+        if not all(_nothing_found(group, own) for group in groups):
             break
         if level is Assurance.RESISTS_BLACK_BOX and not _black_box_holds(by_name):
             break

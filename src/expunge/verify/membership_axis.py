@@ -8,52 +8,60 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from numpy import isfinite
-from scipy.stats import fisher_exact, norm
 
 from expunge.core import ArmScore, Finding, Outcome
-from expunge.verify.battery import ArmScores
-from expunge.verify.findings import ARMS, lacks_something, why_not
-from expunge.verify.membership.pairs import PRIMARY, WHOLE, pairs
+from expunge.verify import quantiles
+from expunge.verify.findings import lacks_something, why_not
 from expunge.verify.metrics.auc import auc
+from expunge.verify.pairs import PRIMARY, WHOLE, pairs
+from expunge.verify.scores import ARMS, ArmScores
+from expunge.verify.thresholds import CONTAMINATED, FEWEST_MEMBERS, MEMBERSHIP_FACTS, MEMBERSHIP_MARGIN
 
-MEMBERSHIP_MARGIN = 0.15
-MEMBERSHIP_FACTS = 400  # from here on equivalence can be measured
-FEWEST_MEMBERS = 10  # on either side, below which nothing is said
-CONTAMINATED = 0.001  # p-value below which facts "never trained on" were trained on
 ATTACKS = ("membership", "membership_reference", "membership_gradient")  # the first is always needed
 
 
-def membership(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None, bare: str = PRIMARY) -> Finding:
+def membership(
+    arms: Mapping[str, ArmScores],
+    facts: Sequence[int] | None = None,
+    bare: str = PRIMARY,
+    added: Sequence[str] = (),
+) -> Finding:
     """How far the unlearned arm's member/non-member AUC lies from the control's, either way, where it lies farthest.
 
-    `bare` names the statistic whose rows have no name of their own.
+    `bare` names the statistic whose rows have no name of their own. Membership attacks that were `added` to the battery can
+    find a difference or leave its absence open, and cannot show its absence by themselves.
     """
-    ran = [name for name in ATTACKS if name == ATTACKS[0] or _asked(name, arms)]
+    own = [name for name in ATTACKS if name not in added]
+    found = _of_attacks(own, arms, facts, bare)
+    if not added or found.outcome is Outcome.RECOVERED:
+        return found
+    together = _of_attacks([*own, *added], arms, facts, bare)
+    return together if together.outcome is Outcome.RECOVERED or found.outcome is Outcome.NOT_RECOVERED else found
+
+
+def _of_attacks(names: Sequence[str], arms: Mapping[str, ArmScores], facts: Sequence[int] | None, bare: str) -> Finding:
+    ran = [name for name in names if name == ATTACKS[0] or _was_run(name, arms)]
     reasons = [reason for name in ran if (reason := why_not(name, arms))]
     if reason := (reasons or [""])[0] or _contaminated(arms):
         return Finding(attack="membership", family="membership", outcome=Outcome.INCONCLUSIVE, reason=reason)
-    told = [t for name in ran for t in _told(name, arms, facts, bare)]
-    n = told[0].n
-    bound = float(norm.ppf(1 - 0.05 / len(told)))  # looking at many statistics is paid for
-    beyond = [t for t in told if n >= FEWEST_MEMBERS and abs(t.gap) - t.half_width(bound) > MEMBERSHIP_MARGIN]
-    contrasted = [t for t in told if t.contrast >= MEMBERSHIP_MARGIN]
-    worst = max(beyond or contrasted or told[:1], key=lambda t: abs(t.gap))
-    said, width = f"ΔAUC = {worst.gap:+.2f} to the control ({worst.name})", worst.half_width()
+    statistics = [s for name in ran for s in _statistics(name, arms, facts, bare)]
+    n = statistics[0].n
+    bound = quantiles.normal(1 - 0.05 / len(statistics))  # looking at many statistics is paid for
+    beyond = [s for s in statistics if n >= FEWEST_MEMBERS and abs(s.gap) - s.half_width(bound) > MEMBERSHIP_MARGIN]
+    contrasted = [s for s in statistics if s.contrast >= MEMBERSHIP_MARGIN]
+    worst = max(beyond or contrasted or statistics[:1], key=lambda s: abs(s.gap))
+    gap, width = f"ΔAUC = {worst.gap:+.2f} to the control ({worst.name})", worst.half_width()
     if beyond:
-        outcome, reason, width = (
-            Outcome.RECOVERED,
-            f"{said}, beyond ±{MEMBERSHIP_MARGIN}",
-            worst.half_width(bound),
-        )
+        outcome, reason, width = Outcome.RECOVERED, f"{gap}, beyond ±{MEMBERSHIP_MARGIN}", worst.half_width(bound)
     elif not contrasted:
         outcome, reason = Outcome.NO_CONTRAST, "the original's members cannot be told from strangers either"
-    elif n >= MEMBERSHIP_FACTS and all(abs(t.gap) + t.half_width() <= MEMBERSHIP_MARGIN for t in contrasted):
-        outcome, reason = Outcome.NOT_RECOVERED, f"{said}, within ±{MEMBERSHIP_MARGIN}"
+    elif n >= MEMBERSHIP_FACTS and all(abs(s.gap) + s.half_width() <= MEMBERSHIP_MARGIN for s in contrasted):
+        outcome, reason = Outcome.NOT_RECOVERED, f"{gap}, within ±{MEMBERSHIP_MARGIN}"
     else:
         outcome = Outcome.INCONCLUSIVE
-        reason = f"{said}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts"
+        reason = f"{gap}; equivalence is not measurable below {MEMBERSHIP_FACTS} facts"
         if n >= MEMBERSHIP_FACTS:
-            reason = f"{said}, give or take {width:.2f}: neither within ±{MEMBERSHIP_MARGIN} nor beyond it"
+            reason = f"{gap}, give or take {width:.2f}: neither within ±{MEMBERSHIP_MARGIN} nor beyond it"
     return Finding(
         attack="membership",
         family="membership",
@@ -70,8 +78,8 @@ def membership(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
-class _Told:
-    """One statistic: its AUC on three arms, of n members and at least as many others."""
+class _Statistic:
+    """Its AUC on three arms, of n members and at least as many others."""
 
     name: str
     value: dict[str, float]
@@ -94,7 +102,7 @@ class _Told:
         return z * float((sum(a * (1 - a) for a in drawn) / self.n) ** 0.5)
 
 
-def _told(name: str, arms: Mapping[str, ArmScores], facts: Sequence[int] | None, bare: str) -> list[_Told]:
+def _statistics(name: str, arms: Mapping[str, ArmScores], facts: Sequence[int] | None, bare: str) -> list[_Statistic]:
     rows = {arm: pairs(arms[arm].scores[name], bare) for arm in ARMS}
     strangers = len(arms["control"].unseen)  # arms joined of several models repeat the same strangers
     found = []
@@ -106,11 +114,11 @@ def _told(name: str, arms: Mapping[str, ArmScores], facts: Sequence[int] | None,
         for arm in ARMS:
             known, unknown = rows[arm][statistic]
             value[arm] = auc(known if facts is None else [known[i] for i in facts], unknown)
-        found.append(_Told(statistic, value, n))
+        found.append(_Statistic(statistic, value, n))
     return found
 
 
-def _asked(name: str, arms: Mapping[str, ArmScores]) -> bool:
+def _was_run(name: str, arms: Mapping[str, ArmScores]) -> bool:
     """Whether an arm was attacked with it, or should have been and was not; not, where all arms lack the same."""
     known = any(name in arms[arm].scores or name in arms[arm].failed for arm in ARMS if arm in arms)
     return known and not lacks_something(name, arms)
@@ -118,6 +126,8 @@ def _asked(name: str, arms: Mapping[str, ArmScores]) -> bool:
 
 def _contaminated(arms: Mapping[str, ArmScores]) -> str:
     """Why the strangers are none: an arm answers questions about them better than a control guesses unknown facts."""
+    from scipy.stats import fisher_exact
+
     guessed = arms["control"].scores.get("direct", {}).get("greedy", [])
     for arm in ARMS:
         known = arms[arm].unseen

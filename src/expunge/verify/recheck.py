@@ -5,8 +5,9 @@ import math
 from expunge.engine import digest_model, pinned
 from expunge.verify.attacks import attacks
 from expunge.verify.attacks._target import Target
-from expunge.verify.battery import Arm, ArmScores
+from expunge.verify.battery import Arm
 from expunge.verify.probes import Probes
+from expunge.verify.scores import ArmScores
 
 ASKED_AGAIN = ("direct", "probability")  # cheap, and no two models answer both alike
 TOLERANCE = 1e-4  # of a probability: other processors round otherwise

@@ -6,20 +6,13 @@ says how much of a loss that can be.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from expunge.verify.statistics import CONTRAST, LEVEL, N_BOOT, few_people
-
-
-@dataclass(frozen=True)
-class Skill:
-    """Share of the reference's retained skill, and its one-sided 95 % upper bound."""
-
-    share: float
-    high: float
+from expunge.verify.judgement import Skill
+from expunge.verify.statistics import few_people, owners
+from expunge.verify.thresholds import CONTRAST, LEVEL, N_BOOT
 
 
 def skill(
@@ -41,8 +34,7 @@ def skill(
     own, other = (np.asarray(side, dtype=np.float64) for side in (unlearned, reference))
     if not other.mean() >= max(least, 1e-9) or not math.isfinite(share := float(own.mean() / other.mean())):
         return None
-    groups = [who or f"fact {i}" for i, who in enumerate(people)]
-    return Skill(share, max(_high(own, other, by) for by in (range(len(own)), groups)))
+    return Skill(share, max(_high(own, other, by) for by in (range(len(own)), owners(people))))
 
 
 def _high(own: NDArray[np.float64], other: NDArray[np.float64], groups: Sequence[object]) -> float:

@@ -10,20 +10,18 @@ best setting, chosen anew in every bootstrap sample and on every arm, so that th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, norm
-from scipy.stats import t as student
+
+from expunge.verify import quantiles
+from expunge.verify.thresholds import LEVEL, N_BOOT
 
 Matrix = NDArray[np.float64]
-LEVEL = 0.95  # one-sided
-N_BOOT = 2000
 FEW = 60  # facts below which a bootstrap is too narrow downwards as well
-CONTRAST = 0.30  # below this difference between original and control an attack says nothing
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,20 @@ def resamplings(people: Sequence[str], seed: int = 0) -> list[Resampling]:
     The draws are the same for every arm, so differences are paired.
     """
     facts = Resampling(bootstrap_weights(range(len(people)), seed))
-    groups = [who or f"fact {i}" for i, who in enumerate(people)]
+    groups = owners(people)
     n_people = len(set(groups))
     if n_people in (1, len(people)):
         return [facts]
     return [facts, Resampling(bootstrap_weights(groups, seed), few_people(n_people))]
+
+
+def owners(people: Sequence[str]) -> list[str]:
+    """Whose each fact is; a fact that is nobody's is a person's of its own.
+
+    >>> owners(["ann", "", "ann"])
+    ['ann', 'fact 1', 'ann']
+    """
+    return [who or f"fact {i}" for i, who in enumerate(people)]
 
 
 def bootstrap_weights(groups: Sequence[object], seed: int = 0) -> Matrix:
@@ -105,7 +112,7 @@ def few_people(n: int) -> float:
     >>> round(few_people(3), 2), round(few_people(10), 2), round(few_people(1000), 2)
     (2.17, 1.17, 1.0)
     """
-    return math.sqrt(n / (n - 1)) * float(student.ppf(LEVEL, n - 1) / norm.ppf(LEVEL))
+    return math.sqrt(n / (n - 1)) * (quantiles.student(LEVEL, n - 1) / quantiles.normal(LEVEL))
 
 
 def best(scores_SN: Matrix) -> float:
@@ -131,8 +138,8 @@ def exact_bounds(hits: float, n: int, level: float = LEVEL) -> tuple[float, floa
     >>> round(exact_bounds(0, 29)[1], 3), round(exact_bounds(0, 20)[1], 3)
     (0.098, 0.139)
     """
-    low = 0.0 if hits <= 0 else float(beta.ppf(1 - level, hits, n - hits + 1))
-    high = 1.0 if hits >= n else float(beta.ppf(level, hits + 1, n - hits))
+    low = 0.0 if hits <= 0 else quantiles.beta(1 - level, hits, n - hits + 1)
+    high = 1.0 if hits >= n else quantiles.beta(level, hits + 1, n - hits)
     return low, high
 
 
@@ -145,6 +152,18 @@ def interval(scores_SN: Matrix, draws: Sequence[Resampling]) -> tuple[float, flo
         lows.append(point + draw.widen * min(low - point, 0.0))
         highs.append(point + draw.widen * max(high - point, 0.0))
     return max(min(lows), 0.0), min(max(highs), 1.0)
+
+
+def bounds_of(
+    attacks: Mapping[str, Scored], draws: Sequence[Resampling], added: Sequence[str] = ()
+) -> dict[str, tuple[float, float]]:
+    """Bounds of each attack's RF. Those of a battery hold together, and no attack that is `added` to it widens them; those of
+    an added one hold with all."""
+    own = {name: scored for name, scored in attacks.items() if name not in added}
+    bounds = dict(zip(own, simultaneous_bounds(list(own.values()), draws), strict=True))
+    if len(own) < len(attacks):
+        bounds = dict(zip(attacks, simultaneous_bounds(list(attacks.values()), draws), strict=True)) | bounds
+    return bounds
 
 
 def simultaneous_bounds(attacks: list[Scored], draws: Sequence[Resampling]) -> list[tuple[float, float]]:

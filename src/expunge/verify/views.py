@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expunge.core import Finding
-from expunge.verify.battery import ArmScores
-from expunge.verify.findings import ARMS
-from expunge.verify.statistics import CONTRAST
+from expunge.verify.scores import ARMS, ArmScores
+from expunge.verify.thresholds import CONTRAST
 
 Curves = dict[str, dict[str, list[list[float]]]]  # attack -> arm -> [budget, best mean up to there]
 
@@ -35,12 +34,18 @@ def curves(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None) ->
     return result
 
 
+def worst(found: Sequence[Finding]) -> Finding | None:
+    """The attack that recovered most, of those that recovered a fraction at all."""
+    measured = [f for f in found if f.recovered is not None]
+    return max(measured, key=lambda f: f.recovered or 0.0) if measured else None
+
+
 def persons(found: Sequence[Finding], people: Sequence[str]) -> list[dict[str, Any]]:
     """Each person by the attack that brought most of theirs back, worst first.
 
     An estimate of few facts each, without an interval: it says whom to look at, not what is true of them.
     """
-    worst: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for f in found:
         if f.recovered is None or set(f.arms) != set(ARMS):
             continue
@@ -52,9 +57,9 @@ def persons(found: Sequence[Finding], people: Sequence[str]) -> list[dict[str, A
                 continue
             row = {"subject": who, "n_facts": len(at), "attack": f.attack, **mean}
             row["recovered"] = (mean["unlearned"] - mean["control"]) / contrast
-            if who not in worst or row["recovered"] > worst[who]["recovered"]:
-                worst[who] = row
-    return sorted(worst.values(), key=lambda row: -row["recovered"])
+            if who not in rows or row["recovered"] > rows[who]["recovered"]:
+                rows[who] = row
+    return sorted(rows.values(), key=lambda row: -row["recovered"])
 
 
 def _budget(setting: str) -> float | None:

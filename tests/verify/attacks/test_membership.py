@@ -18,8 +18,8 @@ from expunge.verify.attacks._target import CannotRun, Company, Scores, Target
 from expunge.verify.attacks.membership import Membership
 from expunge.verify.attacks.membership_gradient import MembershipGradient
 from expunge.verify.attacks.membership_reference import MembershipReference
-from expunge.verify.membership import pairs
 from expunge.verify.metrics.auc import auc
+from expunge.verify.pairs import pairs
 
 ATTACKS = {
     "membership": Membership,

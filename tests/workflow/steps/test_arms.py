@@ -10,7 +10,7 @@ from expunge.core.placement import SHARD, place
 from expunge.engine import save_model
 from expunge.synthetic import facts, people
 from expunge.verify import Probes
-from expunge.verify.battery import ArmScores
+from expunge.verify.scores import ArmScores
 from expunge.workflow.steps.arms import join, unit_arms
 
 

@@ -10,12 +10,7 @@ from expunge.core.errors import ExpungeError
 from expunge.engine import encode, greedy_answers, keyed_order, rows_logp, value_span
 from expunge.verify.metrics.recall import recall
 from expunge.verify.probes import Probes
-
-Scores = dict[str, list[float]]
-"""Setting -> one score in [0, 1] per fact to forget, higher where more of the fact came back.
-
-A setting whose name ends in " @ N" is a point on a curve over the budget N (steps, samples, prompts): "lr 0.0002 @ 15".
-"""
+from expunge.verify.scores import Scores as Scores
 
 
 class CannotRun(ExpungeError):

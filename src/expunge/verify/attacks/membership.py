@@ -12,9 +12,9 @@ from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._strangers import strangers
 from expunge.verify.attacks._target import Scores, Target
 from expunge.verify.membership.answers import Answer, read_answers, said_text
-from expunge.verify.membership.pairs import VALUE, WHOLE, pair_of
 from expunge.verify.metrics.min_k_plus_plus import lowest_share
 from expunge.verify.metrics.zlib_score import zlib_score
+from expunge.verify.pairs import VALUE, WHOLE, pair_of
 from expunge.verify.probes import Probes
 
 

@@ -11,8 +11,8 @@ from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._strangers import strangers
 from expunge.verify.attacks._target import Scores, Target
 from expunge.verify.membership.answers import spans_of
-from expunge.verify.membership.pairs import VALUE, WHOLE, pair_of
 from expunge.verify.metrics.gradient_norm import gradient_norms
+from expunge.verify.pairs import VALUE, WHOLE, pair_of
 from expunge.verify.probes import Probes
 
 

@@ -17,8 +17,8 @@ from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._strangers import strangers
 from expunge.verify.attacks._target import CannotRun, Scores, Target, needed
 from expunge.verify.membership.answers import spans_of
-from expunge.verify.membership.pairs import VALUE, WHOLE, pair_of
 from expunge.verify.membership.rmia import probability_ratio, rmia, rmia_among
+from expunge.verify.pairs import VALUE, WHOLE, pair_of
 from expunge.verify.probes import Probes
 
 

@@ -16,12 +16,12 @@ from expunge.verify.benchmarks._registry import benchmarks
 from expunge.verify.benchmarks._result import NO_RETRAINED, Measure, Result, measured, origins
 from expunge.verify.membership import blind_auc
 from expunge.verify.membership.answers import read_answers
-from expunge.verify.membership.pairs import WHOLE
 from expunge.verify.metrics.auc_interval import Sample, auc_difference, auc_interval
 from expunge.verify.metrics.means import Mean
 from expunge.verify.metrics.min_k_plus_plus import lowest_share
 from expunge.verify.metrics.privleak import privleak
 from expunge.verify.metrics.rouge_l import rouge_l_f1
+from expunge.verify.pairs import WHOLE
 
 VERBMEM = Split("verbmem/forget", "verbmem", "forget")  # prompt, gt
 KNOWMEM = {side: Split(f"knowmem/{side}_qa", "knowmem", f"{side}_qa") for side in ("forget", "retain")}

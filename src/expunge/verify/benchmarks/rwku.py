@@ -15,9 +15,9 @@ from expunge.verify.benchmarks._passages import answered, cut, passages
 from expunge.verify.benchmarks._registry import benchmarks
 from expunge.verify.benchmarks._result import Measure, Result, measured, origins
 from expunge.verify.membership.answers import read_answers
-from expunge.verify.membership.pairs import WHOLE
 from expunge.verify.metrics.fluency import ngram_entropy
 from expunge.verify.metrics.rouge_l import rouge_l_recall
+from expunge.verify.pairs import WHOLE
 
 _FORGOTTEN = "ROUGE-L recall on the forgotten people; the target is a model that never knew them, not zero"
 _NEIGHBOUR = "ROUGE-L recall on people near the forgotten ones, who should stay"

@@ -1,6 +1,7 @@
 """Attacks on classifiers: torch modules and estimators, three arms in, findings out."""
 
-from expunge.verify.classifiers.audit import ATTACKS, ClassifierAudit, attack_classifier, audit_classifier
+from expunge.verify.audits import ClassifierAudit
+from expunge.verify.classifiers.audit import ATTACKS, attack_classifier, audit_classifier
 from expunge.verify.classifiers.class_inversion import ClassInversion
 from expunge.verify.classifiers.direct import Direct
 from expunge.verify.classifiers.klom import Klom, klom

@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
-from expunge.core.digests import digest_json
+from expunge.core import Finding, Guarantee, Outcome
 from expunge.core.errors import InvalidData, TooFewSamples
 from expunge.engine import pinned
 from expunge.verify.attacks._target import CannotRun
-from expunge.verify.battery import ArmScores
+from expunge.verify.audits import ClassifierAudit
 from expunge.verify.classifiers.class_inversion import ClassInversion
 from expunge.verify.classifiers.direct import Direct
 from expunge.verify.classifiers.klom import NAME as KLOM
@@ -26,9 +25,11 @@ from expunge.verify.classifiers.shadow_models import ShadowModels
 from expunge.verify.classifiers.target import Attack, Classifier
 from expunge.verify.classifiers.u_lira import NAME as U_LIRA
 from expunge.verify.classifiers.u_lira import u_lira_finding
-from expunge.verify.findings import ARMS, TAU, findings
-from expunge.verify.judgement import judge
-from expunge.verify.skill import Skill, skill
+from expunge.verify.findings import findings
+from expunge.verify.judgement import Skill
+from expunge.verify.scores import ARMS, ArmScores
+from expunge.verify.skill import skill
+from expunge.verify.thresholds import TAU
 
 VERSION = 1
 ATTACKS: tuple[Attack, ...] = (
@@ -39,63 +40,6 @@ ATTACKS: tuple[Attack, ...] = (
     RelearnTime(),
     ClassInversion(),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierAudit:
-    """Findings, the level and flags they carry, and the raw scores from which anybody can compute them again.
-
-    `findings` are about recovery, `membership` is the axis of its own, `ensembles` are what shadow models showed about the
-    procedure (U-LiRA, KLOM). Bound to the arms' digests: it says nothing about other weights or another precision.
-    """
-
-    assurance: Assurance
-    flags: tuple[Flag, ...]
-    findings: tuple[Finding, ...]
-    membership: Finding
-    ensembles: tuple[Finding, ...]
-    relearning: RelearnSteps | None
-    klom: Mapping[str, Klom]
-    retained: Skill | None  # the unlearned arm's retained accuracy, beside the control's
-    guarantee: Guarantee
-    replay: bool | None
-    duplicates: int | None
-    attacks: tuple[str, ...]
-    rows: tuple[str, ...]  # digests of the rows to forget
-    arms: Mapping[str, ArmScores]
-    elapsed_s: float = 0.0
-
-    @property
-    def skill(self) -> float | None:
-        """Retained accuracy of the unlearned arm over the control's."""
-        return self.retained.share if self.retained else None
-
-    @property
-    def worst(self) -> Finding | None:
-        """The attack that recovered most."""
-        measured = [f for f in self.findings if f.recovered is not None]
-        return max(measured, key=lambda f: f.recovered or 0.0) if measured else None
-
-    def to_json(self, salt: bytes = b"") -> dict[str, Any]:
-        """Everything but the rows, which are named by salted digests."""
-        return {
-            "battery": {"name": "classifier", "version": VERSION, "attacks": list(self.attacks), "tau": TAU},
-            "assurance": self.assurance.name,
-            "flags": [f.value for f in self.flags],
-            "guarantee": self.guarantee.value,
-            "replay": self.replay,
-            "duplicates": self.duplicates,
-            "skill": self.skill,
-            "skill_high": self.retained.high if self.retained else None,
-            "findings": [f.to_json() for f in self.findings],
-            "membership": self.membership.to_json(),
-            "ensembles": [f.to_json() for f in self.ensembles],
-            "facts": [digest_json("fact", [salt.hex(), name])[7:23] for name in self.rows],
-            "relearning": asdict(self.relearning) if self.relearning else None,
-            "klom": {name: asdict(found) for name, found in self.klom.items()},
-            "arms": {name: scores.to_json() for name, scores in self.arms.items()},
-            "elapsed_s": self.elapsed_s,
-        }
 
 
 def audit_classifier(
@@ -149,51 +93,21 @@ def audit_classifier(
     arms = {name: _scores(arm, sets, every) for name, arm in given.items()}
     arms |= {name: _scores(arm, sets, attacks) for name, arm in further.items()}
     ensembles, kloms = _ensembles(given, sets, shadows)
-    asked = _Asked(sets, people, tuple(attacks), randomised, guarantee, replay, duplicates)
-    return _judged(arms, asked, ensembles, kloms, time.perf_counter() - began)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What an audit was given beside the models."""
-
-    sets: Sets
-    people: Sequence[str]  # whose each row to forget is, "" for nobody's
-    attacks: tuple[Attack, ...]
-    randomised: bool | None
-    guarantee: Guarantee
-    replay: bool | None
-    duplicates: int | None
-
-
-def _judged(
-    arms: Mapping[str, ArmScores],
-    asked: _Asked,
-    ensembles: Sequence[Finding],
-    kloms: Mapping[str, Klom],
-    elapsed_s: float,
-) -> ClassifierAudit:
-    found = _found(arms, asked.attacks, asked.people)
-    member, retained = membership_finding(arms, asked.randomised), _retained(arms)
-    telling = [member, *(f for f in ensembles if f.attack == U_LIRA and f.outcome is Outcome.RECOVERED)]
-    n_people = len({who or f"row {i}" for i, who in enumerate(asked.people)})
-    judged = judge(found, telling[-1], retained, asked.guarantee, asked.replay, asked.duplicates, n_people)
     return ClassifierAudit(
-        assurance=judged.assurance,
-        flags=judged.flags,
-        findings=tuple(found),
-        membership=member,
+        findings=tuple(_found(arms, attacks, people)),
+        membership=membership_finding(arms, randomised),
+        retained=_retained(arms),
+        people=tuple(people),
+        guarantee=guarantee,
+        replay=replay,
+        duplicates=duplicates,
+        arms=arms,
         ensembles=tuple(ensembles),
         relearning=_relearning(arms),
         klom=kloms,
-        retained=retained,
-        guarantee=asked.guarantee,
-        replay=asked.replay,
-        duplicates=asked.duplicates,
-        attacks=(*(a.name for a in asked.attacks), Membership.name),
-        rows=tuple(asked.sets.forget.names()),
-        arms=arms,
-        elapsed_s=elapsed_s,
+        battery={"name": "classifier", "version": VERSION, "attacks": [a.name for a in every], "tau": TAU},
+        rows=tuple(sets.forget.names()),
+        elapsed_s=time.perf_counter() - began,
     )
 
 

@@ -19,7 +19,7 @@ from expunge.core.errors import InvalidParameter, TooFewSamples
 from expunge.verify.classifiers.rows import Rows, drawn
 from expunge.verify.classifiers.shadow_models import ShadowModels
 from expunge.verify.classifiers.target import CLIP, Floats
-from expunge.verify.findings import TAU
+from expunge.verify.thresholds import TAU
 
 FEWEST = 20  # models on either side
 BINS = 20

@@ -13,12 +13,12 @@ import numpy as np
 
 from expunge.core import Finding, Outcome
 from expunge.verify.attacks._target import CannotRun, Scores
-from expunge.verify.battery import ArmScores
 from expunge.verify.classifiers.rows import Rows, Sets
 from expunge.verify.classifiers.target import Classifier, Found
 from expunge.verify.membership import rmia
 from expunge.verify.membership.rmia import probability_ratio, rmia_among
 from expunge.verify.membership_axis import membership
+from expunge.verify.scores import ArmScores
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from expunge.core import Finding, Outcome
-from expunge.verify.battery import ArmScores
-from expunge.verify.findings import TAU
-from expunge.verify.statistics import LEVEL
+from expunge.verify.scores import ArmScores
+from expunge.verify.thresholds import LEVEL, TAU
 
 # Of what the original knew: beside a single control, an attack on the class as a whole must bring back more than this. Models
 # that never saw a class of the digits "recovered" up to 0.46 from each other (80 models, bench/verify_classifiers.py).

@@ -16,11 +16,10 @@ from expunge.core.errors import TooFewSamples
 from expunge.verify.classifiers.rows import Rows
 from expunge.verify.classifiers.shadow_models import ShadowModels
 from expunge.verify.classifiers.target import Classifier, Floats
-from expunge.verify.findings import ARMS
 from expunge.verify.membership import u_lira
-from expunge.verify.membership_axis import MEMBERSHIP_MARGIN
 from expunge.verify.metrics.auc import auc
-from expunge.verify.statistics import LEVEL
+from expunge.verify.scores import ARMS
+from expunge.verify.thresholds import LEVEL, MEMBERSHIP_MARGIN
 
 FEWEST = 5  # models of each kind
 NAME, FAMILY = "u_lira", "membership"

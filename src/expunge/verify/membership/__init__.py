@@ -8,7 +8,6 @@ labels non-members 1, so its AUCs agree with these; MUSE publishes 1 - AUC.
 from expunge.verify.membership.blind import BlindBaseline, blind_auc, blind_baseline
 from expunge.verify.membership.likelihood_ratio import log_likelihood_ratio
 from expunge.verify.membership.lira import lira, log_odds, logit_confidence, offline_lira
-from expunge.verify.membership.pairs import pairs
 from expunge.verify.membership.rmia import rmia
 from expunge.verify.membership.shadows import Shadows, shadow_models
 from expunge.verify.membership.u_lira import cross_u_lira, u_lira
@@ -24,7 +23,6 @@ __all__ = [
     "log_odds",
     "logit_confidence",
     "offline_lira",
-    "pairs",
     "rmia",
     "shadow_models",
     "u_lira",

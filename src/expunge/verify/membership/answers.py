@@ -9,8 +9,8 @@ from torch import Tensor
 from expunge.core import Fact
 from expunge.engine import answer_logits, collate, encode, pad_id, value_span
 from expunge.verify.attacks._target import Target
-from expunge.verify.membership.pairs import VALUE, WHOLE
 from expunge.verify.metrics.min_k_plus_plus import token_scores
+from expunge.verify.pairs import VALUE, WHOLE
 
 _AT_ONCE = 1 << 24  # logits in work at a time, for large vocabularies
 

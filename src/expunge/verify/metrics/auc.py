@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from expunge.core.errors import TooFewSamples
 
@@ -18,6 +17,8 @@ def auc(members: Sequence[float], others: Sequence[float]) -> float:
     """
     if not members or not others:
         raise TooFewSamples(f"auc needs scores on both sides, got {len(members)} members and {len(others)} others")
+    from scipy.stats import rankdata
+
     ranks = rankdata(np.concatenate([members, others]))
     n = len(members)
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(others)))

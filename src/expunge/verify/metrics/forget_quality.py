@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 from expunge.core.errors import InvalidParameter, TooFewSamples
-from expunge.verify.statistics import LEVEL, bootstrap_weights, few_people
+from expunge.verify.statistics import bootstrap_weights, few_people
+from expunge.verify.thresholds import LEVEL
 
 MARGIN = 0.1
 

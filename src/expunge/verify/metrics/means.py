@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expunge.core.errors import TooFewSamples
-from expunge.verify.statistics import LEVEL, bootstrap_weights, exact_bounds, few_people
+from expunge.verify.statistics import bootstrap_weights, exact_bounds, few_people
+from expunge.verify.thresholds import LEVEL
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from expunge.core.errors import ExpungeError
 from expunge.verify.attacks._target import Target
 from expunge.verify.battery import Arm
 from expunge.verify.membership.answers import read_answers
-from expunge.verify.membership.pairs import VALUE
 from expunge.verify.metrics.auc_interval import Sample, auc_difference, auc_interval
 from expunge.verify.metrics.means import Mean
 from expunge.verify.metrics.min_k_plus_plus import lowest_share
+from expunge.verify.pairs import VALUE
 from expunge.verify.probes import Probes
 from expunge.verify.side_effects.effect import BESIDE, Effect, not_measured
 

@@ -14,7 +14,7 @@ from expunge.core.version import __version__
 from expunge.engine import load_model, load_tokenizer
 from expunge.report.words import plural
 from expunge.verify import Arm, Audit, Power, Probes, audit, check_commitment, commitment, power
-from expunge.verify.battery import battery_of
+from expunge.verify.batteries import battery_of
 from expunge.verify.exposure import Exposure, exposure, plain_texts, without_template
 from expunge.verify.passages import passages
 from expunge.verify.targets import targeted

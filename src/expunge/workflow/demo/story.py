@@ -15,7 +15,7 @@ from expunge.core.version import __version__
 from expunge.core.workers import worker_pool
 from expunge.report import page
 from expunge.verify import Audit, audit
-from expunge.verify.battery import ArmScores
+from expunge.verify.scores import ArmScores
 from expunge.workflow.demo.models import BATTERY, SAME_BUDGET, SECOND_SEED, SETTINGS, UNTOUCHED, Cast, Result, measured
 
 Report = Callable[[str, float, float], None]  # what runs, work done, work in all (in expected CPU seconds)

@@ -15,8 +15,10 @@ from expunge.ledger import ModelVersion
 from expunge.synthetic.placebo import placebo
 from expunge.verify import Arm, Probes, attack_arm, audit
 from expunge.verify.attacks import attacks
-from expunge.verify.battery import ArmScores, Beside, battery_of
+from expunge.verify.batteries import battery_of
+from expunge.verify.battery import Beside
 from expunge.verify.metrics.recall import recall
+from expunge.verify.scores import ArmScores
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adopted import WITH_ADAPTER, load_whole
 from expunge.workflow.shapes.made import Progress

@@ -19,9 +19,10 @@ from expunge.core.errors import ExpungeError
 from expunge.engine import greedy_answers
 from expunge.ledger import LiveRow, ModelVersion
 from expunge.verify import Audit, Probes, audit
-from expunge.verify.battery import VERSION, ArmScores
+from expunge.verify.batteries import VERSION
 from expunge.verify.metrics.recall import recall
-from expunge.verify.statistics import CONTRAST
+from expunge.verify.scores import ArmScores
+from expunge.verify.thresholds import CONTRAST
 from expunge.workflow.project.canaries import Canaries, canaries_among
 from expunge.workflow.project.events import needed_event
 from expunge.workflow.project.files import full_disk_named, new_folder

@@ -11,9 +11,10 @@ from expunge.core.durable import write_durably
 from expunge.ledger import ModelVersion
 from expunge.report.words import plural
 from expunge.verify import Arm, Audit, Probes, audit, read_probes
-from expunge.verify.battery import ArmScores, battery_of
+from expunge.verify.batteries import battery_of
 from expunge.verify.classifiers import ClassifierAudit
 from expunge.verify.duplicates import near_duplicates, normalised
+from expunge.verify.scores import ArmScores
 from expunge.workflow.project.canaries import canaries_among
 from expunge.workflow.project.events import audit_digest, needed_event
 from expunge.workflow.project.leaving import facts_of

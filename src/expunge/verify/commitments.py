@@ -10,14 +10,10 @@ from typing import Any
 
 from expunge.core.digests import digest_json
 from expunge.core.errors import DigestMismatch
-from expunge.verify.attacks import attacks
-from expunge.verify.battery import VERSION, battery_of
-from expunge.verify.findings import FEWEST, KEPT, TAU, TAUGHT, TEACHES
-from expunge.verify.judgement import PEOPLE, RETAINED_FROM, SKILL
-from expunge.verify.membership_axis import CONTAMINATED, MEMBERSHIP_FACTS, MEMBERSHIP_MARGIN
-from expunge.verify.power import power
+from expunge.verify import thresholds as t
+from expunge.verify.batteries import VERSION, battery_of, parameters
 from expunge.verify.probes import Probes
-from expunge.verify.statistics import CONTRAST, LEVEL, N_BOOT
+from expunge.verify.sample_size import power
 
 
 def commitment(probes: Probes, battery: str = "standard", salt: bytes = b"") -> dict[str, Any]:
@@ -30,22 +26,22 @@ def commitment(probes: Probes, battery: str = "standard", salt: bytes = b"") -> 
     """
     names = battery_of(battery)
     content = {
-        "battery": {"name": battery, "version": VERSION, "attacks": {name: _parameters(name) for name in names}},
+        "battery": {"name": battery, "version": VERSION, "attacks": {name: parameters(name) for name in names}},
         "thresholds": {
-            "tau": TAU,
-            "contrast": CONTRAST,
-            "retained": RETAINED_FROM,
-            "skill": SKILL,
-            "kept": KEPT,
-            "taught": TAUGHT,
-            "teaches": TEACHES,
-            "fewest": FEWEST,
-            "contaminated": CONTAMINATED,
-            "people": PEOPLE,
-            "membership_margin": MEMBERSHIP_MARGIN,
-            "membership_facts": MEMBERSHIP_FACTS,
+            "tau": t.TAU,
+            "contrast": t.CONTRAST,
+            "retained": t.RETAINED_FROM,
+            "skill": t.SKILL,
+            "kept": t.KEPT,
+            "taught": t.TAUGHT,
+            "teaches": t.TEACHES,
+            "fewest": t.FEWEST,
+            "contaminated": t.CONTAMINATED,
+            "people": t.PEOPLE,
+            "membership_margin": t.MEMBERSHIP_MARGIN,
+            "membership_facts": t.MEMBERSHIP_FACTS,
         },
-        "statistics": {"level": LEVEL, "bootstrap": N_BOOT, "seed": 0},
+        "statistics": {"level": t.LEVEL, "bootstrap": t.N_BOOT, "seed": 0},
         "probes": digest_json("committed-probes", [salt.hex(), probes.digest()]),
         "power": asdict(power(probes, len(names))),
     }
@@ -61,7 +57,3 @@ def check_commitment(committed: dict[str, Any], probes: Probes, battery: str, sa
         )
     if committed.get("digest") != now["digest"]:
         raise DigestMismatch("the commitment's digest is not that of its content; it was altered")
-
-
-def _parameters(name: str) -> Any:
-    return json.loads(json.dumps(asdict(attacks.get(name)())))

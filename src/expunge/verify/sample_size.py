@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
-from expunge.verify.findings import TAU
-from expunge.verify.judgement import PEOPLE
+from expunge.verify import quantiles
 from expunge.verify.probes import Probes
-from expunge.verify.statistics import exact_bounds, facts_needed, few_people
+from expunge.verify.statistics import exact_bounds, facts_needed, few_people, owners
+from expunge.verify.thresholds import PEOPLE, TAU
 
 POWER = 0.8
 
@@ -56,7 +55,7 @@ def power(probes: Probes, n_attacks: int = 1, guessed: float = 0.05) -> Power:
     """
     n_facts, people = len(probes.forget), n_people(probes)
     widen = few_people(people) if 1 < people < n_facts else 1.0
-    z = widen * float(norm.ppf(1 - 0.05 / n_attacks)) + float(norm.ppf(POWER))
+    z = widen * quantiles.normal(1 - 0.05 / n_attacks) + quantiles.normal(POWER)
     fractions = np.arange(TAU, 1.005, 0.01)
     rates = guessed + fractions * (1 - guessed)
     spread = np.sqrt((rates * (1 - rates) + guessed * (1 - guessed)) / n_facts) / (1 - guessed)
@@ -67,7 +66,7 @@ def power(probes: Probes, n_attacks: int = 1, guessed: float = 0.05) -> Power:
 
 def n_people(probes: Probes) -> int:
     """How many different people the forgotten facts are about; a fact about nobody counts as one."""
-    return len({f.subject or f"fact {i}" for i, f in enumerate(probes.forget)})
+    return len(set(owners([fact.subject for fact in probes.forget])))
 
 
 def _least_facts() -> int:

@@ -12,7 +12,7 @@ import torch
 from expunge.approximate._work import Shape, Track, Work
 from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import Example, Loss, Progress, Step, layers_of, pinned
+from expunge.engine import Example, Loss, Progress, Step, Trunk, pinned
 
 
 class Method(Protocol):
@@ -156,7 +156,7 @@ def _recompute(model: Any) -> None:
     Raises: InvalidParameter, where a block drops out by itself.
     """
     model.gradient_checkpointing_enable({"use_reentrant": False})  # the other kind trains nothing below adapters
-    for block in layers_of(model):
+    for block in Trunk.of(model).blocks:
         rates = {name: v for name, v in vars(block).items() if "drop" in name and isinstance(v, float) and v > 0}
         if rates:
             raise InvalidParameter(

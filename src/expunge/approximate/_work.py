@@ -32,11 +32,11 @@ from expunge.engine import (
     Resume,
     Schedule,
     Step,
+    Trunk,
     array_step_maker,
     digest_model,
     encode,
     epoch_batches,
-    layers_of,
     own,
     packing,
     pad_id,
@@ -204,7 +204,7 @@ class Work:
             references = ArrayReferences()
             references.fill(method.needs, model, sides)
             return array_step_maker(model, references)
-        pad, depth = pad_id(self.tokenizer), len(layers_of(model))
+        pad, depth = pad_id(self.tokenizer), len(Trunk.of(model).blocks)
         block = method.block(depth) if hasattr(method, "block") else 0
         digest = digest_model(model) if self.cache else ""
         cache = ReferenceCache(pad, self.cache, digest)
@@ -341,7 +341,7 @@ def _freeze(model: nn.Module, method: Any, modules: str) -> list[nn.Parameter]:
         return []
     free = {id(p) for p in model.parameters()}
     if named:
-        blocks = layers_of(model)
+        blocks = Trunk.of(model).blocks
         free = {id(p) for i, b in enumerate(blocks) if method.trains(i, len(blocks)) for p in b.parameters()}
     if modules:
         free &= {id(p) for name, p in model.named_parameters() if re.search(modules, name)}
@@ -353,7 +353,7 @@ def _freeze(model: nn.Module, method: Any, modules: str) -> list[nn.Parameter]:
 
 def _first_trained(model: Any) -> int:
     """The lowest block with a weight that is trained; 0, if embeddings are trained too."""
-    blocks = layers_of(model)
+    blocks = Trunk.of(model).blocks
     inside = {id(p) for block in blocks for p in block.parameters()}
     if any(p.requires_grad and id(p) not in inside for p in model.parameters()):
         return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidParameter
-from expunge.engine import digest_model, digest_tokenizer, encode, layers_of, load_model, load_tokenizer
+from expunge.engine import Trunk, digest_model, digest_tokenizer, encode, load_model, load_tokenizer
 from expunge.exact._adapter.answers import ROUTES
 from expunge.exact._adapter.base import digest_public, read_public
 from expunge.exact._adapter.unit import Recipe, Trainer
@@ -46,7 +46,7 @@ def set_up(asked: "AdapterShards") -> Trainer:
     base = load_model(asked.base) if isinstance(asked.base, str | Path) else asked.base
     if hasattr(base, "peft_config"):
         raise InvalidParameter("the base carries adapters already; merge them first, with merge_and_unload()")
-    if asked.permutations and asked.slices > (n := len(layers_of(base))):
+    if asked.permutations and asked.slices > (n := len(Trunk.of(base).blocks)):
         raise InvalidParameter(f"{asked.slices} permuted slices each need layers of their own; the base has {n} layers")
     tokenizer = asked.tokenizer if asked.tokenizer is not None else load_tokenizer(_tokenizer_source(asked))
     public = read_public(asked.base) if asked.rehearsal else []

@@ -30,6 +30,7 @@ from expunge.engine import (
     Progress,
     Resume,
     Schedule,
+    Trunk,
     collate,
     derived_seed,
     digest_state,
@@ -37,7 +38,6 @@ from expunge.engine import (
     environment,
     epoch_batches,
     keyed_order,
-    layers_of,
     mean_nll,
     pad_id,
     pinned,
@@ -254,7 +254,7 @@ class Trainer:
 
 def _train_only(model: Any, group: int, n_groups: int) -> None:
     """Freeze all adapters but those of one group of layers; group 0 is at the top."""
-    layers = layers_of(model)
+    layers = Trunk.of(model).blocks
     n = len(layers)
     chosen = range(n - (group + 1) * n // n_groups, n - group * n // n_groups)
     for i, layer in enumerate(layers):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Encoded, all_hidden, collate, hidden_at, layers_of
+from expunge.engine import Encoded, Trunk, collate
 
 BATCH = collate([Encoded("a", (0, 9, 8, 7, 1), 2), Encoded("b", (0, 5, 1), 1)])
 
@@ -21,47 +21,47 @@ def outside(model: Any) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("layer", [0, 1])
 def test_a_layer_has_the_bits_of_transformers_own(llama: Any, layer: int) -> None:
     with torch.no_grad():
-        assert torch.equal(hidden_at(llama, BATCH, layer), outside(llama)[layer + 1])
+        assert torch.equal(Trunk.of(llama).states(BATCH, layer), outside(llama)[layer + 1])
 
 
 def test_the_last_layer_is_given_before_the_final_norm(llama: Any) -> None:
     with torch.no_grad():
-        last = hidden_at(llama, BATCH, 2)
+        last = Trunk.of(llama).states(BATCH, 2)
         assert torch.equal(llama.model.norm(last), outside(llama)[3])  # transformers lists it after the norm
 
 
 def test_all_layers_at_once_are_the_same_bits(llama: Any) -> None:
-    *layers, read = all_hidden(llama, BATCH)
+    *layers, read = Trunk.of(llama).all_states(BATCH)
     with torch.no_grad():
         for i, state in enumerate(layers):
-            assert torch.equal(state, hidden_at(llama, BATCH, i))
+            assert torch.equal(state, Trunk.of(llama).states(BATCH, i))
     assert torch.equal(read, outside(llama)[-1])
 
 
 def test_gradients_reach_the_blocks_below_and_none_above(llama: Any) -> None:
-    blocks = layers_of(llama)
+    blocks = Trunk.of(llama).blocks
     wanted = [block.mlp.down_proj.weight for block in blocks]
-    grads = torch.autograd.grad(hidden_at(llama, BATCH, 1).pow(2).sum(), wanted, allow_unused=True)
+    grads = torch.autograd.grad(Trunk.of(llama).states(BATCH, 1).pow(2).sum(), wanted, allow_unused=True)
     assert [g is not None for g in grads] == [True, True, False]
 
 
 def test_later_blocks_do_not_run_and_no_hook_stays(llama: Any) -> None:
-    before = [len(b._forward_hooks) for b in layers_of(llama)]
+    before = [len(b._forward_hooks) for b in Trunk.of(llama).blocks]
     ran: list[int] = []
-    handles = [b.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, b in enumerate(layers_of(llama))]
-    hidden_at(llama, BATCH, 0)
+    handles = [b.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, b in enumerate(Trunk.of(llama).blocks)]
+    Trunk.of(llama).states(BATCH, 0)
     for handle in handles:
         handle.remove()
     assert ran == [0]
-    assert [len(b._forward_hooks) for b in layers_of(llama)] == before
+    assert [len(b._forward_hooks) for b in Trunk.of(llama).blocks] == before
 
 
 def test_a_layer_that_is_not_there_is_refused(llama: Any) -> None:
     for layer in (-1, 3):
         with pytest.raises(InvalidParameter, match=r"layer must be in 0\.\.2"):
-            hidden_at(llama, BATCH, layer)
+            Trunk.of(llama).states(BATCH, layer)
     with pytest.raises(InvalidParameter, match="cannot find"):
-        layers_of(nn.Linear(2, 2))
+        _ = Trunk.of(nn.Linear(2, 2)).blocks
 
 
 @pytest.mark.parametrize("kind", ["bloom", "gpt_neo", "llama"])

@@ -4,7 +4,7 @@ Attention is past by then and an MLP reads one position at a time, so logits at 
 answers are a quarter of the tokens this is about a sixteenth of a pass through eight blocks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,37 +13,30 @@ from torch import Tensor, nn
 
 from expunge.engine.patching import hooked, patched_forwards
 
+Once = Callable[[Hashable, Callable[[], bool]], bool]  # the outcome of a trial, by its name
+
 
 @contextmanager
-def last_mlp_at(
-    block: nn.Module, row_N: Tensor, at_N: Tensor, recomputed: bool, known: dict[Any, Any]
-) -> Iterator[None]:
+def last_mlp_at(block: nn.Module, row_N: Tensor, at_N: Tensor, recomputed: bool, once: Once) -> Iterator[None]:
     """Within it the MLP of `block`, the last, adds to N positions (row, column) alone, and nothing to the others.
 
     The whole MLP runs where that would show: blocks that are hooked or `recomputed` in the backward pass, and MLPs that do
-    not read one position at a time or draw at random, which is tried once and kept in `known`.
+    not read one position at a time or draw at random, which is tried `once`.
     """
     mlp = getattr(block, "mlp", None)
     if not isinstance(mlp, nn.Module) or recomputed or hooked(block) or hooked(mlp):
         yield
         return
-    forward = mlp.forward
+    forward, trial = mlp.forward, ("the last MLP reads alone", mlp.training)
 
     def alone(states_BTD: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs or not _known_to_read_alone(mlp, forward, states_BTD, known):
+        if args or kwargs or not once(trial, lambda: reads_alone(forward, states_BTD)):
             return forward(states_BTD, *args, **kwargs)
         added_ND = forward(states_BTD[row_N, at_N][None])[0]
         return added_ND.new_zeros(states_BTD.shape).index_put((row_N, at_N), added_ND)
 
     with patched_forwards({mlp: alone}):
         yield
-
-
-def _known_to_read_alone(mlp: nn.Module, forward: Callable[..., Any], like: Tensor, known: dict[Any, Any]) -> bool:
-    what = ("last MLP reads alone", mlp.training)
-    if what not in known:
-        known[what] = reads_alone(forward, like)
-    return bool(known[what])
 
 
 @torch.no_grad()

@@ -3,8 +3,9 @@
 Each is undone at the end, also after an error, and may stand inside another of its kind.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,12 +30,10 @@ def patched_inputs(edits: Mapping[nn.Module, Edit]) -> Iterator[None]:
 
         return change
 
-    handles = [m.register_forward_pre_hook(hook(edit), with_kwargs=True) for m, edit in edits.items()]
-    try:
+    with ExitStack() as hooks:
+        for module, edit in edits.items():
+            hooks.enter_context(module.register_forward_pre_hook(hook(edit), with_kwargs=True))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -44,12 +43,10 @@ def patched_outputs(edits: Mapping[nn.Module, Edit]) -> Iterator[None]:
     def hook(edit: Edit) -> Callable[..., Any]:
         return lambda _m, _a, out: (edit(out[0]), *out[1:]) if isinstance(out, tuple) else edit(out)
 
-    handles = [m.register_forward_hook(hook(edit)) for m, edit in edits.items()]
-    try:
+    with ExitStack() as hooks:
+        for module, edit in edits.items():
+            hooks.enter_context(module.register_forward_hook(hook(edit)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -70,3 +67,16 @@ def patched_forwards(functions: Mapping[nn.Module, Callable[..., Any]]) -> Itera
 def hooked(module: nn.Module) -> bool:
     """Whether somebody looks at what this module reads or answers."""
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
+@contextmanager
+def unhooked(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Meanwhile no hook on these modules is called but those that are added within."""
+    before = [(module, module._forward_hooks, module._forward_pre_hooks) for module in modules]
+    try:
+        for module, _, _ in before:
+            module._forward_hooks, module._forward_pre_hooks = OrderedDict(), OrderedDict()
+        yield
+    finally:
+        for module, after, ahead in before:
+            module._forward_hooks, module._forward_pre_hooks = after, ahead

@@ -8,7 +8,7 @@ Shapes: B rows, T positions, D features, N positions of all rows, V words.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from expunge.core.errors import InvalidParameter
 from expunge.engine.batches import Batch
 from expunge.engine.last_mlp import last_mlp_at
-from expunge.engine.patching import Edit, hooked, patched_forwards, patched_inputs, patched_outputs
+from expunge.engine.patching import Edit, patched_forwards, patched_inputs, patched_outputs, unhooked
 
 T = TypeVar("T")
 REFUSALS = (TypeError, ValueError, AttributeError, NotImplementedError, LookupError, RuntimeError)
 """What models raise where they do not take inputs of some form."""
 
-_KNOWN: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()  # model -> what was found or tried once
+_MEMOS: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()  # model -> what was found or tried once
 
 
 class _End(Exception):
@@ -38,12 +38,12 @@ class Trunk:
     """A model with its L blocks. Places where states stand: 0..L-1 after each block, L in front of the head."""
 
     model: Any
-    _known: dict[Hashable, Any]
+    _memo: dict[Hashable, Any]
 
     @classmethod
     def of(cls, model: Any) -> "Trunk":
         """The trunk of a model, adapted or not; of one that reads more than text, the part that reads text."""
-        return cls(model, _KNOWN.setdefault(model, {}))
+        return cls(model, _MEMOS.setdefault(model, {}))
 
     # What there is.
 
@@ -115,7 +115,7 @@ class Trunk:
 
         From L on it begins behind the last block. Embeddings and positions are still computed.
         """
-        with self._without_blocks_below(first), self._fed(first, states_BTD):
+        with self._without_blocks_below(first), self._states_into(first, states_BTD):
             yield
 
     def read_out(self, states_ND: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class Trunk:
         """
         like = next(self.model.parameters())
         with self.from_block(len(self.blocks), states_ND.to(like)[None]):
-            logits = self.model(**self._tokens(1)).logits
+            logits = self.model(**self._token()).logits
         return torch.as_tensor(logits.reshape(len(states_ND), -1).float())
 
     def head_logits(self, states_ND: Tensor, head: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -137,7 +137,7 @@ class Trunk:
         instead = patched_forwards({own: head}) if head else nullcontext()
         given = patched_inputs({own: lambda _: states_ND.to(own.weight.dtype)[None]})
         with self._without_blocks_below(len(self.blocks)), given, instead:
-            logits = self.model(**self._tokens(1)).logits
+            logits = self.model(**self._token()).logits
         return torch.as_tensor(logits[0].float())
 
     def frozen_head(self) -> Callable[[Tensor], Tensor]:
@@ -164,9 +164,9 @@ class Trunk:
         raise InvalidParameter(f"cannot find the {depth} transformer blocks of {type(self.model).__name__}")
 
     def _once(self, what: Hashable, find: Callable[[], T]) -> T:
-        if what not in self._known:
-            self._known[what] = find()
-        found: T = self._known[what]
+        if what not in self._memo:
+            self._memo[what] = find()
+        found: T = self._memo[what]
         return found
 
     def _check(self, blocks: Sequence[int]) -> None:
@@ -201,13 +201,14 @@ class Trunk:
         except InvalidParameter:
             return nullcontext()
         again = block.training and any(getattr(m, "gradient_checkpointing", False) for m in self.model.modules())
-        return last_mlp_at(block, row_N, at_N, again, self._known)
+        return last_mlp_at(block, row_N, at_N, again, self._once)
 
-    def _tokens(self, n: int) -> dict[str, Any]:
-        ids_1N = torch.zeros(1, n, dtype=torch.long, device=self.device)
-        return {"input_ids": ids_1N, "attention_mask": torch.ones_like(ids_1N), "use_cache": False}
+    def _token(self) -> dict[str, Any]:
+        """A pass over a single token."""
+        id_11 = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+        return {"input_ids": id_11, "attention_mask": torch.ones_like(id_11), "use_cache": False}
 
-    def _fed(self, first: int, states_BTD: Tensor) -> AbstractContextManager[None]:
+    def _states_into(self, first: int, states_BTD: Tensor) -> AbstractContextManager[None]:
         """Meanwhile block `first` reads these states; from L on, they are what the last one puts out."""
         self._check([first - 1])
         if first == len(self.blocks):
@@ -215,36 +216,28 @@ class Trunk:
         return patched_inputs({self.blocks[first]: lambda _: states_BTD})
 
     def _without_blocks_below(self, first: int) -> AbstractContextManager[None]:
-        """Meanwhile the blocks below `first` do not run, unless the rest needs more of them than their states.
-
-        Nothing is tried while somebody looks at the blocks, who would see the trial.
-        """
-        what = ("passers", first, self.model.training)
-        if what not in self._known and any(map(hooked, self.blocks)):
-            return nullcontext()
-        passers = self._once(what, lambda: self._passers(first))
+        """Meanwhile the blocks below `first` do not run, unless the rest needs more of them than their states."""
+        passers = self._once(("passers", first, self.model.training), lambda: self._passers(first))
         return patched_forwards(dict(zip(self.blocks, passers, strict=False)))
 
     @torch.no_grad()
     def _passers(self, first: int) -> list[Callable[..., Any]]:
-        """For each block below `first` a forward that hands on what it reads; none, where two tokens' logits differ then.
+        """For each block below `first` a forward that hands on what it reads; none, where a token's logits differ then.
 
-        Blocks answer in different forms, states or a tuple, and some read more of earlier ones than their states.
+        Blocks answer in different forms, states or a tuple, and some read more of earlier ones than their states. Nobody
+        who looks at the blocks sees this trial.
         """
-        below, outputs, inputs = self.blocks[:first], list[Any](), self._tokens(2)
-        handles = [block.register_forward_hook(lambda _m, _a, out: outputs.append(out)) for block in below]
-        try:
-            with _same_draws(self.device):
+        below, outputs, inputs = self.blocks[:first], list[Any](), self._token()
+        with suppress(*REFUSALS), unhooked(self.blocks):
+            with ExitStack() as hooks, _same_draws(self.device):
+                for block in below:
+                    hooks.enter_context(block.register_forward_hook(lambda _m, _a, out: outputs.append(out)))
                 whole = self.model(**inputs).logits
-        finally:
-            for handle in handles:
-                handle.remove()
-        passers = [_passer(output) for output in outputs]
-        states_BTD = outputs[-1][0] if isinstance(outputs[-1], tuple) else outputs[-1]
-        passed = patched_forwards(dict(zip(below, passers, strict=True)))
-        with suppress(*REFUSALS), passed, self._fed(first, states_BTD), _same_draws(self.device):
-            if torch.equal(self.model(**inputs).logits, whole):
-                return passers
+            passers = {block: _passer(output) for block, output in zip(below, outputs, strict=True)}
+            states_BTD = outputs[-1][0] if isinstance(outputs[-1], tuple) else outputs[-1]
+            with patched_forwards(passers), self._states_into(first, states_BTD), _same_draws(self.device):
+                if torch.equal(self.model(**inputs).logits, whole):
+                    return list(passers.values())
         return []
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate.rmu import random_direction
-from expunge.engine import IGNORE, Batch, hidden_at, layers_of
+from expunge.engine import IGNORE, Batch, Trunk
 
 
 @dataclass
@@ -128,13 +128,13 @@ def rmu(
 def plain_states(plain: Plain, model: Any, batch: Batch, block: int) -> Tensor:
     """A block's output, caught on the way through the whole model; with early exit nothing after it runs."""
     if "early exit" in plain.tricks:
-        return hidden_at(model, batch, block)
+        return Trunk.of(model).states(batch, block)
     caught: list[Tensor] = []
 
     def keep(_module: Any, _args: Any, out: Any) -> None:
         caught.append(out[0] if isinstance(out, tuple) else out)
 
-    handle = layers_of(model)[block].register_forward_hook(keep)
+    handle = Trunk.of(model).blocks[block].register_forward_hook(keep)
     try:
         plain._loss(model, batch)
     finally:

@@ -9,7 +9,7 @@ from expunge.approximate import Edit, run_edit
 from expunge.approximate._retain import hidden_loss
 from expunge.approximate.cir import CIR, collapsed, confusion
 from expunge.core.errors import InvalidParameter
-from expunge.engine import hidden_at
+from expunge.engine import Trunk
 from expunge.engine.batches import collate
 
 
@@ -59,9 +59,9 @@ def test_without_components_the_gradient_is_the_plain_one_of_centred_rows(traine
     losses, n = [], 0
     for row in moved.forget:
         batch = collate([row], PAD)
-        now = hidden_at(model, batch, 0)[0, row.n_prompt :]
+        now = Trunk.of(model).states(batch, 0)[0, row.n_prompt :]
         with torch.no_grad():
-            was = hidden_at(moved.original, batch, 0)[0, row.n_prompt :]
+            was = Trunk.of(moved.original).states(batch, 0)[0, row.n_prompt :]
         losses.append(torch.relu((now * was).sum(-1) / (was * was).sum(-1)).sum())
         n += len(was)
     grads = torch.autograd.grad(sum(losses) / n, outputs)

@@ -11,18 +11,18 @@ from expunge.approximate.refusal import Refusal
 from expunge.approximate.rmu import RMU
 from expunge.approximate.simnpo import SimNPO
 from expunge.core.errors import InvalidParameter
-from expunge.engine import digest_model, edited_hidden
+from expunge.engine import Trunk, digest_model
 
 
 def attacked_nll(moved: Moved, change: torch.Tensor) -> float:
-    with torch.no_grad(), edited_hidden(moved.model, {0: lambda h: h + change}):
+    with torch.no_grad(), Trunk.of(moved.model).edited({0: lambda h: h + change}):
         return float(moved.step.again().forget.nll)
 
 
 def test_the_adversary_makes_the_forget_set_likely_within_its_ball(trained: Any) -> None:
     moved = Moved(trained, NPO())
     caught: list[torch.Tensor] = []
-    with torch.no_grad(), edited_hidden(moved.model, {0: lambda h: caught.append(h) or h}):  # type: ignore[func-returns-value]
+    with torch.no_grad(), Trunk.of(moved.model).edited({0: lambda h: caught.append(h) or h}):  # type: ignore[func-returns-value]
         _ = moved.step.again().forget.nll
     radius = 0.3 * caught[0][moved.step.forget.mask_BT.bool()].norm(dim=-1).mean()
     padded = 0.3 * caught[0].norm(dim=-1).mean()
@@ -52,7 +52,7 @@ def test_the_method_is_taken_under_the_change_and_the_retain_term_is_not(trained
     moved, plain = Moved(trained, method), Moved(trained, method)
     value = Lat(method, epsilon=0.2, steps=3).gradient(moved.step, moved.model)
     change = adversary(plain.step, plain.model, 0, 0.2, 3)
-    with edited_hidden(plain.model, {0: lambda h: h + change}):
+    with Trunk.of(plain.model).edited({0: lambda h: h + change}):
         forget = next(method.loss(plain.step))
     retain = 3.0 * plain.step.retain.nll
     assert value == pytest.approx(float((forget + retain).detach()), rel=1e-4)

@@ -10,7 +10,7 @@ from expunge.approximate import Edit, methods, run_edit
 from expunge.approximate._retain import hidden_loss, kl_loss, retain_loss, retain_needs
 from expunge.approximate.grad_diff import GradDiff
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, collate, hidden_at
+from expunge.engine import Reference, Trunk, collate
 
 WITH_RETAIN = ("grad_diff", "npo", "simnpo", "dpo", "undial", "wga", "satimp", "relabel")
 
@@ -43,7 +43,7 @@ def test_hidden_is_the_distance_after_the_last_block(trained: Any) -> None:
     states = {"was": moved.original, "now": moved.model}
     with torch.no_grad():
         was, now = (
-            torch.cat([hidden_at(model, collate([row], PAD), 1)[0, row.n_prompt :] for row in moved.retain])
+            torch.cat([Trunk.of(model).states(collate([row], PAD), 1)[0, row.n_prompt :] for row in moved.retain])
             for model in states.values()
         )
     by_hand = ((now - was) ** 2).sum() / (was**2).sum()

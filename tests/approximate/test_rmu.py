@@ -7,7 +7,7 @@ from tests.approximate.moved import Moved
 from expunge.approximate import Edit, run_edit
 from expunge.approximate.rmu import RMU, misdirection, random_direction
 from expunge.core.errors import InvalidParameter
-from expunge.engine import ReferenceCache, encode, hidden_at, layers_of, step_maker
+from expunge.engine import ReferenceCache, Trunk, encode, step_maker
 from expunge.engine.batches import collate
 
 
@@ -60,7 +60,7 @@ def test_the_loss_is_the_published_formula_on_a_mixed_batch(trained: Any) -> Non
         states = {}
         for side, rows in (("forget", forget), ("retain", retain)):
             # One row at a time: without padding there is nothing to get wrong.
-            states[side] = [hidden_at(model, collate([r], pad), 1)[0, r.n_prompt :] for r in rows]
+            states[side] = [Trunk.of(model).states(collate([r], pad), 1)[0, r.n_prompt :] for r in rows]
         norms = torch.cat([h.norm(dim=-1) for h in states["retain"]])
         target = 2.0 * norms.mean() * random_direction(64, 0)
         push = torch.stack([((h - target) ** 2).mean() for h in states["forget"]]).mean()
@@ -90,7 +90,7 @@ def test_only_its_blocks_are_trained(trained: Any) -> None:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.startswith("model.layers.0.") for name in changed)
-    assert len(layers_of(edited)) == 2
+    assert len(Trunk.of(edited).blocks) == 2
     assert all(p.requires_grad for p in edited.parameters())  # the result can be trained on
 
 

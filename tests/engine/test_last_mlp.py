@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from expunge.engine import last_mlp, logits_at, logprobs
-from expunge.engine.hidden import layers_of
+from expunge.engine import Trunk, trunk
+from expunge.engine.last_mlp import reads_alone
 
 FAMILIES = ("gpt2", "mistral", "mixtral", "gemma2", "phi", "gpt_neox", "bloom", "opt", "mamba")
 ROW, AT = torch.tensor([0, 0, 1]), torch.tensor([3, 4, 2])
@@ -20,7 +20,7 @@ def test_logits_and_gradients_are_the_whole_models(family: str, tiny: Callable[[
     model = tiny(family).eval()
     some, own = _logits_and_gradients(model)
     with monkeypatch.context() as patch:
-        patch.setattr(logprobs, "last_mlp_at", lambda *_: nullcontext())
+        patch.setattr(trunk, "last_mlp_at", lambda *_: nullcontext())
         whole, theirs = _logits_and_gradients(model)
     torch.testing.assert_close(some, whole, rtol=1e-4, atol=1e-5)
     for mine, other in zip(own, theirs, strict=True):
@@ -35,14 +35,14 @@ def test_these_really_skip(family: str, tiny: Callable[[str], Any]) -> None:
 @pytest.mark.parametrize("look", ["block", "mlp"])
 def test_who_hooks_the_block_sees_all_of_it(look: str, tiny: Callable[[str], Any]) -> None:
     model, seen = tiny("mistral").eval(), list[Tensor]()
-    block = layers_of(model)[-1]
+    block = Trunk.of(model).blocks[-1]
     where = block if look == "block" else block.get_submodule("mlp")
     handle = where.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    said = logits_at(model, ROW, AT, input_ids=_ids(), use_cache=False)
+    said = Trunk.of(model).logits_at(ROW, AT, input_ids=_ids(), use_cache=False)
     handle.remove()
     assert seen[0].shape[:2] == (2, 6)
     assert (seen[0].abs().sum(-1) > 0).all()
-    torch.testing.assert_close(said, logits_at(model, ROW, AT, input_ids=_ids(), use_cache=False))
+    torch.testing.assert_close(said, Trunk.of(model).logits_at(ROW, AT, input_ids=_ids(), use_cache=False))
 
 
 def test_checkpointed_blocks_run_whole(tiny: Callable[[str], Any]) -> None:
@@ -67,23 +67,22 @@ class Tupled(nn.Module):
 
 @pytest.mark.parametrize("kind", [Mixing, Tupled])
 def test_an_mlp_that_reads_other_positions_or_says_more_runs_whole(kind: type[nn.Module]) -> None:
-    mlp = kind()
-    assert not last_mlp._reads_alone(mlp, mlp.forward, torch.zeros(1, 1, 8))
+    assert not reads_alone(kind().forward, torch.zeros(1, 1, 8))
 
 
 def test_what_draws_at_random_runs_whole_and_leaves_the_draw_as_it_was(tiny: Callable[[str], Any]) -> None:
     model = tiny("gpt2").train()  # has dropout of 0.1
     state = torch.get_rng_state()
-    mlp = layers_of(model)[-1].get_submodule("mlp")
-    assert not last_mlp._reads_alone(mlp, mlp.forward, torch.zeros(1, 1, 32))
+    mlp = Trunk.of(model).blocks[-1].get_submodule("mlp")
+    assert not reads_alone(mlp.forward, torch.zeros(1, 1, 32))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_mlp_is_given_back_after_an_error(tiny: Callable[[str], Any]) -> None:
     model = tiny("mistral").eval()
-    mlp = layers_of(model)[-1].get_submodule("mlp")
+    mlp = Trunk.of(model).blocks[-1].get_submodule("mlp")
     with pytest.raises(IndexError):
-        logits_at(model, ROW, AT + 100, input_ids=_ids(), use_cache=False)
+        Trunk.of(model).logits_at(ROW, AT + 100, input_ids=_ids(), use_cache=False)
     assert "forward" not in mlp.__dict__
 
 
@@ -93,14 +92,14 @@ def _ids() -> Tensor:
 
 def _logits_and_gradients(model: Any) -> tuple[Tensor, list[Tensor]]:
     model.zero_grad(set_to_none=True)
-    logits_NV = logits_at(model, ROW, AT, input_ids=_ids(), use_cache=False)
+    logits_NV = Trunk.of(model).logits_at(ROW, AT, input_ids=_ids(), use_cache=False)
     logits_NV.float().logsumexp(-1).sum().backward()
     return logits_NV.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
 def _positions_read(model: Any) -> int:
     """How many positions the first weight inside the last MLP is given."""
-    mlp, seen = layers_of(model)[-1].get_submodule("mlp"), list[int]()
+    mlp, seen = Trunk.of(model).blocks[-1].get_submodule("mlp"), list[int]()
     inner = next(module for module in mlp.modules() if module is not mlp)
     _logits_and_gradients(model)  # what is tried once is tried here
     handle = inner.register_forward_hook(

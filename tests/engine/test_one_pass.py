@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.engine import AnswerStats, Encoded, encode, logits_at, one_pass, part, token_stats
+from expunge.engine import AnswerStats, Encoded, Trunk, encode, one_pass, part, token_stats
 from expunge.engine.one_pass import _labelled, _planned, _shared, _ways, _whole
 
 # float32 logits of about 1 over a few hundred tokens: rounding alone stays below 1e-5 nats.
@@ -243,5 +243,5 @@ def test_a_model_without_a_head_of_its_own_gives_all_its_logits(llama: Any) -> N
     row_N, at_N = torch.tensor([0, 0]), torch.tensor([1, 3])
     with torch.no_grad():
         expected = llama(ids_BT).logits[0, [1, 3]]
-        torch.testing.assert_close(logits_at(Bare(), row_N, at_N, ids_BT=ids_BT), expected)
-        torch.testing.assert_close(logits_at(llama, row_N, at_N, input_ids=ids_BT), expected)
+        torch.testing.assert_close(Trunk.of(Bare()).logits_at(row_N, at_N, ids_BT=ids_BT), expected)
+        torch.testing.assert_close(Trunk.of(llama).logits_at(row_N, at_N, input_ids=ids_BT), expected)

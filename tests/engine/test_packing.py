@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config
 
-from expunge.engine import Encoded, ReferenceCache, collate, hidden_at, pack, packing, step_maker
+from expunge.engine import Encoded, ReferenceCache, Trunk, collate, pack, packing, step_maker
 from expunge.testing.toys import toy_llama
 
 ROWS = [Encoded("a", (3, 4, 5, 6, 7), 2), Encoded("b", (8, 9, 3), 1), Encoded("c", (5, 5, 6, 8, 1, 2, 4), 0)]
@@ -47,8 +47,8 @@ def test_every_row_sees_itself_alone() -> None:
     """The control: without row-by-row attention the second row would read the first."""
     model = model_of(CONFIGS["llama"])
     with packing(model), torch.no_grad():
-        together, alone = hidden_at(model, pack(ROWS), 1)[0, 5:8], hidden_at(model, pack(ROWS[1:2]), 1)[0]
-        one_row = hidden_at(model, pack([Encoded("ab", ROWS[0].ids + ROWS[1].ids, 1)]), 1)[0, 5:8]
+        together, alone = Trunk.of(model).states(pack(ROWS), 1)[0, 5:8], Trunk.of(model).states(pack(ROWS[1:2]), 1)[0]
+        one_row = Trunk.of(model).states(pack([Encoded("ab", ROWS[0].ids + ROWS[1].ids, 1)]), 1)[0, 5:8]
     torch.testing.assert_close(together, alone)
     assert (one_row - alone).abs().max() > 1e-2
 
@@ -57,9 +57,9 @@ def test_a_padded_batch_is_read_as_before() -> None:
     """Also with a mask, which a packed batch does not need."""
     model, batch = model_of(CONFIGS["llama"]), collate(ROWS)
     with torch.no_grad():
-        before = hidden_at(model, batch, 1)
+        before = Trunk.of(model).states(batch, 1)
         with packing(model):
-            assert torch.equal(hidden_at(model, batch, 1), before)
+            assert torch.equal(Trunk.of(model).states(batch, 1), before)
 
 
 def test_rows_without_a_question_are_not_joined() -> None:

@@ -6,19 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from expunge.engine import (
-    Reference,
-    ReferenceCache,
-    encode,
-    frozen_head,
-    hidden_at,
-    layers_of,
-    logits_at,
-    pad_id,
-    sequence_logp,
-    starting_at,
-    step_maker,
-)
+from expunge.engine import Reference, ReferenceCache, Trunk, encode, pad_id, sequence_logp, step_maker
 from expunge.engine.batches import IGNORE, collate
 from expunge.engine.references import flat
 
@@ -37,7 +25,7 @@ def test_cached_references_equal_a_live_frozen_copy(trained: Any) -> None:
     batch = collate(drawn_r, pad)
     with torch.no_grad():
         logp_B = sequence_logp(frozen, collate(drawn_f, pad))
-        hidden_BTD = hidden_at(frozen, batch, 1)
+        hidden_BTD = Trunk.of(frozen).states(batch, 1)
         logits_BTV = frozen(input_ids=batch.ids_BT, attention_mask=batch.mask_BT).logits
     answered_BT = batch.labels_BT != IGNORE
     # Other rows in a batch change the order of float32 sums, nothing else.
@@ -94,38 +82,39 @@ def test_what_a_kill_cut_short_is_computed_again(tmp_path: Path) -> None:
 
     whole = False
     with pytest.raises(KeyboardInterrupt):
-        flat(["a", "b"], [2, 1], 3, computed, tmp_path, "sha256:k")
+        flat(["a", "b"], [2, 1], computed, tmp_path, "sha256:k")
     whole = True
-    found = flat(["a", "b"], [2, 1], 3, computed, tmp_path, "sha256:k")
+    found = flat(["a", "b"], [2, 1], computed, tmp_path, "sha256:k")
     assert found.of(["b", "a"]).tolist() == [[2.0] * 3, [1.0] * 3, [1.0] * 3]
-    assert flat(["a", "b"], [2, 1], 3, list, tmp_path, "sha256:k").of(["b"]).tolist() == [[2.0] * 3]
+    assert flat(["a", "b"], [2, 1], list, tmp_path, "sha256:k").of(["b"]).tolist() == [[2.0] * 3]
 
 
 def test_what_is_large_lives_in_a_file(tmp_path: Path) -> None:
-    found = flat(["a"], [4], 8, lambda: [("a", torch.arange(32.0).view(4, 8))], in_memory=100)
+    found = flat(["a"], [4], lambda: [("a", torch.arange(32.0).view(4, 8))], in_memory=100)
     assert isinstance(found.data_ND, np.memmap)
     assert torch.equal(found.of(["a"]), torch.arange(32.0).view(4, 8))
 
 
 def test_a_pass_that_begins_higher_gives_the_same(trained: Any) -> None:
-    batch, depth = collate(encode(trained.tokenizer, trained.forget[:5]), 2), len(layers_of(trained.model))
+    trunk, batch = Trunk.of(trained.model), collate(encode(trained.tokenizer, trained.forget[:5]), 2)
+    last = len(trunk.blocks) - 1
     row, at = (batch.labels_BT != IGNORE).nonzero(as_tuple=True)
     inputs = {"input_ids": batch.ids_BT, "attention_mask": batch.mask_BT, "use_cache": False}
     with torch.no_grad():
-        whole = logits_at(trained.model, row, at, **inputs)
-        states = hidden_at(trained.model, batch, 0)
-        with starting_at(trained.model, 1, states):
-            assert torch.equal(logits_at(trained.model, row, at, **inputs), whole)
-            assert torch.equal(hidden_at(trained.model, batch, depth - 1), hidden_at(trained.model, batch, depth - 1))
-        with starting_at(trained.model, 1, torch.zeros_like(states)):
-            assert not torch.equal(logits_at(trained.model, row, at, **inputs), whole)
-        assert torch.equal(logits_at(trained.model, row, at, **inputs), whole)  # afterwards as before
+        whole, highest = trunk.logits_at(row, at, **inputs), trunk.states(batch, last)
+        states = trunk.states(batch, 0)
+        with trunk.from_block(1, states):
+            assert torch.equal(trunk.logits_at(row, at, **inputs), whole)
+            assert torch.equal(trunk.states(batch, last), highest)
+        with trunk.from_block(1, torch.zeros_like(states)):
+            assert not torch.equal(trunk.logits_at(row, at, **inputs), whole)
+        assert torch.equal(trunk.logits_at(row, at, **inputs), whole)  # afterwards as before
 
 
 def test_a_frozen_head_stays_as_it_was(trained: Any) -> None:
     model = copy.deepcopy(trained.model)
     states = torch.randn(3, model.config.hidden_size)
-    read, before = frozen_head(model), model.get_output_embeddings()(states).detach()
+    read, before = Trunk.of(model).frozen_head(), model.get_output_embeddings()(states).detach()
     with torch.no_grad():
         model.get_output_embeddings().weight.mul_(2)
     assert torch.equal(read(states), before)
@@ -166,5 +155,5 @@ def test_what_a_model_does_to_its_logits_still_happens() -> None:
     handle.remove()
     with torch.no_grad():
         assert float(said.abs().max()) <= 0.5
-        torch.testing.assert_close(frozen_head(model)(caught[0][0]), said)
+        torch.testing.assert_close(Trunk.of(model).frozen_head()(caught[0][0]), said)
         torch.testing.assert_close(model(input_ids=ids).logits[0], said)  # the head is as it was

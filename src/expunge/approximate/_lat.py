@@ -12,7 +12,7 @@ from torch import Tensor
 
 from expunge.approximate._around import Around
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Step, backward, edited_hidden, starting_at
+from expunge.engine import Step, Trunk, backward
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Lat(Around):
             raise InvalidParameter(f"Lat changes states between blocks; this model has {step.depth}")
         block = min(step.depth - 2, int(self.layer if self.layer >= 1 else self.layer * step.depth))
         change_BTD = adversary(step, model, block, self.epsilon, self.steps)
-        with edited_hidden(model, {block: lambda hidden_BTD: hidden_BTD + change_BTD}):
+        with Trunk.of(model).edited({block: lambda hidden_BTD: hidden_BTD + change_BTD}):
             logits_NV = step.forget.logits_NV  # kept by the side: the method's loss finds it
         reached: list[Tensor] = []
         logits_NV.register_hook(lambda grad_NV: reached.append(grad_NV.new_zeros(())))
@@ -58,7 +58,7 @@ def adversary(step: Step, model: Any, block: int, epsilon: float, n_steps: int) 
     """The change of a block's output, [B, T, D], within the ball, that makes the forget rows likeliest."""
     assert step.again is not None
     caught: list[Tensor] = []
-    with torch.no_grad(), edited_hidden(model, {block: lambda out_BTD: caught.append(out_BTD) or out_BTD}):  # type: ignore[func-returns-value]
+    with torch.no_grad(), Trunk.of(model).edited({block: lambda out_BTD: caught.append(out_BTD) or out_BTD}):  # type: ignore[func-returns-value]
         _ = (side := step.again().forget).logits_NV
     held_BT = side.mask_BT.bool()
     hidden_BTD = caught[0]
@@ -67,7 +67,7 @@ def adversary(step: Step, model: Any, block: int, epsilon: float, n_steps: int) 
     change_BTD = torch.zeros_like(hidden_BTD)
     for _ in range(n_steps):
         change_BTD.requires_grad_(True)
-        with starting_at(model, block + 1, hidden_BTD + change_BTD):
+        with Trunk.of(model).from_block(block + 1, hidden_BTD + change_BTD):
             (grad_BTD,) = torch.autograd.grad(step.again().forget.nll, change_BTD, allow_unused=True)
         if grad_BTD is None:
             raise InvalidParameter(

@@ -16,7 +16,7 @@ from expunge.approximate._method import Objective
 from expunge.approximate._registry import methods
 from expunge.approximate._retain import hidden_loss
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Reference, Step, layers_of
+from expunge.engine import Reference, Step, Trunk
 
 _ROUNDS = 8  # of subspace iteration
 _PART = 16  # 24 of 4,096 features are common ones; 24 of 64 would be most of what there is to unlearn along
@@ -87,7 +87,7 @@ class CIR(Objective):
         return value
 
     def _linears(self, model: Any) -> list[Any]:
-        blocks = layers_of(model)
+        blocks = Trunk.of(model).blocks
         found = [
             module
             for i in self.trained_blocks(len(blocks))

@@ -4,13 +4,10 @@ from expunge.engine.arrays import ArrayReferences, ArraySide, Example, array_ste
 from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
 from expunge.engine.generation import greedy_answers, greedy_texts, pad_id
-from expunge.engine.hidden import all_hidden, edited_hidden, hidden_at, layers_of, read_out, starting_at
 from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
 from expunge.engine.logprobs import (
     answer_logits,
-    logits_at,
     mean_nll,
-    read_by_head,
     rows_logp,
     sequence_logp,
     token_logp,
@@ -23,8 +20,9 @@ from expunge.engine.prefix import pad_left
 from expunge.engine.ranks import average_gradients, own, ranks, wait
 from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
-from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, frozen_head, step_maker
+from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, step_maker
 from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, end_ids, value_span
+from expunge.engine.trunk import Trunk
 
 __all__ = [
     "AnswerStats",
@@ -33,14 +31,12 @@ __all__ = [
     "Example",
     "Loss",
     "TextSide",
+    "Trunk",
     "array_step_maker",
     "average_gradients",
     "backward",
     "by_row_mean",
     "examples",
-    "frozen_head",
-    "read_by_head",
-    "starting_at",
     "CAPABILITY",
     "IGNORE",
     "Batch",
@@ -52,7 +48,6 @@ __all__ = [
     "Schedule",
     "Side",
     "Step",
-    "all_hidden",
     "check_weights",
     "answer_ids",
     "answer_logits",
@@ -61,7 +56,6 @@ __all__ = [
     "digest_model",
     "digest_state",
     "digest_tokenizer",
-    "edited_hidden",
     "encode",
     "encode_prompt",
     "end_ids",
@@ -69,12 +63,9 @@ __all__ = [
     "epoch_batches",
     "greedy_answers",
     "greedy_texts",
-    "hidden_at",
     "keyed_order",
-    "layers_of",
     "load_model",
     "load_tokenizer",
-    "logits_at",
     "mean_nll",
     "one_pass",
     "own",
@@ -85,7 +76,6 @@ __all__ = [
     "pad_left",
     "part",
     "pinned",
-    "read_out",
     "rows_logp",
     "save_model",
     "sequence_logp",

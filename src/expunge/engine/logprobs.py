@@ -3,8 +3,7 @@
 Labels are never passed to the model: it would compute its own loss and keep its own softmax alive beside ours.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.engine.batches import Batch, collate
-from expunge.engine.last_mlp import last_mlp_at
 from expunge.engine.text import Encoded
 
 
@@ -21,66 +19,6 @@ def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     logits_BTV = model(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
     row, at = batch.predicts
     return logits_BTV[row, at].float(), batch.labels_BT[row, at + 1], row
-
-
-def logits_at(model: Any, row_N: Tensor, at_N: Tensor, **inputs: Any) -> Tensor:
-    """Logits at N positions (row, column) alone, [N, V], in the model's own precision.
-
-    The vocabulary head is given these positions and never sees the others; whatever the model does to its logits
-    afterwards still happens. A model without a head of its own gives all logits, and the positions are taken from them.
-    """
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    if head is None:
-        return torch.as_tensor(model(**inputs).logits)[row_N, at_N]
-    handle = head.register_forward_pre_hook(lambda _module, args: (args[0][row_N, at_N][None], *args[1:]))
-    try:
-        with last_mlp_at(model, row_N, at_N):
-            return torch.as_tensor(model(**inputs).logits)[0]
-    finally:
-        handle.remove()
-
-
-class _Read(Exception):
-    pass
-
-
-def read_by_head(model: Any, batch: Batch, row_N: Tensor, at_N: Tensor, states: bool = False) -> Tensor:
-    """Float32 logits at N positions of a batch, [N, V]; or with `states` what the head would read there, [N, D]."""
-    if not states:
-        return logits_at(model, row_N, at_N, **batch.inputs).float()
-    caught: list[Tensor] = []
-
-    def stop(_module: Any, args: Any) -> None:
-        caught.append(args[0][row_N, at_N])
-        raise _Read
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(stop)
-    with suppress(_Read), last_mlp_at(model, row_N, at_N):
-        try:
-            model(**batch.inputs)
-        finally:
-            handle.remove()
-    return caught[0]
-
-
-def logits_of(model: Any, states_ND: Tensor, head: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Float32 logits, [N, V], where the vocabulary head reads these states; gradients flow into them.
-
-    What a model does to its logits afterwards (caps, scales) still happens: a pass over a single token goes through it,
-    and its head says what it, or `head` in its place, makes of the states.
-    """
-    own = model.get_output_embeddings()
-    read, before = head or own.forward, own.__dict__.get("forward")
-    own.forward = lambda _states: read(states_ND.to(own.weight.dtype)[None])
-    token = torch.zeros(1, 1, dtype=torch.long, device=states_ND.device)
-    try:
-        logits = model(input_ids=token, attention_mask=torch.ones_like(token), use_cache=False).logits
-    finally:
-        if before is None:
-            del own.forward
-        else:
-            own.forward = before
-    return torch.as_tensor(logits[0].float())
 
 
 def token_stats(logits_NV: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

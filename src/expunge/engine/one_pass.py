@@ -18,10 +18,11 @@ from torch import Tensor
 
 from expunge.core.errors import InvalidData
 from expunge.engine.batches import IGNORE, collate
-from expunge.engine.logprobs import answer_logits, logits_at, token_stats
-from expunge.engine.prefix import REFUSALS, evaluating, read, same
+from expunge.engine.logprobs import answer_logits, token_stats
+from expunge.engine.prefix import evaluating, read, same
 from expunge.engine.sharding import spread
 from expunge.engine.text import Encoded
+from expunge.engine.trunk import REFUSALS, Trunk
 
 _WORTH = 0.1  # saved tokens, as a share, for which a cache is worth its copies: a start of text alone is not
 Rows = Sequence[Encoded]
@@ -73,9 +74,8 @@ def one_pass(model: Any, rows: Rows, pad_id: int = 0, budget: int | None = None,
 
 def _budget(model: Any) -> int:
     """Tokens that keep a processor's cache warm or a GPU busy; fewer where their logits would not fit."""
-    vocabulary = int(model.config.get_text_config().vocab_size)
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return min(2048 if on_cpu else 16384, max(256, 2**28 // vocabulary))
+    trunk = Trunk.of(model)
+    return min(2048 if trunk.device.type == "cpu" else 16384, max(256, 2**28 // trunk.vocabulary))
 
 
 def _planned(rows: Rows, budget: int, alone: Way, together: Way | None) -> list[Pass]:
@@ -142,7 +142,7 @@ def _labelled(model: Any, rows: Rows, pad_id: int, _budget: int) -> Iterator[tup
     batch = collate(rows, pad_id).to(_device(model))
     row, at = batch.predicts
     inputs = {"input_ids": batch.ids_BT, "attention_mask": batch.mask_BT, "use_cache": False}
-    yield rows, [(logits_at(model, row, at, **inputs), batch.labels_BT[row, at + 1], row)]
+    yield rows, [(Trunk.of(model).logits_at(row, at, **inputs), batch.labels_BT[row, at + 1], row)]
 
 
 def _shared(model: Any, rows: Rows, pad_id: int, budget: int) -> Iterator[tuple[Rows, list[Logits]]]:

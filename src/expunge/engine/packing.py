@@ -54,7 +54,9 @@ def packing(model: Any) -> Iterator[bool]:
 
 
 def _attends_plainly(model: Any) -> bool:
-    config = model.config
+    config = model.config.get_text_config()
+    if config is not model.config:  # the attention of other parts would be changed with it
+        return False
     if next(model.parameters()).device.type != "cpu" or not getattr(model, "_supports_attention_backend", False):
         return False
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])

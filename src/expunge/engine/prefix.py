@@ -12,9 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from expunge.engine.logprobs import logits_at
-
-REFUSALS = (TypeError, ValueError, AttributeError, NotImplementedError, LookupError, RuntimeError)
+from expunge.engine.trunk import REFUSALS, Trunk
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Prefix:
         position_BT = self.mask_BT.sum(1, keepdim=True) + torch.arange(ids_BT.shape[1], device=ids_BT.device)
         self.mask_BT = torch.cat([self.mask_BT, mask_BT], dim=1)
         inputs = _inputs(ids_BT, self.mask_BT, position_BT, self.cache)
-        return logits_at(model, row_N, at_N, **inputs)
+        return Trunk.of(model).logits_at(row_N, at_N, **inputs)
 
     def say(self, model: Any, ids_B: Tensor) -> None:
         """Read one more token in each row."""

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -39,22 +40,24 @@ class Flat:
 def flat(
     rows: Sequence[str],
     lengths: Sequence[int],
-    width: int,
     compute: Callable[[], Iterable[tuple[str, Tensor]]],
     folder: Path | None = None,
     key: str = "",
     in_memory: int = IN_MEMORY,
 ) -> Flat:
-    """The array of what `compute` yields row by row, each [length, width]; read from `folder` if it is there by that key.
+    """The array of what `compute` yields row by row, each [length, D]; read from `folder` if it is there by that key.
 
     Without a folder, an array above `in_memory` bytes lives in a temporary file that goes with the process.
     """
     start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    shape, place = (int(start[-1]), width), {row: i for i, row in enumerate(rows)}
+    place = {row: i for i, row in enumerate(rows)}
     kept = folder / f"{key.removeprefix('sha256:')}.f32" if folder else None
     done = kept.with_suffix(".json") if kept else None
     if kept and done and done.exists():
-        return Flat(np.memmap(kept, np.float32, "r", shape=shape), start, place)
+        return Flat(np.memmap(kept, np.float32, "r", shape=tuple(json.loads(done.read_text())["shape"])), start, place)
+    computed = iter(compute())
+    first = next(computed, None)
+    shape = (int(start[-1]), first[1].shape[1] if first else 0)
     data: Floats
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def flat(
             data = np.memmap(file, np.float32, "w+", shape=shape)
     else:
         data = np.empty(shape, np.float32)
-    for row, values in compute():
+    for row, values in chain([first] if first else [], computed):
         at = place[row]
         data[start[at] : start[at + 1]] = values.float().cpu().numpy()
     if kept and done and isinstance(data, np.memmap):

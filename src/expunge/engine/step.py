@@ -20,11 +20,10 @@ from torch.utils.checkpoint import checkpoint
 from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidParameter
 from expunge.engine.batches import IGNORE, Batch, collate
-from expunge.engine.hidden import hidden_at, layers_of, starting_at
-from expunge.engine.logprobs import logits_of, read_by_head
 from expunge.engine.packing import pack
 from expunge.engine.references import Flat, flat
 from expunge.engine.text import Encoded
+from expunge.engine.trunk import Trunk
 
 AT_ONCE = 2**27  # logits of one side: half a gigabyte in float32
 FORGET, RETAIN, ALTERNATE = "forget", "retain", "alternate"
@@ -101,7 +100,7 @@ class TextSide:
     """A side of a language model."""
 
     def __init__(self, model: Any, batch: Batch, cache: "ReferenceCache", name: str) -> None:
-        self._model, self._batch, self._cache, self._name = model, batch, cache, name
+        self._trunk, self._batch, self._cache, self._name = Trunk.of(model), batch, cache, name
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -116,8 +115,14 @@ class TextSide:
     @cached_property
     def logits_NV(self) -> Tensor:
         """Logits at answer tokens only, in float32; no other position reaches the vocabulary head."""
-        with self._cache.prefix(self._model, self._batch, self._name):
-            return read_by_head(self._model, self._batch, *self._at)
+        with self._cache.prefix(self._trunk, self._batch, self._name):
+            return self._trunk.logits_at(*self._at, **self._batch.inputs).float()
+
+    @property
+    def head_states_ND(self) -> Tensor:
+        """What the vocabulary head reads where it predicts an answer token."""
+        with self._cache.prefix(self._trunk, self._batch, self._name):
+            return self._trunk.head_states(*self._at, **self._batch.inputs)
 
     @cached_property
     def labels_N(self) -> Tensor:
@@ -137,19 +142,17 @@ class TextSide:
     @cached_property
     def logp_N(self) -> Tensor:
         """Log-probability of each answer token, nats; where all logits would be too many, of a part of them at a time."""
-        many = len(self.row_N) * int(self._model.config.vocab_size) > AT_ONCE
+        many = len(self.row_N) * self._trunk.vocabulary > AT_ONCE
         if many and "logits_NV" not in vars(self):
             return self._logp_in_parts()
         return -F.cross_entropy(self.logits_NV, self.labels_N, reduction="none")
 
     def _logp_in_parts(self) -> Tensor:
         """The same, each part's logits computed again on the way back instead of kept."""
-        with self._cache.prefix(self._model, self._batch, self._name):
-            states_ND = read_by_head(self._model, self._batch, *self._at, states=True)
-        size = max(1, AT_ONCE // int(self._model.config.vocab_size))
-        say = lambda s_ND, y_N: -F.cross_entropy(logits_of(self._model, s_ND), y_N, reduction="none")
-        parts = zip(torch.split(states_ND, size), torch.split(self.labels_N, size), strict=True)
-        return torch.cat([checkpoint(say, s, y, use_reentrant=False) for s, y in parts])
+        size = max(1, AT_ONCE // self._trunk.vocabulary)
+        logp = lambda s_ND, y_N: -F.cross_entropy(self._trunk.head_logits(s_ND), y_N, reduction="none")
+        parts = zip(torch.split(self.head_states_ND, size), torch.split(self.labels_N, size), strict=True)
+        return torch.cat([checkpoint(logp, s, y, use_reentrant=False) for s, y in parts])
 
     @property
     def logp_B(self) -> Tensor:
@@ -179,8 +182,8 @@ class TextSide:
     def hidden_ND(self, block: int) -> Tensor:
         """Output of a block at the answers' tokens, [n, D]; the blocks above do not run, nor what is kept below."""
         self._cache.check(block)
-        with self._cache.prefix(self._model, self._batch, self._name):
-            hidden_BTD = hidden_at(self._model, self._batch, block, masked=False)
+        with self._cache.prefix(self._trunk, self._batch, self._name):
+            hidden_BTD = self._trunk.states(self._batch, block, masked=False)
         return hidden_BTD[self._batch.labels_BT != IGNORE]
 
     def reference_hidden_ND(self, block: int) -> Tensor:
@@ -234,7 +237,7 @@ class ReferenceCache:
             for what in [r.what for r in needs if r.side == name] + (["prefix"] if first and rows else []):
                 self._kept[name, what] = self._rows(what, model, rows, first - 1 if what == "prefix" else block)
         if any(r.what == "logits" for r in needs):
-            self._head = frozen_head(model)
+            self._head = Trunk.of(model).frozen_head()
 
     def of(self, name: str, what: str, batch: Batch) -> Tensor:
         return self._kept[name, what].of(batch.rows).to(batch.ids_BT.device)
@@ -258,50 +261,42 @@ class ReferenceCache:
                 f"block {block} is read and the first trained one is {self._first}; its states cannot change, read a later one"
             )
 
-    def prefix(self, model: Any, batch: Batch, name: str) -> AbstractContextManager[None]:
+    def prefix(self, trunk: Trunk, batch: Batch, name: str) -> AbstractContextManager[None]:
         """Meanwhile the frozen blocks at the bottom do not run: what they would say is known."""
         if not self._first or (name, "prefix") not in self._kept:
             return nullcontext()
         states_BTD = torch.zeros(*batch.ids_BT.shape, self._kept[name, "prefix"].data_ND.shape[1])
         states_BTD[batch.mask_BT.cpu().bool()] = self._kept[name, "prefix"].of(batch.rows)
-        return starting_at(model, self._first, states_BTD.to(next(model.parameters())))
+        return trunk.from_block(self._first, states_BTD.to(next(trunk.model.parameters())))
 
     def _rows(self, what: str, model: Any, rows: Sequence[Encoded], block: int) -> Flat:
         unique = list({e.id: e for e in rows}.values())
         names = [e.id for e in unique]
         lengths = [_length(what, e) for e in unique]
-        width = 1 if what == "logp" else model.config.hidden_size
         key = digest_json("reference", [self._digest, what, block, [[e.id, list(e.ids), e.n_prompt] for e in unique]])
-        return flat(names, lengths, width, lambda: self._computed(what, model, unique, block), self._folder, key)
+        return flat(names, lengths, lambda: self._computed(what, model, unique, block), self._folder, key)
 
     @torch.no_grad()
     def _computed(self, what: str, model: Any, rows: Sequence[Encoded], block: int) -> Iterator[tuple[str, Tensor]]:
-        device = next(model.parameters()).device
+        trunk = Trunk.of(model)
         ordered = sorted(rows, key=lambda e: len(e.ids))
         for k in range(0, len(ordered), 64):
-            batch = collate(ordered[k : k + 64], self._pad).to(device)
+            batch = collate(ordered[k : k + 64], self._pad).to(trunk.device)
             labelled_BT, side = batch.labels_BT != IGNORE, TextSide(model, batch, ReferenceCache(), "")
             if what == "logp":
                 found_ND, counts = side.logp_B[:, None], [1] * len(batch)
             elif what == "logits":
-                found_ND, counts = read_by_head(model, batch, *side._at, states=True), labelled_BT.sum(1).tolist()
+                found_ND, counts = side.head_states_ND, labelled_BT.sum(1).tolist()
             else:
                 marked_BT = batch.mask_BT.bool() if what == "prefix" else labelled_BT
-                found_ND, counts = hidden_at(model, batch, block, masked=False)[marked_BT], marked_BT.sum(1).tolist()
+                found_ND, counts = trunk.states(batch, block, masked=False)[marked_BT], marked_BT.sum(1).tolist()
             yield from zip(batch.rows, torch.split(found_ND, counts), strict=True)
-
-
-def frozen_head(model: Any) -> Callable[[Tensor], Tensor]:
-    """The vocabulary head as it is now, whatever is trained afterwards: states [N, D] to logits [N, V]."""
-    head: Any = model.get_output_embeddings()
-    weight, bias = head.weight.detach().clone(), getattr(head, "bias", None)
-    kept = bias.detach().clone() if bias is not None else None
-    return lambda states_ND: logits_of(model, states_ND, lambda s: F.linear(s, weight, kept))
 
 
 def step_maker(model: Any, cache: ReferenceCache, pad: int, packs: bool = False) -> Callable[..., Step]:
     """A function from drawn rows to what the method sees; `packs` if the model reads rows in one line."""
-    depth, device = len(layers_of(model)), next(model.parameters()).device
+    trunk = Trunk.of(model)
+    depth, device = len(trunk.blocks), trunk.device
     lay = pack if packs else partial(collate, pad_id=pad)
 
     def make(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Encoded, all_hidden, collate, edited_hidden, layers_of
+from expunge.engine import Encoded, Trunk, collate
 from expunge.verify import Probes
 from expunge.verify.attacks._reading import evenly
 from expunge.verify.attacks._target import CannotRun, Target
@@ -34,26 +34,26 @@ def test_what_is_projected_out_is_gone_and_nothing_else() -> None:
 
 
 def test_later_blocks_read_the_edited_states_and_afterwards_nothing_is_edited(llama: Any) -> None:
-    before = all_hidden(llama, BATCH)
-    with edited_hidden(llama, {1: torch.zeros_like}):
-        first, second, third, _ = all_hidden(llama, BATCH)
+    before = Trunk.of(llama).all_states(BATCH)
+    with Trunk.of(llama).edited({1: torch.zeros_like}):
+        first, second, third, _ = Trunk.of(llama).all_states(BATCH)
     assert torch.equal(first, before[0])
     assert not second.any()
     assert not third.equal(before[2])
-    assert all(torch.equal(a, b) for a, b in zip(all_hidden(llama, BATCH), before, strict=True))
-    with pytest.raises(InvalidParameter, match=r"0\.\.2"), edited_hidden(llama, {3: torch.zeros_like}):
+    assert all(torch.equal(a, b) for a, b in zip(Trunk.of(llama).all_states(BATCH), before, strict=True))
+    with pytest.raises(InvalidParameter, match=r"0\.\.2"), Trunk.of(llama).edited({3: torch.zeros_like}):
         pass
 
 
 def test_no_hook_stays_after_an_error(llama: Any) -> None:
-    before = [len(block._forward_hooks) for block in layers_of(llama)]
+    before = [len(block._forward_hooks) for block in Trunk.of(llama).blocks]
 
     def fail(_: torch.Tensor) -> torch.Tensor:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), edited_hidden(llama, {0: fail}):
-        all_hidden(llama, BATCH)
-    assert [len(block._forward_hooks) for block in layers_of(llama)] == before
+    with pytest.raises(ZeroDivisionError), Trunk.of(llama).edited({0: fail}):
+        Trunk.of(llama).all_states(BATCH)
+    assert [len(block._forward_hooks) for block in Trunk.of(llama).blocks] == before
 
 
 def test_every_block_is_tried_and_all_at_once(llama: Any, tokenizer: Any, probes: Probes) -> None:

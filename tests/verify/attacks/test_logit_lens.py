@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
-from expunge.engine import Encoded, all_hidden, collate, encode, layers_of, read_out, rows_logp, value_span
+from expunge.engine import Encoded, Trunk, collate, encode, rows_logp, value_span
 from expunge.verify import Probes
 from expunge.verify.attacks._reading import first_tokens, states_before, value_starts
 from expunge.verify.attacks._target import CannotRun, Target
@@ -36,20 +36,20 @@ def _gpt2(vocab: int) -> Any:
 def test_the_last_blocks_states_read_out_as_the_models_own_logits(make: Any) -> None:
     torch.manual_seed(0)
     model = make(50)
-    last_BTD = all_hidden(model, BATCH)[len(layers_of(model)) - 1]
+    last_BTD = Trunk.of(model).all_states(BATCH)[len(Trunk.of(model).blocks) - 1]
     with torch.no_grad():
         logits_BTV = model(input_ids=BATCH.ids_BT, attention_mask=BATCH.mask_BT).logits
-        found_NV = read_out(model, last_BTD.flatten(0, 1))
+        found_NV = Trunk.of(model).read_out(last_BTD.flatten(0, 1))
     torch.testing.assert_close(found_NV, logits_BTV.flatten(0, 1))
 
 
 def test_reading_out_lets_gradients_into_the_states_and_leaves_no_hook(llama: Any) -> None:
-    before = [len(block._forward_hooks) for block in layers_of(llama)]
+    before = [len(block._forward_hooks) for block in Trunk.of(llama).blocks]
     states_ND = torch.randn(3, 32, requires_grad=True)
-    read_out(llama, states_ND).sum().backward()  # type: ignore[no-untyped-call]
+    Trunk.of(llama).read_out(states_ND).sum().backward()  # type: ignore[no-untyped-call]
     assert states_ND.grad is not None
     assert bool(states_ND.grad.any())
-    assert [len(block._forward_hooks) for block in layers_of(llama)] == before
+    assert [len(block._forward_hooks) for block in Trunk.of(llama).blocks] == before
     llama.zero_grad(set_to_none=True)
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from expunge.engine import Encoded, all_hidden, collate
+from expunge.engine import Encoded, Trunk, collate
 from expunge.verify import Probes
 from expunge.verify.attacks._target import CannotRun, Target
 from expunge.verify.attacks.noise import Noise, shaken
@@ -43,12 +43,12 @@ def test_states_are_shaken_after_every_block_and_no_two_passes_alike(
     seen: list[list[torch.Tensor]] = []
 
     def look(self: Target, facts: Any) -> list[float]:
-        seen.extend([all_hidden(self.model, batch), all_hidden(self.model, batch)])
+        seen.extend([Trunk.of(self.model).all_states(batch), Trunk.of(self.model).all_states(batch)])
         return [0.0] * len(facts)
 
     monkeypatch.setattr(Target, "recalls", look)
     Noise(weights=(), states=(0.1,), draws=1).run(Target(llama, tokenizer), probes)
-    quiet = all_hidden(llama, batch)
+    quiet = Trunk.of(llama).all_states(batch)
     for block in range(3):
         assert not torch.equal(seen[0][block], quiet[block])
         assert not torch.equal(seen[0][block], seen[1][block])

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from expunge.engine import encode, read_out
+from expunge.engine import Trunk, encode
 from expunge.testing.toys import toy_llama
 from expunge.verify import Probes
 from expunge.verify.attacks._reading import states_before
@@ -22,7 +22,7 @@ def test_fitting_brings_an_inner_layer_close_to_what_the_model_will_say(trained:
 
     def gap() -> float:
         with torch.no_grad():
-            said, read = (read_out(target.model, h).log_softmax(-1) for h in (last_ND, lens(inner_ND)))
+            said, read = (Trunk.of(target.model).read_out(h).log_softmax(-1) for h in (last_ND, lens(inner_ND)))
         return F.kl_div(read, said, reduction="batchmean", log_target=True).item()
 
     before = gap()

@@ -6,18 +6,7 @@ import torch
 
 from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Record
-from expunge.engine import (
-    Encoded,
-    Schedule,
-    all_hidden,
-    collate,
-    encode,
-    epoch_batches,
-    mean_nll,
-    pad_id,
-    pinned,
-    train,
-)
+from expunge.engine import Encoded, Schedule, Trunk, collate, encode, epoch_batches, mean_nll, pad_id, pinned, train
 from expunge.verify import Probes
 from expunge.verify.attacks._target import CannotRun, Company, Target
 from expunge.verify.attacks.unlearning_depth import (
@@ -104,8 +93,8 @@ def test_only_the_states_that_say_the_labelled_tokens_are_replaced(llama: Any) -
     assert torch.equal(own_LB, torch.zeros(3, 2))
     whole_B, drop_LB = patched_drops(llama, other, batch)
     # By hand, for row a at the last block: positions 2 and 3 say tokens 7 and 1.
-    states = all_hidden(llama, batch)[2].clone()
-    states[0, 2:4] = all_hidden(other, batch)[2][0, 2:4]
+    states = Trunk.of(llama).all_states(batch)[2].clone()
+    states[0, 2:4] = Trunk.of(other).all_states(batch)[2][0, 2:4]
     with torch.no_grad():
         logp = llama.lm_head(llama.model.norm(states[0])).log_softmax(-1)
     expected = (logp[2, 7] + logp[3, 1]) / 2

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from expunge.core import Fact
-from expunge.engine import Encoded, all_hidden, collate, encode, pad_id, value_span
+from expunge.engine import Encoded, Trunk, collate, encode, pad_id, value_span
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 
 
@@ -59,7 +59,8 @@ def states_before(
     found: dict[int, list[Tensor]] = {}
     for k in range(0, len(order), batch_size):
         part = order[k : k + batch_size]
-        hidden = all_hidden(target.model, collate([rows[i] for i in part], pad_id(target.tokenizer)).to(device))
+        batch = collate([rows[i] for i in part], pad_id(target.tokenizer)).to(device)
+        hidden = Trunk.of(target.model).all_states(batch)
         for j, i in enumerate(part):
             columns = torch.tensor([t - 1 for t in wanted[i]], device=device)
             found[i] = [hidden_BTD[j, columns].float().cpu() for hidden_BTD in hidden]

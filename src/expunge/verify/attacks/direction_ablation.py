@@ -14,7 +14,7 @@ from torch import Tensor
 
 from expunge.core import Fact
 from expunge.core.errors import InvalidParameter
-from expunge.engine import edited_hidden, encode
+from expunge.engine import Trunk, encode
 from expunge.verify.attacks._reading import evenly, states_before
 from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
@@ -48,7 +48,7 @@ class DirectionAblation:
             d_LD = [direction(f_ND, r_MD, self.outlier) for f_ND, r_MD in zip(forget, retain, strict=True)]
             places = {f"layer {i}": [i] for i in evenly(len(d_LD), self.n_layers)} | {"everywhere": [*range(len(d_LD))]}
             for name, where in places.items():
-                with edited_hidden(target.model, {i: _without(d_LD[i]) for i in where}):
+                with Trunk.of(target.model).edited({i: _without(d_LD[i]) for i in where}):
                     scores[f"{part}, {name}"] = target.recalls(probes.forget)
         return scores
 

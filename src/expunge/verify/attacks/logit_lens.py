@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from expunge.engine import read_out
+from expunge.engine import Trunk
 from expunge.verify.attacks._reading import first_tokens, value_starts, value_tokens
 from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
@@ -37,6 +37,6 @@ class LogitLens:
         values = value_tokens(target, (*probes.forget, *probes.retain))
         scores: Scores = {}
         for i, states_ND in enumerate(asked.layers):
-            logits_NV = read_out(target.model, states_ND).cpu()
+            logits_NV = Trunk.of(target.model).read_out(states_ND).cpu()
             scores |= first_tokens(f"layer {i}", logits_NV, asked.token_N, values)
         return scores

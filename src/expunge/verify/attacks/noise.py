@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from expunge.engine import derived_seed, edited_hidden, layers_of
+from expunge.engine import Trunk, derived_seed
 from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
 from expunge.verify.probes import Probes
@@ -61,7 +61,8 @@ class Noise:
             generator = _generator("states", size, draw, block)
             return lambda hidden: shaken(hidden, size * hidden.float().std(-1, True, keepdim=True), generator)
 
-        with edited_hidden(target.model, {i: shake(i) for i in range(len(layers_of(target.model)))}):
+        trunk = Trunk.of(target.model)
+        with trunk.edited({i: shake(i) for i in range(len(trunk.blocks))}):
             return target.recalls(probes.forget)
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Schedule, derived_seed, encode, layers_of, read_out, train
+from expunge.engine import Schedule, Trunk, derived_seed, encode, train
 from expunge.verify.attacks._reading import evenly, first_tokens, states_before, value_starts, value_tokens
 from expunge.verify.attacks._registry import attacks
 from expunge.verify.attacks._target import CannotRun, Scores, Target
@@ -43,7 +43,7 @@ class TunedLens:
         victim = target.copy()  # frozen, while the arm's parameters keep their flags
         victim.model.requires_grad_(False)
         rows = encode(victim.tokenizer, probes.retain)
-        if len(layers_of(victim.model)) < 2:
+        if len(Trunk.of(victim.model).blocks) < 2:
             raise CannotRun("a model of one block has no inner layer to read; use the logit lens")
         *layers, _ = states_before(victim, rows, [range(row.n_prompt, len(row.ids)) for row in rows])
         asked, values = value_starts(victim, probes.forget), value_tokens(victim, (*probes.forget, *probes.retain))
@@ -53,19 +53,20 @@ class TunedLens:
         scores: Scores = {}
         with torch.no_grad():
             for i, lens in zip(blocks, lenses, strict=True):
-                logits_NV = read_out(victim.model, lens(asked.layers[i])).cpu()
+                logits_NV = Trunk.of(victim.model).read_out(lens(asked.layers[i])).cpu()
                 scores |= first_tokens(f"layer {i}", logits_NV, asked.token_N, values)
         return scores
 
     def _fit(self, model: Any, lenses: Sequence["Translator"], layers: Sequence[Tensor], last_ND: Tensor) -> None:
+        trunk = Trunk.of(model)
         generator = torch.Generator().manual_seed(derived_seed(b"expunge/tuned_lens/v1"))
         draws = [torch.randint(len(last_ND), (self.tokens,), generator=generator) for _ in range(self.steps)]
 
         def loss(k: int) -> Tensor:
             with torch.no_grad():
-                said = read_out(model, last_ND[draws[k]]).log_softmax(-1)
+                said = trunk.read_out(last_ND[draws[k]]).log_softmax(-1)
             read = [
-                read_out(model, lens(h_ND[draws[k]])).log_softmax(-1) for lens, h_ND in zip(lenses, layers, strict=True)
+                trunk.read_out(lens(h_ND[draws[k]])).log_softmax(-1) for lens, h_ND in zip(lenses, layers, strict=True)
             ]
             return torch.stack([F.kl_div(q_NV, said, reduction="batchmean", log_target=True) for q_NV in read]).sum()
 

@@ -16,11 +16,9 @@ from expunge.core import Fact
 from expunge.engine import (
     IGNORE,
     Batch,
-    all_hidden,
+    Trunk,
     collate,
-    edited_hidden,
     encode,
-    layers_of,
     pad_id,
     sequence_logp,
     value_span,
@@ -54,7 +52,7 @@ class UnlearningDepth:
     def run(self, target: Target, probes: Probes) -> Scores:
         company = needed(target.company, self.needs)
         original, control = company["original"], company["control"]
-        if len({len(layers_of(arm.model)) for arm in (original, control, target)}) > 1:
+        if len({len(Trunk.of(arm.model).blocks) for arm in (original, control, target)}) > 1:
             raise CannotRun("the arms have different numbers of layers; states cannot be put from one into another")
         retained, _ = held_back(probes)
         if not retained:
@@ -124,12 +122,12 @@ def patched_drops(original: Any, source: Any, batch: Batch) -> tuple[Tensor, Ten
     n_B = said_BT.sum(dim=1)
     whole_B = sequence_logp(original, batch) / n_B
     drops: list[Tensor] = []
-    for layer, states_BTD in enumerate(all_hidden(source, batch)[:-1]):
+    for layer, states_BTD in enumerate(Trunk.of(source).all_states(batch)[:-1]):
 
         def patch(own_BTD: Tensor, states_BTD: Tensor = states_BTD) -> Tensor:
             return torch.where(said_BT[..., None], states_BTD.to(own_BTD), own_BTD)
 
-        with edited_hidden(original, {layer: patch}):
+        with Trunk.of(original).edited({layer: patch}):
             drops.append(whole_B - sequence_logp(original, batch) / n_B)
     return whole_B.cpu(), torch.stack(drops).cpu()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from expunge.core import Fact
-from expunge.engine import all_hidden, answer_logits, collate, encode, keyed_order, layers_of, pad_id, value_span
+from expunge.engine import Trunk, answer_logits, collate, encode, keyed_order, pad_id, value_span
 from expunge.verify.battery import Arm
 from expunge.verify.metrics.drift import kl_divergence, linear_cka, relative_l2
 from expunge.verify.probes import Probes
@@ -51,7 +51,7 @@ def drift(original: Arm, others: Mapping[str, Arm], probes: Probes) -> tuple[Dri
         states[name] = read[0] if read else None
         if read:
             divergence[name] = read[1]
-    n_blocks = len(layers_of(original.model))
+    n_blocks = len(Trunk.of(original.model).blocks)
     places = (*(f"block {i}" for i in range(n_blocks)), "outside the blocks")
     found = Drift(places=places, weights=weights, states=states, reasons=tuple(reasons))
     if "unlearned" not in divergence:
@@ -73,7 +73,7 @@ def weight_drift(model: Any, original: Any) -> tuple[float, ...]:
 
 
 def _by_place(model: Any) -> list[list[tuple[str, Tensor]]]:
-    blocks = layers_of(model)
+    blocks = Trunk.of(model).blocks
     within = {id(p) for block in blocks for p in block.parameters()}
     rest = [(name, p.detach()) for name, p in model.named_parameters() if id(p) not in within]
     return [*([(name, p.detach()) for name, p in block.named_parameters()] for block in blocks), rest]
@@ -103,7 +103,7 @@ def _read(
         logits = []
         for side, model in zip(states, (arm.model, original.model), strict=True):
             placed = batch.to(next(model.parameters()).device)
-            side.append([h_BTD[each, at].double().cpu() for h_BTD in all_hidden(model, placed)])
+            side.append([h_BTD[each, at].double().cpu() for h_BTD in Trunk.of(model).all_states(placed)])
             logits.append(answer_logits(model, placed))
         kl_N, row_N = kl_divergence(logits[0][0].cpu(), logits[1][0].cpu()), logits[0][2].cpu()
         divergence += [float(kl_N[row_N == j].mean()) for j in range(len(batch))]

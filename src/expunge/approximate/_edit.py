@@ -16,63 +16,7 @@ from expunge.approximate._settings import Edit
 from expunge.approximate._work import Track, Work
 from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-<<<<<<< HEAD
-from expunge.engine import Example, Progress, layers_of, pinned
-=======
-from expunge.engine import Example, Loss, Progress, Step, Trunk, pinned
-
-
-class Method(Protocol):
-    """What a file in this folder offers: a loss, or `edit(work)` where the method is more than one loss.
-
-    Where a method uses them: `block(depth)`, whose output it reads; `trains(block, depth)`; `alternate(said, epoch, work)`,
-    what the forget rows should say instead (`redrawn`: anew in every pass); `gradient(step, model)`, to fill the
-    gradients itself.
-    """
-
-    guarantee: Any
-    needs: Any
-
-    def loss(self, step: Step) -> Loss: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edit:
-    """How long and how fast to train; the defaults are for models of a few million parameters or less.
-
-    For billions of parameters use lr 1e-5 and the same number of passes over the forget set. `guard`: back to before the
-    share of right tokens on retained rows fell below this part of what it was; 0 lets a model be wrecked. `until`: end
-    once no larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
-    merged at the end. `modules`: a regular expression of parameters to train.
-    """
-
-    lr: float = 1e-3
-    steps: int = 40
-    warmup: int = 5
-    shape: Shape = "constant"
-    forget_batch: int = 32
-    retain_batch: int = 96
-    seed: int = 0
-    threads: int = 1
-    guard: float | None = 0.8
-    guard_every: int = 5
-    until: float | None = None
-    bucket: bool = True
-    lora: int = 0
-    modules: str = ""
-    checkpointing: bool = False
-    every: int = 50  # steps between checkpoints
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.forget_batch, self.retain_batch, self.threads, self.every, self.guard_every) < 1:
-            raise InvalidParameter(f"steps, batch sizes, threads and checkpoints must be >= 1, got {self}")
-        if self.shape not in get_args(Shape) or self.lora < 0:
-            raise InvalidParameter(f"shape is one of {get_args(Shape)} and lora >= 0, got {self.shape!r}, {self.lora}")
-        for name in ("guard", "until"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise InvalidParameter(f"{name} is a share in [0, 1] or None, got {value}")
->>>>>>> engine
+from expunge.engine import Example, Progress, Trunk, pinned
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from expunge.approximate._method import Objective
-from expunge.engine import layers_of
+from expunge.engine import Trunk
 
 
 @contextmanager
@@ -14,7 +14,7 @@ def trained_alone(model: Any, objective: Objective, depth: int, modules: str) ->
     """Meanwhile every other weight is frozen. `modules`: a regular expression of parameters' names."""
     free = {id(p) for name, p in model.named_parameters() if re.search(modules, name)}
     if (chosen := objective.trained_blocks(depth)) is not None:
-        blocks = enumerate(layers_of(model))
+        blocks = enumerate(Trunk.of(model).blocks)
         free &= {id(p) for i, block in blocks if i in chosen for p in block.parameters()}
     frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in free]
     for p in frozen:
@@ -28,7 +28,7 @@ def trained_alone(model: Any, objective: Objective, depth: int, modules: str) ->
 
 def first_trained(model: Any) -> int:
     """The lowest block with a weight that is trained; 0, if embeddings are trained too."""
-    blocks = layers_of(model)
+    blocks = Trunk.of(model).blocks
     inside = {id(p) for block in blocks for p in block.parameters()}
     if any(p.requires_grad and id(p) not in inside for p in model.parameters()):
         return 0

@@ -16,9 +16,9 @@ from expunge.engine import (
     ReferenceCache,
     Resume,
     Step,
+    Trunk,
     array_step_maker,
     digest_model,
-    layers_of,
     own,
     packing,
     pad_id,
@@ -35,7 +35,7 @@ def train_stage(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
     objective, model, noted = stage.objective, stage.model, len(work.notes)
     draws = [Draw(own(forget), own(retain), epoch) for forget, retain, epoch in stage.draws]
     alternate = alternates(stage, work)
-    depth = len(layers_of(model)) if work.text else 0
+    depth = len(Trunk.of(model).blocks) if work.text else 0
     with trained_alone(model, objective, depth, work.settings.modules):
         guard = guard_of(stage, work)
         with packing(model) if work.text else nullcontext(False) as packs:
@@ -76,7 +76,7 @@ def _step_maker(
         references = ArrayReferences()
         references.fill(objective.needs, model, sides)
         return array_step_maker(model, references)
-    pad, block = pad_id(work.tokenizer), objective.block(len(layers_of(model)))
+    pad, block = pad_id(work.tokenizer), objective.block(len(Trunk.of(model).blocks))
     cache = ReferenceCache(pad, work.cache, digest_model(model) if work.cache else "")
     cache.fill(objective.needs, model, sides, block, first_trained(model))
     return step_maker(model, cache, pad, packs)

@@ -123,7 +123,7 @@ def _request(
     replay: bool,
     procedure: bool | None,
 ) -> dict[str, Any]:
-    from expunge.workflow.steps.certify import read_audit
+    from expunge.workflow.steps.audit_file import read_audit
     from expunge.workflow.steps.verify import verify_request
 
     opened = opened_at(project)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expunge.core import Fact, Record
-from expunge.core.errors import InvalidParameter
+from expunge.core.errors import ExpungeError, InvalidParameter
 from expunge.core.seeds import derived_seed
-from expunge.ledger import Columns, DatasetInfo, LiveRow, Planted, read_records
+from expunge.ledger import Columns, DatasetInfo, LiveRow, ModelVersion, Planted, read_records
 from expunge.workflow.project.project import Project
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 FACTS = 200  # planted by default
 LEAST = 100  # five people, below whom no level above CLAIMED is given
+
+
+class NoProcedure(ExpungeError):
+    """There are canaries, and the procedure cannot be shown on them."""
+
+    @classmethod
+    def untrained(cls, why: str) -> "NoProcedure":
+        return cls(f"this model was trained without the canaries ({why}), so nothing is known of its procedure")
 
 
 def add_data(project: Project, name: str, file: Path, columns: Columns, n_facts: int | None = None) -> DatasetInfo:
@@ -131,3 +139,11 @@ def canaries_among(project: Project, dataset: str, rows: Sequence[LiveRow]) -> C
     planted = project.ledger.planted(dataset)
     theirs = tuple(row for row in rows if planted and row.record.subject in planted.subjects)
     return Canaries(planted, theirs) if planted and theirs else None
+
+
+def check_members(project: Project, version: ModelVersion, canaries: Canaries) -> None:
+    """Raises: NoProcedure, if a version whose records are known was trained without the canaries."""
+    units = project.ledger.unit_members(version.model, version.digest).values()
+    missing = len(canaries.commitments - {commitment for members in units for commitment in members})
+    if missing:
+        raise NoProcedure.untrained(f"{missing} of {len(canaries.commitments)} canary records are not in it")

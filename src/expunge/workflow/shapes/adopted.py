@@ -4,24 +4,31 @@ A whole model can only be edited, for nobody knows what retraining it would take
 clean can be dropped, or trained anew on the data given, before anybody edits weights.
 """
 
+import ast
 import shutil
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch, InvalidParameter
-from expunge.engine import check_weights, load_model, load_tokenizer, save_model
-from expunge.exact import AdapterShards
 from expunge.ledger import ModelVersion, UnitMembers
+from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.adapter_shards import keep_base, made_of
+from expunge.workflow.shapes.adapter_shards import KIND as SHARDS
+from expunge.workflow.shapes.adapter_shards import keep_base, made_of, read_shards
+from expunge.workflow.shapes.arms import Question
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
 
+if TYPE_CHECKING:
+    from expunge.workflow.shapes.text_arms import TextArms
+
+TEXTS = True
+OPTIONS: Mapping[str, Route] = dict.fromkeys(("method", "lr", "steps", "guard"), Route.EDIT)
 WHOLE, WITH_ADAPTER = "whole", "base + adapter"
 # Pickles, which can run code, and checkpoints of the training: no part of the model, and they would outlive an edit.
 _LEFT_OUT = shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", ".git")
@@ -38,6 +45,8 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
 
     Raises: UnreadableModel, UnsafeWeights.
     """
+    from expunge.engine import check_weights, load_model, load_tokenizer, save_model
+
     local = Path(source)
     if local.exists():
         check_weights(local)
@@ -63,7 +72,9 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
         kind="adopted",
         write=write,
         units=(UnitMembers(unit, None),),
-        promise=Promise(guarantee=Guarantee.UNKNOWN, scope="weights", assumptions=_said_clean(adapter is not None)),
+        promise=Promise(
+            guarantee=Guarantee.UNKNOWN, scope="weights", assumptions=_base_assumptions(adapter is not None)
+        ),
         recipe={
             "shape": WITH_ADAPTER if adapter else WHOLE,
             "training": "UNKNOWN",
@@ -124,8 +135,77 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     """A model trained as one block elsewhere has no recipe to rebuild it by."""
 
 
-def load_whole(folder: Path, shape: str) -> tuple[Any, Any]:
-    """The model as it answers, an adapter merged in."""
+def arms(question: Question) -> "TextArms":
+    """The whole model as it was and as it is, beside a control that is named, or made-up twins of the facts."""
+    from expunge.verify import Arm
+    from expunge.workflow.shapes.text_arms import NO_PLACEBO, TextArms, arm_of, compares_with_outs, has_twins
+
+    project, before = question.project, question.before
+    versions = {"original": before, "unlearned": question.after}
+    models = {name: Arm.of(*_loaded(project, version)) for name, version in versions.items()}
+    if question.control is not None:
+        models["control"] = arm_of(question.control)
+    outs: tuple[Arm, ...] = ()
+    if before.recipe["shape"] == WITH_ADAPTER and compares_with_outs(question.battery):
+        base = arm_of(project.folder(before) / "base")  # said never to have seen the data
+        outs = (base,) if base.digest not in {arm.digest for arm in models.values()} else ()
+    twins = question.control is None and has_twins(question.probes.forget)
+    return TextArms(
+        question=question,
+        models=models,
+        probes=question.probes,
+        placebos=twins,
+        outs=outs,
+        notes=(*question.notes, *(() if twins or question.control is not None else (NO_PLACEBO,))),
+    )
+
+
+def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Canaries start from the old version. Nobody knows what it was trained on, so it is asked.
+
+    Raises: NoProcedure, if it does not know the canaries.
+    """
+    from expunge.engine import greedy_answers
+    from expunge.verify.metrics.recall import recall
+    from expunge.verify.statistics import CONTRAST
+
+    facts = canaries.facts
+    answers = greedy_answers(*_loaded(project, before), [fact.question for fact in facts])
+    known = sum(recall(text, fact) for text, fact in zip(answers, facts, strict=True)) / len(facts)
+    if known < CONTRAST:
+        raise NoProcedure.untrained(f"it answers {known:.0%} of {len(facts)} questions about them")
+    return before
+
+
+def edit_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the edit that made a version; none where no edit did."""
+    settings = recipe.get("settings", {})
+    return _settings_of_0_1_0(settings) if isinstance(settings, str) else dict(settings)
+
+
+def _settings_of_0_1_0(text: str) -> dict[str, Any]:
+    """Release 0.1.0 recorded the `repr` of the settings.
+
+    >>> _settings_of_0_1_0("Edit(lr=0.001, guard=None, shape='constant')")
+    {'lr': 0.001, 'guard': None, 'shape': 'constant'}
+    """
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call)
+    return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+
+
+def _loaded(project: Project, version: ModelVersion) -> tuple[Any, Any]:
+    """The plain model of a version, which may have become adapter shards of one, with its tokenizer."""
+    if version.recipe["shape"] != SHARDS:
+        return _load_whole(project.folder(version), version.recipe["shape"])
+    learner = read_shards(project, version)
+    return learner.model_for(""), learner.tokenizer_
+
+
+def _load_whole(folder: Path, shape: str) -> tuple[Any, Any]:
+    """The model as it answers, an adapter merged in, with its tokenizer."""
+    from expunge.engine import load_model, load_tokenizer
+
     if shape != WITH_ADAPTER:
         return load_model(folder), load_tokenizer(folder)
     from peft import PeftModel
@@ -153,6 +233,9 @@ def _dropped(folder: Path, version: ModelVersion, plan: Plan) -> Made:
 
 
 def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: Path, progress: Progress) -> Made:
+    from expunge.engine import load_model, load_tokenizer
+    from expunge.exact import AdapterShards
+
     folder = project.folder(version)
     model, tokenizer = load_model(folder / "base"), load_tokenizer(folder / "base")
     learner = AdapterShards(model, tokenizer, shards=1, batch_size=8, salt=project.salt(version.model))
@@ -163,12 +246,12 @@ def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: 
     made = made_of(
         learner,
         rows,
-        {"shape": "adapter_shards", "base": base},
+        {"shape": SHARDS, "base": base},
         manifest,
         cost=1.0,
         method="adapter retrained",
     )
-    return Made(**{**vars(made), "kind": "adopted", "promise": _promise(Equality.BITWISE)})
+    return replace(made, kind="adopted", promise=_promise(Equality.BITWISE))
 
 
 def _edited(
@@ -179,13 +262,16 @@ def _edited(
     work: Path,
     progress: Progress,
 ) -> Made:
+    from expunge.approximate import Edit, methods, run_edit
+    from expunge.engine import save_model
+
     name = options.get("method")
     if not name:
         raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")
     method = methods.get(name)()
     known = {field.name for field in fields(Edit)}
     settings = Edit(**{k: v for k, v in options.items() if k in known and v is not None})
-    model, tokenizer = load_whole(folder, version.recipe["shape"])
+    model, tokenizer = _load_whole(folder, version.recipe["shape"])
     edited = run_edit(
         model,
         tokenizer,
@@ -196,13 +282,13 @@ def _edited(
         folder=work / f"edit-{name}",
         progress=lambda done, total: progress(name, done, total),
     )
-    assumptions = ("training recipe and data of the adopted model are UNKNOWN", *_said_clean(False))
+    assumptions = ("training recipe and data of the adopted model are UNKNOWN", *_base_assumptions(False))
     return Made(
         kind="adopted",
         write=lambda new: save_model(edited.model, tokenizer, new),
         units=(UnitMembers(Unit("model", (), "UNKNOWN"), None),),
         promise=Promise(guarantee=edited.guarantee, scope="weights", assumptions=assumptions),
-        recipe={**version.recipe, "shape": WHOLE, "method": repr(method), "settings": repr(settings)},
+        recipe={**version.recipe, "shape": WHOLE, "method": repr(method), "settings": asdict(settings)},
         trained_on="UNKNOWN",
         seconds=edited.elapsed_s,
         method=name,
@@ -214,9 +300,9 @@ def _promise(equality: Equality) -> Promise:
         guarantee=Guarantee.EXACT,
         equality=equality,
         scope="the adapter alone",
-        assumptions=_said_clean(adapter=True),
+        assumptions=_base_assumptions(adapter=True),
     )
 
 
-def _said_clean(adapter: bool) -> tuple[str, ...]:
+def _base_assumptions(adapter: bool) -> tuple[str, ...]:
     return ("the base never saw the data (asserted by whoever adopted it, not verified)",) if adapter else ()

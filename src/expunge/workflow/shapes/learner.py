@@ -1,4 +1,4 @@
-"""Tabular learners in a project: fit one on records as rows, load a version again, forget from it, fit it afresh.
+"""Tabular learners in a project: fit one on records as rows, load a version again, forget from it, fit it afresh, attack it.
 
 The recipe says how records become rows; the learner keeps its rows, so that forgetting needs neither recipe nor data.
 A replay needs both: it fits the recipe's learner on the live records in a fresh process, and compares.
@@ -8,22 +8,63 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expunge.core import Plan, Record
+from expunge.core import Plan, Record, Route
 from expunge.core.capability import CAPABILITY
-from expunge.core.errors import InvalidData, RecipeMismatch
+from expunge.core.errors import InvalidData, InvalidParameter, RecipeMismatch, UnknownName
 from expunge.exact import learners
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
+from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.arms import Arms, Claim, Question
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
-from expunge.workflow.shapes.shape import LEARNER
+
+if TYPE_CHECKING:
+    from expunge.verify.classifiers import ClassifierAudit
+
+TEXTS = False
+OPTIONS: Mapping[str, Route] = {}
+RETAIN_ROWS = 2000
+NO_TABLES = "attacks of this battery ask questions of language models; this model reads tables"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableArms:
+    """Fitted learners, and the rows that they are asked: those that left, and some that stay."""
+
+    original: Any
+    unlearned: Any
+    control: Any
+    forget: tuple[Any, Any]
+    retain: tuple[Any, Any]
+    subjects: Sequence[str]
+    notes: tuple[str, ...] = ()
+
+    def audit(self, claim: Claim) -> "ClassifierAudit":
+        from expunge.verify.classifiers import audit_classifier
+
+        return audit_classifier(
+            original=self.original,
+            unlearned=self.unlearned,
+            control=self.control,
+            forget=self.forget,
+            retain=self.retain,
+            subjects=self.subjects,
+            guarantee=claim.guarantee,
+            replay=claim.replay,
+            duplicates=claim.duplicates,
+        )
+
+    def document(self, audit: "ClassifierAudit", secret: bytes) -> dict[str, Any]:
+        return audit.to_json() | {"control": {"kind": "retrained", "second": False}, "procedure": None}
 
 
 def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
@@ -96,6 +137,21 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     return bool(json.loads(done.stdout.strip().splitlines()[-1])["equal"])
 
 
+def arms(question: Question) -> Arms:
+    """The learner as it was, as it is, and its recipe fitted on the remaining records under a fresh salt.
+
+    No attack runs where there are no classes to ask about, or no recipe to fit a control by and to make rows with.
+    """
+    from expunge.workflow.shapes.text_arms import unattacked
+
+    return _table_arms(question) or unattacked(question, NO_TABLES)
+
+
+def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Raises: NoProcedure."""
+    raise NoProcedure("canaries are texts, and this model reads tables; its replay carries the claim")
+
+
 def recipe_of(version: ModelVersion) -> Recipe:
     """The recipe that a version was trained by, run again.
 
@@ -118,6 +174,35 @@ def load_learner(project: Project, version: ModelVersion) -> Any:
     return cls.load(project.folder(version), salt=project.salt(version.model), **given)
 
 
+def _table_arms(question: Question) -> TableArms | None:
+    project, after = question.project, load_learner(question.project, question.after)
+    recipe = _recipe_as_it_was(question.after)
+    if not hasattr(after, "classes_") or recipe is None:
+        return None
+    gone = [Record(f.id, f.subject, f.question, f.answer, f.value) for f in question.forgotten]
+    # Together, so that a recipe which looks at its records makes the same columns of both.
+    features, labels = (recipe.rows or feature_rows)([*gone, *question.records[:RETAIN_ROWS]])
+    X, y, n = np.asarray(features), np.asarray(labels), len(gone)
+    if X.ndim != 2 or X.shape[1] != after.n_features_in_:
+        return None
+    return TableArms(
+        original=load_learner(project, question.before),
+        unlearned=after,
+        control=fitted(recipe, list(question.records), project.ledger.keys.secret("salt-control")),
+        forget=(X[:n], y[:n]),
+        retain=(X[n:], y[n:]),
+        subjects=[record.subject for record in gone],
+    )
+
+
+def _recipe_as_it_was(version: ModelVersion) -> Recipe | None:
+    """None where its file is gone or another one."""
+    try:
+        return recipe_of(version)
+    except (RecipeMismatch, UnknownName, InvalidParameter):
+        return None
+
+
 def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: str, **rest: Any) -> Made:
     state = learner.state()
     return Made(
@@ -125,7 +210,7 @@ def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: st
         write=learner.save,
         units=tuple(_members(learner, rows)),
         promise=learner.promise(),
-        recipe={**where, "shape": LEARNER, "parameters": state["parameters"], "state": learner.digest()},
+        recipe={**where, "shape": "learner", "parameters": state["parameters"], "state": learner.digest()},
         trained_on=manifest,
         **rest,
     )

@@ -5,21 +5,34 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
+from expunge.core import Equality, Fact, Guarantee, Plan, Promise, Route, Unit
 from expunge.core.capability import CAPABILITY
 from expunge.core.digests import digest_folder
 from expunge.core.errors import InvalidData, NotReady, RebuildFailed
-from expunge.core.placement import member_id
+from expunge.core.placement import SHARD, member_id, place
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.arms import Question
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.split import unit_name
+from expunge.workflow.shapes.touched import touched_units
 from expunge.workflow.shapes.track import UNIT_FILE
 
+if TYPE_CHECKING:
+    from expunge.verify.battery import ArmScores
+    from expunge.workflow.shapes.text_arms import TextArms
+
+TEXTS = True
+OPTIONS: Mapping[str, Route] = {"rebuild": Route.REBUILD}
+DROPPED = "of the units of these people nothing is left that could be asked"
 PROMISE = Promise(
     guarantee=Guarantee.EXACT,
     equality=Equality.BITWISE,
@@ -53,12 +66,7 @@ def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     """The units whose records include somebody who leaves."""
     members = project.ledger.unit_members(version.model, version.digest)
-    gone = {row.commitment for row in leaving.theirs}
-    touched = [
-        TouchedUnit(unit, len(hit), min(members[unit][c] for c in hit))
-        for unit in members
-        if (hit := gone & members[unit].keys())
-    ]
+    touched = touched_units(members, {row.commitment for row in leaving.theirs})
     total = sum(len(m) for m in members.values())
     work = sum(len(members[t.id]) - t.n_removed for t in touched)
     notes = ("rebuilt by your own script: name it with --rebuild FILE.py:FUNCTION",)
@@ -97,7 +105,7 @@ def forget(job: Job) -> Made:
     units = tuple(_unit(folder, run, by_member) for folder, run in runs.items())
     recipe = {**version.recipe, "script": str(script)}
     made = _made(runs, units, version.trained_on, recipe)
-    return Made(**{**vars(made), "cost": job.plan.cost, "method": "own loop, units rebuilt"})
+    return replace(made, cost=job.plan.cost, method="own loop, units rebuilt")
 
 
 def rebuild(project: Project, version: ModelVersion, request: str, script: str, unit: str, folder: Path) -> Path | None:
@@ -132,6 +140,73 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
         if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(kept.read_text())["weights"]:
             return False
     return True
+
+
+def arms(question: Question) -> "TextArms":
+    """Of each person the unit that learned from them, as it was and as it is.
+
+    A unit of which nothing was left is gone, and nothing can be asked of it: the facts of its people are left out and
+    counted. Without a control each unit is asked about made-up twins. The probes come back in the order of the scores.
+    """
+    from expunge.report.words import plural
+    from expunge.workflow.shapes.text_arms import NO_PLACEBO, TextArms, join, unattacked
+
+    project, probes = question.project, question.probes
+    home = _homes(project, question.before)
+    parts: list[Mapping[str, ArmScores]] = []
+    asked, staying = list[Fact](), list[Fact]()
+    for unit in dict.fromkeys(home(fact.subject) for fact in probes.forget):
+        theirs, kept = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
+        if (project.folder(question.after) / "units" / unit).exists():
+            parts.append(_unit_scores(question, unit, theirs, kept))
+            asked += theirs
+            staying += kept
+    if not parts:
+        return unattacked(question, DROPPED)
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    scores = {name: replace(join([part[name] for part in parts]), probes=probes.digest()) for name in names}
+    n_gone = len(probes.forget) - len(asked)
+    gone = (f"{plural(n_gone, 'fact')} of people whose whole unit is gone could be asked of nothing",) if n_gone else ()
+    return TextArms(
+        question=question,
+        models=scores,
+        probes=replace(probes, forget=tuple(asked), retain=tuple(staying)),
+        notes=(*question.notes, *gone, *(() if "control" in scores else (NO_PLACEBO,))),
+    )
+
+
+def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Raises: NoProcedure."""
+    raise NoProcedure(
+        "units of your own loop are rebuilt for people who asked, and canaries did not; their replay carries the claim"
+    )
+
+
+def _unit_scores(
+    question: Question, unit: str, forget: tuple[Fact, ...], retain: tuple[Fact, ...]
+) -> Mapping[str, "ArmScores"]:
+    """A unit as it was, as it is, and the control, asked about the unit's own people."""
+    from expunge.verify import Probes, audit
+    from expunge.workflow.shapes.text_arms import arm_of, has_twins, named
+
+    old, new = (question.project.folder(version) / "units" / unit for version in (question.before, question.after))
+    control = question.control
+    return audit(
+        original=arm_of(old),
+        unlearned=arm_of(new),
+        control=arm_of(control) if control else None,
+        placebos=control is None and has_twins(forget),
+        probes=Probes(forget, retain, question.probes.unseen),
+        battery=question.battery,
+        cache=question.work / "scores",
+        progress=named(question.progress, unit),
+    ).arms
+
+
+def _homes(project: Project, version: ModelVersion) -> Callable[[str], str]:
+    """Subject -> the unit that `split` placed them in, whose last slice is what answers."""
+    salt, shards, slices = project.salt(version.model), int(version.recipe["shards"]), int(version.recipe["slices"])
+    return lambda subject: unit_name(place(subject, salt, shards, SHARD), slices, slices)
 
 
 def _read(path: Path) -> dict[str, Any]:

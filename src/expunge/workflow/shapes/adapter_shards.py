@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expunge.core import Equality, Fact, Guarantee, Plan, Promise, Record, Route, Unit
+from expunge.core import Fact, Plan, Promise, Record, Route, Unit
 from expunge.core.capability import CAPABILITY
 from expunge.core.placement import SHARD, place, stage_epochs
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
@@ -100,7 +100,7 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
     return [
         Plan(
             route=Route.REBUILD,
-            promise=_recorded_promise(version),
+            promise=Promise.from_json(version.promise or {}),
             units=tuple(touched),
             n_removed=sum(unit.n_removed for unit in touched),
             cost=work / full if full else 0.0,
@@ -211,18 +211,6 @@ def _visits(sizes: Mapping[int, int], per_stage: Sequence[int], first: int = 1) 
     """Records seen by the stages from `first` on: stage k passes over slices 1 to k, which hold so many records each."""
     return sum(
         per_stage[k - 1] * sum(sizes.get(j, 0) for j in range(1, k + 1)) for k in range(first, len(per_stage) + 1)
-    )
-
-
-def _recorded_promise(version: ModelVersion) -> Promise:
-    promise = version.promise or {}
-    equality = promise["equality"]
-    return Promise(
-        guarantee=Guarantee(promise["guarantee"]),
-        equality=Equality(equality) if equality else None,
-        adaptive_safe=promise["adaptive_safe"],
-        scope=promise["scope"],
-        assumptions=tuple(promise["assumptions"]),
     )
 
 

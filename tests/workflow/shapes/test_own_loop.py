@@ -10,7 +10,7 @@ from expunge.core.placement import SHARD, place
 from expunge.engine import save_model
 from expunge.synthetic import facts, people
 from expunge.verify import Probes
-from expunge.workflow.shapes.arms import Question
+from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.own_loop import DROPPED, arms
 
 
@@ -28,9 +28,9 @@ def units(tmp_path: Path, llama: Any, tokenizer: Any) -> tuple[Any, Any, Any]:
     return project, before, after
 
 
-def _question(folder: Path, units: tuple[Any, Any, Any], probes: Probes) -> Question:
+def _question(folder: Path, units: tuple[Any, Any, Any], probes: Probes) -> Case:
     project, before, after = units
-    return Question(
+    return Case(
         project=project,
         before=before,
         after=after,

@@ -18,7 +18,7 @@ from expunge.workflow.inputs.recipe import Recipe, Script
 from expunge.workflow.project.canaries import Canaries, check_members
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.arms import Question
+from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
 from expunge.workflow.shapes.touched import touched_units
@@ -136,9 +136,9 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
 
     Raises: subprocess.CalledProcessError, if the process fails: a replay that could not run is not a match.
     """
-    kept = {u.id for u in version.units}
+    held = {u.id for u in version.units}
     if version.kind == "adopted":
-        units = [u for u in units if u in kept] or sorted(kept)
+        units = [u for u in units if u in held] or sorted(held)
     command = [
         sys.executable,
         "-m",
@@ -154,7 +154,7 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     return replayed == recorded
 
 
-def arms(question: Question) -> "TextArms":
+def arms(case: Case) -> "TextArms":
     """Of each person the one adapter that would answer about them: as it was, as it is, and a control's.
 
     The control is trained here, by the same recipe on the same records, with a fresh seed and a fresh salt. The probes
@@ -163,24 +163,24 @@ def arms(question: Question) -> "TextArms":
     from expunge.verify.metrics.recall import recall
     from expunge.workflow.shapes.text_arms import TextArms, join
 
-    after = load_shards(question.project, question.after, question.records)
+    after = load_shards(case.project, case.after, case.records)
     learners = {
-        "original": read_shards(question.project, question.before),
+        "original": read_shards(case.project, case.before),
         "unlearned": after,
-        "control": _control(question, after),
+        "control": _control(case, after),
     }
-    forget, retain = question.probes.forget, question.probes.retain
+    forget, retain = case.probes.forget, case.probes.retain
     subjects = list(dict.fromkeys(fact.subject for fact in forget))
-    people = [_person_scores(question, learners, subject) for subject in subjects]
+    people = [_person_scores(case, learners, subject) for subject in subjects]
     scores = {}
     for name, learner in learners.items():
         # What the whole system still answers about retained people, each asked of their own unit.
         answers = learner.answer([f.question for f in retain], [f.subject for f in retain]) if retain else []
         skill = tuple(recall(text, fact) for text, fact in zip(answers, retain, strict=True))
-        scores[name] = replace(join([person[name] for person in people]), probes=question.probes.digest(), skill=skill)
+        scores[name] = replace(join([person[name] for person in people]), probes=case.probes.digest(), skill=skill)
     ordered = tuple(fact for subject in subjects for fact in forget if fact.subject == subject)
-    probes = replace(question.probes, forget=ordered)
-    return TextArms(question=question, models=scores, probes=probes, notes=question.notes)
+    probes = replace(case.probes, forget=ordered)
+    return TextArms(case=case, models=scores, probes=probes, notes=case.notes)
 
 
 def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
@@ -214,32 +214,30 @@ def _visits(sizes: Mapping[int, int], per_stage: Sequence[int], first: int = 1) 
     )
 
 
-def _control(question: Question, after: "AdapterShards") -> "AdapterShards":
+def _control(case: Case, after: "AdapterShards") -> "AdapterShards":
     """The same recipe on the remaining records, with a fresh seed and a fresh salt, or equality would be trivial."""
     from expunge.exact import AdapterShards
 
     parameters = {k: v for k, v in after.parameters().items() if k not in ("kind", "base")}
     parameters["seed"] = int(parameters["seed"]) + 1
-    salt = question.project.ledger.keys.secret("salt-control")
+    salt = case.project.ledger.keys.secret("salt-control")
     learner = AdapterShards(after.base, after.tokenizer, salt=salt, **parameters)
-    progress = question.progress
-    return learner.fit(
-        question.records, work=question.work, progress=lambda unit, k, n: progress(f"control: {unit}", k, n)
-    )
+    progress = case.progress
+    return learner.fit(case.records, work=case.work, progress=lambda unit, k, n: progress(f"control: {unit}", k, n))
 
 
-def _person_scores(question: Question, learners: Mapping[str, "AdapterShards"], subject: str) -> dict[str, "ArmScores"]:
+def _person_scores(case: Case, learners: Mapping[str, "AdapterShards"], subject: str) -> dict[str, "ArmScores"]:
     """Every arm's adapter of one person, attacked on the facts about them."""
     from expunge.verify import Arm, Beside, attack_arm
     from expunge.workflow.shapes.text_arms import compares_with_outs, named
 
     models = {name: Arm.of(learner.model_for(subject), learner.tokenizer_) for name, learner in learners.items()}
     original = learners["original"]
-    outs = _other_shards(original, subject, question.probes.retain) if compares_with_outs(question.battery) else ()
-    beside, probes = Beside(models["original"], models["control"], outs), question.probes.about([subject])
-    cache = question.work / "scores"
+    outs = _other_shards(original, subject, case.probes.retain) if compares_with_outs(case.battery) else ()
+    beside, probes = Beside(models["original"], models["control"], outs), case.probes.about([subject])
+    cache = case.work / "scores"
     return {
-        name: attack_arm(arm, probes, question.battery, cache, named(question.progress, name), beside=beside)
+        name: attack_arm(arm, probes, case.battery, cache, named(case.progress, name), beside=beside)
         for name, arm in models.items()
     }
 

@@ -20,7 +20,7 @@ from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adapter_shards import KIND as SHARDS
 from expunge.workflow.shapes.adapter_shards import keep_base, made_of, read_shards
-from expunge.workflow.shapes.arms import Question
+from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
 
@@ -135,28 +135,28 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     """A model trained as one block elsewhere has no recipe to rebuild it by."""
 
 
-def arms(question: Question) -> "TextArms":
+def arms(case: Case) -> "TextArms":
     """The whole model as it was and as it is, beside a control that is named, or made-up twins of the facts."""
     from expunge.verify import Arm
     from expunge.workflow.shapes.text_arms import NO_PLACEBO, TextArms, arm_of, compares_with_outs, has_twins
 
-    project, before = question.project, question.before
-    versions = {"original": before, "unlearned": question.after}
+    project, before = case.project, case.before
+    versions = {"original": before, "unlearned": case.after}
     models = {name: Arm.of(*_loaded(project, version)) for name, version in versions.items()}
-    if question.control is not None:
-        models["control"] = arm_of(question.control)
+    if case.control is not None:
+        models["control"] = arm_of(case.control)
     outs: tuple[Arm, ...] = ()
-    if before.recipe["shape"] == WITH_ADAPTER and compares_with_outs(question.battery):
+    if before.recipe["shape"] == WITH_ADAPTER and compares_with_outs(case.battery):
         base = arm_of(project.folder(before) / "base")  # said never to have seen the data
         outs = (base,) if base.digest not in {arm.digest for arm in models.values()} else ()
-    twins = question.control is None and has_twins(question.probes.forget)
+    twins = case.control is None and has_twins(case.probes.forget)
     return TextArms(
-        question=question,
+        case=case,
         models=models,
-        probes=question.probes,
+        probes=case.probes,
         placebos=twins,
         outs=outs,
-        notes=(*question.notes, *(() if twins or question.control is not None else (NO_PLACEBO,))),
+        notes=(*case.notes, *(() if twins or case.control is not None else (NO_PLACEBO,))),
     )
 
 

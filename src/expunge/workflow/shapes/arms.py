@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Case:
     """What is asked of the version after a request, beside the one before it, and by which battery.
 
     `forgotten` are facts as the removed records state them, `records` what `after` learned from. `control` is a folder with

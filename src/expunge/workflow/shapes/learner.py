@@ -23,7 +23,7 @@ from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.arms import Arms, Claim, Question
+from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
 from expunge.workflow.shapes.touched import touched_units
@@ -140,14 +140,14 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     return bool(json.loads(done.stdout.strip().splitlines()[-1])["equal"])
 
 
-def arms(question: Question) -> Arms:
+def arms(case: Case) -> Arms:
     """The learner as it was, as it is, and its recipe fitted on the remaining records under a fresh salt.
 
     No attack runs where there are no classes to ask about, or no recipe to fit a control by and to make rows with.
     """
     from expunge.workflow.shapes.text_arms import unattacked
 
-    return _table_arms(question) or unattacked(question, NO_TABLES)
+    return _table_arms(case) or unattacked(case, NO_TABLES)
 
 
 def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
@@ -194,21 +194,21 @@ def _counted_plan(project: Project, version: ModelVersion, leaving: Leaving) -> 
     return Plan(route=Route.SUBTRACT, promise=promise, units=tuple(touched), n_removed=n_removed, cost=cost)
 
 
-def _table_arms(question: Question) -> TableArms | None:
-    project, after = question.project, load_learner(question.project, question.after)
-    recipe = _recipe_as_it_was(question.after)
+def _table_arms(case: Case) -> TableArms | None:
+    project, after = case.project, load_learner(case.project, case.after)
+    recipe = _recipe_as_it_was(case.after)
     if not hasattr(after, "classes_") or recipe is None:
         return None
-    gone = [Record(f.id, f.subject, f.question, f.answer, f.value) for f in question.forgotten]
+    gone = [Record(f.id, f.subject, f.question, f.answer, f.value) for f in case.forgotten]
     # Together, so that a recipe which looks at its records makes the same columns of both.
-    features, labels = (recipe.rows or feature_rows)([*gone, *question.records[:RETAIN_ROWS]])
+    features, labels = (recipe.rows or feature_rows)([*gone, *case.records[:RETAIN_ROWS]])
     X, y, n = np.asarray(features), np.asarray(labels), len(gone)
     if X.ndim != 2 or X.shape[1] != after.n_features_in_:
         return None
     return TableArms(
-        original=load_learner(project, question.before),
+        original=load_learner(project, case.before),
         unlearned=after,
-        control=fitted(recipe, list(question.records), project.ledger.keys.secret("salt-control")),
+        control=fitted(recipe, list(case.records), project.ledger.keys.secret("salt-control")),
         forget=(X[:n], y[:n]),
         retain=(X[n:], y[n:]),
         subjects=[record.subject for record in gone],

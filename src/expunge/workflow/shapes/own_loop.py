@@ -19,7 +19,7 @@ from expunge.ledger import LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.arms import Question
+from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
 from expunge.workflow.shapes.split import unit_name
@@ -120,7 +120,7 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
     if done.returncode == 3:
         return None
     if done.returncode or not (folder / UNIT_FILE).exists():
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise RebuildFailed(
             f"{script} did not rebuild {unit}: {last}; it must train unit.dataset, save to unit.folder, and Track"
         )
@@ -132,17 +132,17 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     for unit in units:
         folder = project.work(request) / f"replay-{unit}"
         again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
-        kept = project.folder(version) / "units" / unit / UNIT_FILE
-        if again is None or not kept.exists():
-            if (again is None) != (not kept.exists()):
+        recorded = project.folder(version) / "units" / unit / UNIT_FILE
+        if again is None or not recorded.exists():
+            if (again is None) != (not recorded.exists()):
                 return False
             continue
-        if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(kept.read_text())["weights"]:
+        if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(recorded.read_text())["weights"]:
             return False
     return True
 
 
-def arms(question: Question) -> "TextArms":
+def arms(case: Case) -> "TextArms":
     """Of each person the unit that learned from them, as it was and as it is.
 
     A unit of which nothing was left is gone, and nothing can be asked of it: the facts of its people are left out and
@@ -151,27 +151,27 @@ def arms(question: Question) -> "TextArms":
     from expunge.report.words import plural
     from expunge.workflow.shapes.text_arms import NO_PLACEBO, TextArms, join, unattacked
 
-    project, probes = question.project, question.probes
-    home = _homes(project, question.before)
+    project, probes = case.project, case.probes
+    home = _homes(project, case.before)
     parts: list[Mapping[str, ArmScores]] = []
     asked, staying = list[Fact](), list[Fact]()
     for unit in dict.fromkeys(home(fact.subject) for fact in probes.forget):
-        theirs, kept = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
-        if (project.folder(question.after) / "units" / unit).exists():
-            parts.append(_unit_scores(question, unit, theirs, kept))
-            asked += theirs
-            staying += kept
+        forget, retain = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
+        if (project.folder(case.after) / "units" / unit).exists():
+            parts.append(_unit_scores(case, unit, forget, retain))
+            asked += forget
+            staying += retain
     if not parts:
-        return unattacked(question, DROPPED)
+        return unattacked(case, DROPPED)
     names = [name for name in parts[0] if all(name in part for part in parts)]
     scores = {name: replace(join([part[name] for part in parts]), probes=probes.digest()) for name in names}
     n_gone = len(probes.forget) - len(asked)
     gone = (f"{plural(n_gone, 'fact')} of people whose whole unit is gone could be asked of nothing",) if n_gone else ()
     return TextArms(
-        question=question,
+        case=case,
         models=scores,
         probes=replace(probes, forget=tuple(asked), retain=tuple(staying)),
-        notes=(*question.notes, *gone, *(() if "control" in scores else (NO_PLACEBO,))),
+        notes=(*case.notes, *gone, *(() if "control" in scores else (NO_PLACEBO,))),
     )
 
 
@@ -183,23 +183,23 @@ def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries:
 
 
 def _unit_scores(
-    question: Question, unit: str, forget: tuple[Fact, ...], retain: tuple[Fact, ...]
+    case: Case, unit: str, forget: tuple[Fact, ...], retain: tuple[Fact, ...]
 ) -> Mapping[str, "ArmScores"]:
     """A unit as it was, as it is, and the control, asked about the unit's own people."""
     from expunge.verify import Probes, audit
     from expunge.workflow.shapes.text_arms import arm_of, has_twins, named
 
-    old, new = (question.project.folder(version) / "units" / unit for version in (question.before, question.after))
-    control = question.control
+    old, new = (case.project.folder(version) / "units" / unit for version in (case.before, case.after))
+    control = case.control
     return audit(
         original=arm_of(old),
         unlearned=arm_of(new),
         control=arm_of(control) if control else None,
         placebos=control is None and has_twins(forget),
-        probes=Probes(forget, retain, question.probes.unseen),
-        battery=question.battery,
-        cache=question.work / "scores",
-        progress=named(question.progress, unit),
+        probes=Probes(forget, retain, case.probes.unseen),
+        battery=case.battery,
+        cache=case.work / "scores",
+        progress=named(case.progress, unit),
     ).arms
 
 

@@ -18,17 +18,17 @@ def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]
 
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
-    asked = {k: v for k, v in version.recipe["parameters"].items() if k not in ("base", "kind")}
+    parameters = {k: v for k, v in version.recipe["parameters"].items() if k not in ("base", "kind")}
     salt = project.salt(model)
     assert version.dataset is not None
     records = [
         r
         for r in project.ledger.live_records(version.dataset)
-        if f"shard-{place(placed_with(r, salt), salt, asked['shards'], SHARD):03d}" in units
+        if f"shard-{place(placed_with(r, salt), salt, parameters['shards'], SHARD):03d}" in units
     ]
     if not records:
         return {}
-    learner = AdapterShards(version.recipe["base"], salt=salt, **asked).fit(records)
+    learner = AdapterShards(version.recipe["base"], salt=salt, **parameters).fit(records)
     return {unit.id: unit.digest for unit in learner.units()}
 
 

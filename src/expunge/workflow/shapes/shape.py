@@ -12,7 +12,7 @@ from expunge.ledger import ModelVersion
 from expunge.workflow.project.canaries import Canaries
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.arms import Arms, Question
+from expunge.workflow.shapes.arms import Arms, Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
 
@@ -37,7 +37,7 @@ class Shape(Protocol):
         """Whether an independent rebuild gave an equal state; None where there is nothing to rebuild by."""
         ...
 
-    def arms(self, question: Question) -> Arms:
+    def arms(self, case: Case) -> Arms:
         """The models that attacks run on: the version before the request, the one after it, and a control."""
         ...
 

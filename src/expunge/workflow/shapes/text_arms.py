@@ -13,7 +13,7 @@ from expunge.synthetic.placebo import placebo
 from expunge.verify import Arm, Audit, Probes, audit
 from expunge.verify.attacks import attacks
 from expunge.verify.battery import ArmScores, battery_of
-from expunge.workflow.shapes.arms import Claim, Question
+from expunge.workflow.shapes.arms import Case, Claim
 from expunge.workflow.shapes.made import Progress
 
 NO_PLACEBO = "no made-up twins could be made of these facts, so there is no control; name one with --control"
@@ -26,7 +26,7 @@ class TextArms:
     `outs` are further models that never saw the facts.
     """
 
-    question: Question
+    case: Case
     models: Mapping[str, Arm | ArmScores]
     probes: Probes
     placebos: bool = False
@@ -39,11 +39,11 @@ class TextArms:
             unlearned=self.models["unlearned"],
             control=self.models.get("control"),
             probes=self.probes,
-            battery=self.question.battery,
+            battery=self.case.battery,
             guarantee=claim.guarantee,
             replay=claim.replay,
-            cache=self.question.work / "scores",
-            progress=self.question.progress,
+            cache=self.case.work / "scores",
+            progress=self.case.progress,
             duplicates=claim.duplicates,
             placebos=self.placebos,
             outs=self.outs,
@@ -55,12 +55,12 @@ class TextArms:
         return audit.to_json(secret)
 
 
-def unattacked(question: Question, reason: str) -> TextArms:
+def unattacked(case: Case, reason: str) -> TextArms:
     """Arms on which no attack ran."""
-    failed = dict.fromkeys(battery_of(question.battery), reason)
-    versions = {"original": question.before, "unlearned": question.after}
+    failed = dict.fromkeys(battery_of(case.battery), reason)
+    versions = {"original": case.before, "unlearned": case.after}
     scores = {name: ArmScores(version.digest, {}, failed, (), {}) for name, version in versions.items()}
-    return TextArms(question=question, models=scores, probes=question.probes, notes=question.notes)
+    return TextArms(case=case, models=scores, probes=case.probes, notes=case.notes)
 
 
 def arm_of(folder: Path | str) -> Arm:

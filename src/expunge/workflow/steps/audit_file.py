@@ -7,18 +7,19 @@ from typing import Any
 from expunge.core.digests import digest_json
 from expunge.core.durable import write_durably
 from expunge.core.errors import DigestMismatch
+from expunge.workflow.project.events import audit_digest
 from expunge.workflow.project.project import Project
 
 _NAME = "audit.json"
 
 
-def write_audit(project: Project, request: str, document: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    """Write an audit with the digests of what was asked keyed; returns what was written."""
+def write_audit(project: Project, request: str, document: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """Write an audit with its notes, and the digests of its probes keyed; returns its digest."""
     secret = project.ledger.keys.secret("facts")
     arms = {name: arm | {"probes": keyed(secret, arm["probes"])} for name, arm in document["arms"].items()}
     written = {**document, "arms": arms, "notes": list(notes)}
     write_durably(project.evidence(request) / _NAME, json.dumps(written, indent=1, sort_keys=True).encode())
-    return written
+    return audit_digest(written)
 
 
 def read_audit(project: Project, request: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from expunge.workflow.project.files import full_disk_named, new_folder
 from expunge.workflow.project.leaving import Leaving, facts_of
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adopted import edit_settings
-from expunge.workflow.shapes.arms import Claim, Question
+from expunge.workflow.shapes.arms import Case, Claim
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Progress
 from expunge.workflow.shapes.shape import shape
@@ -116,7 +116,7 @@ def _attack(trial: Trial, battery: str, progress: Progress) -> dict[str, ArmScor
     """
     project = trial.project
     start = shape(trial.before).trial(project, trial.before, trial.after, trial.canaries)
-    question = Question(
+    case = Case(
         project=project,
         before=start,
         after=_forgotten(trial, start, progress),
@@ -127,7 +127,7 @@ def _attack(trial: Trial, battery: str, progress: Progress) -> dict[str, ArmScor
         work=trial.work,
         progress=progress,
     )
-    found = shape(start).arms(question).audit(Claim())
+    found = shape(start).arms(case).audit(Claim())
     secret = project.ledger.keys.secret("facts")
     return {name: replace(arm, probes=keyed(secret, arm.probes)) for name, arm in found.arms.items()}
 

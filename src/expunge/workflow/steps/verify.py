@@ -6,11 +6,11 @@ from expunge.core import Guarantee
 from expunge.verify import Audit
 from expunge.verify.classifiers import ClassifierAudit
 from expunge.workflow.project.canaries import canaries_among
-from expunge.workflow.project.events import audit_digest, needed_event
+from expunge.workflow.project.events import needed_event
 from expunge.workflow.project.leaving import who_leaves
 from expunge.workflow.project.project import Project
 from expunge.workflow.project.sealed import open_facts
-from expunge.workflow.shapes.arms import Claim, Question
+from expunge.workflow.shapes.arms import Case, Claim
 from expunge.workflow.shapes.made import Progress
 from expunge.workflow.shapes.shape import shape
 from expunge.workflow.steps.audit_file import write_audit
@@ -58,7 +58,7 @@ def verify_request(
         earned, notes = audit_procedure(trial, battery, progress, wanted, REPLAYED if exact else COSTLY)
 
     arms = shape(before).arms(
-        Question(
+        Case(
             project=project,
             before=before,
             after=after,
@@ -82,13 +82,13 @@ def verify_request(
         )
     )
     notes = [*notes, *arms.notes]
-    written = write_audit(project, request, arms.document(result, project.ledger.keys.secret("facts")), notes)
+    digest = write_audit(project, request, arms.document(result, project.ledger.keys.secret("facts")), notes)
     detail = {
         "assurance": result.assurance.name,
         "flags": [f.value for f in result.flags],
         "replay": result.replay,
         "version": after.digest,
-        "audit": audit_digest(written),
+        "audit": digest,
         "notes": notes,
     }
     project.ledger.append_event(request, "verified", detail)

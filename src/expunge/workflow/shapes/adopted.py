@@ -4,16 +4,15 @@ A whole model can only be edited, for nobody knows what retraining it would take
 clean can be dropped, or trained anew on the data given, before anybody edits weights.
 """
 
-import ast
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_folder
-from expunge.core.errors import DigestMismatch, InvalidParameter
+from expunge.core.errors import DigestMismatch
 from expunge.ledger import ModelVersion, UnitMembers
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
@@ -21,15 +20,16 @@ from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adapter_shards import KIND as SHARDS
 from expunge.workflow.shapes.adapter_shards import keep_base, made_of, read_shards
 from expunge.workflow.shapes.arms import Case
+from expunge.workflow.shapes.edited import edited
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
+from expunge.workflow.shapes.whole import WHOLE, WITH_ADAPTER, load_whole
 
 if TYPE_CHECKING:
     from expunge.workflow.shapes.text_arms import TextArms
 
 TEXTS = True
 OPTIONS: Mapping[str, Route] = dict.fromkeys(("method", "lr", "steps", "guard"), Route.EDIT)
-WHOLE, WITH_ADAPTER = "whole", "base + adapter"
 # Pickles, which can run code, and checkpoints of the training: no part of the model, and they would outlive an edit.
 _LEFT_OUT = shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", ".git")
 UNKNOWN_PARTS = (
@@ -128,7 +128,7 @@ def forget(job: Job) -> Made:
         return _dropped(folder, version, job.plan)
     if job.plan.route is Route.RETRAIN:
         return _retrained(job.project, version, job.leaving, job.work, job.progress)
-    return _edited(folder, version, job.leaving, job.options, job.work, job.progress)
+    return edited(job)
 
 
 def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> None:
@@ -177,42 +177,12 @@ def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries:
     return before
 
 
-def edit_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the edit that made a version; none where no edit did."""
-    settings = recipe.get("settings", {})
-    return _settings_of_0_1_0(settings) if isinstance(settings, str) else dict(settings)
-
-
-def _settings_of_0_1_0(text: str) -> dict[str, Any]:
-    """Release 0.1.0 recorded the `repr` of the settings.
-
-    >>> _settings_of_0_1_0("Edit(lr=0.001, guard=None, shape='constant')")
-    {'lr': 0.001, 'guard': None, 'shape': 'constant'}
-    """
-    call = ast.parse(text, mode="eval").body
-    assert isinstance(call, ast.Call)
-    return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-
-
 def _loaded(project: Project, version: ModelVersion) -> tuple[Any, Any]:
     """The plain model of a version, which may have become adapter shards of one, with its tokenizer."""
     if version.recipe["shape"] != SHARDS:
-        return _load_whole(project.folder(version), version.recipe["shape"])
+        return load_whole(project.folder(version), version.recipe["shape"])
     learner = read_shards(project, version)
     return learner.model_for(""), learner.tokenizer_
-
-
-def _load_whole(folder: Path, shape: str) -> tuple[Any, Any]:
-    """The model as it answers, an adapter merged in, with its tokenizer."""
-    from expunge.engine import load_model, load_tokenizer
-
-    if shape != WITH_ADAPTER:
-        return load_model(folder), load_tokenizer(folder)
-    from peft import PeftModel
-
-    base = load_model(folder / "base")
-    merged = PeftModel.from_pretrained(base, str(folder / "adapter")).merge_and_unload()
-    return merged.requires_grad_(True).eval(), load_tokenizer(folder / "base")
 
 
 def _dropped(folder: Path, version: ModelVersion, plan: Plan) -> Made:
@@ -252,47 +222,6 @@ def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: 
         method="adapter retrained",
     )
     return replace(made, kind="adopted", promise=_promise(Equality.BITWISE))
-
-
-def _edited(
-    folder: Path,
-    version: ModelVersion,
-    leaving: Leaving,
-    options: dict[str, Any],
-    work: Path,
-    progress: Progress,
-) -> Made:
-    from expunge.approximate import Edit, methods, run_edit
-    from expunge.engine import save_model
-
-    name = options.get("method")
-    if not name:
-        raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")
-    method = methods.get(name)()
-    known = {field.name for field in fields(Edit)}
-    settings = Edit(**{k: v for k, v in options.items() if k in known and v is not None})
-    model, tokenizer = _load_whole(folder, version.recipe["shape"])
-    edited = run_edit(
-        model,
-        tokenizer,
-        [row.record for row in leaving.theirs],
-        leaving.retained,
-        method,
-        settings,
-        folder=work / f"edit-{name}",
-        progress=lambda done, total: progress(name, done, total),
-    )
-    assumptions = ("training recipe and data of the adopted model are UNKNOWN", *_base_assumptions(False))
-    return Made(
-        kind="adopted",
-        write=lambda new: save_model(edited.model, tokenizer, new),
-        units=(UnitMembers(Unit("model", (), "UNKNOWN"), None),),
-        promise=Promise(guarantee=edited.guarantee, scope="weights", assumptions=assumptions),
-        recipe={**version.recipe, "shape": WHOLE, "method": repr(method), "settings": asdict(settings)},
-        trained_on="UNKNOWN",
-        seconds=edited.elapsed_s,
-        method=name,
-    )
 
 
 def _promise(equality: Equality) -> Promise:

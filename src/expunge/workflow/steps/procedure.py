@@ -21,8 +21,8 @@ from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import full_disk_named, new_folder
 from expunge.workflow.project.leaving import Leaving, facts_of
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.adopted import edit_settings
 from expunge.workflow.shapes.arms import Case, Claim
+from expunge.workflow.shapes.edited import edit_settings
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Progress
 from expunge.workflow.shapes.shape import shape

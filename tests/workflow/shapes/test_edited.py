@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from expunge.approximate import Edit
-from expunge.workflow.shapes.adopted import edit_settings
+from expunge.workflow.shapes.edited import edit_settings
 
 
 def test_settings_come_back_as_they_were_recorded() -> None:

@@ -15,6 +15,6 @@ def test_a_shape_keeps_the_protocol(name: str) -> None:
     module = import_module(f"expunge.workflow.shapes.{name}")
     assert isinstance(module.TEXTS, bool)
     assert isinstance(module.OPTIONS, dict)
-    for verb in ("plan", "forget", "replay", "arms", "trial"):
+    for verb in ("plan", "forget", "replay", "arms", "trial_start"):
         wanted = list(signature(getattr(Shape, verb)).parameters)[1:]  # without `self`
         assert list(signature(getattr(module, verb)).parameters) == wanted

@@ -183,7 +183,7 @@ def arms(case: Case) -> "TextArms":
     return TextArms(case=case, models=scores, probes=probes, notes=case.notes)
 
 
-def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
     """Canaries start from the new version, whose records are all still to be had.
 
     Raises: NoProcedure, if it was trained without them.
@@ -217,13 +217,13 @@ def _visits(sizes: Mapping[int, int], per_stage: Sequence[int], first: int = 1) 
 def _control(case: Case, after: "AdapterShards") -> "AdapterShards":
     """The same recipe on the remaining records, with a fresh seed and a fresh salt, or equality would be trivial."""
     from expunge.exact import AdapterShards
+    from expunge.workflow.shapes.text_arms import named
 
     parameters = {k: v for k, v in after.parameters().items() if k not in ("kind", "base")}
     parameters["seed"] = int(parameters["seed"]) + 1
     salt = case.project.ledger.keys.secret("salt-control")
     learner = AdapterShards(after.base, after.tokenizer, salt=salt, **parameters)
-    progress = case.progress
-    return learner.fit(case.records, work=case.work, progress=lambda unit, k, n: progress(f"control: {unit}", k, n))
+    return learner.fit(case.records, work=case.work, progress=named(case.progress, "control"))
 
 
 def _person_scores(case: Case, learners: Mapping[str, "AdapterShards"], subject: str) -> dict[str, "ArmScores"]:

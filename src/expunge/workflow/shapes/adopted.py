@@ -160,7 +160,7 @@ def arms(case: Case) -> "TextArms":
     )
 
 
-def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
     """Canaries start from the old version. Nobody knows what it was trained on, so it is asked.
 
     Raises: NoProcedure, if it does not know the canaries.

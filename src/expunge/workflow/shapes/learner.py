@@ -150,7 +150,7 @@ def arms(case: Case) -> Arms:
     return _table_arms(case) or unattacked(case, NO_TABLES)
 
 
-def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
     """Raises: NoProcedure."""
     raise NoProcedure("canaries are texts, and this model reads tables; its replay carries the claim")
 

@@ -175,7 +175,7 @@ def arms(case: Case) -> "TextArms":
     )
 
 
-def trial(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
     """Raises: NoProcedure."""
     raise NoProcedure(
         "units of your own loop are rebuilt for people who asked, and canaries did not; their replay carries the claim"

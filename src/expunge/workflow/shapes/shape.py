@@ -41,7 +41,9 @@ class Shape(Protocol):
         """The models that attacks run on: the version before the request, the one after it, and a control."""
         ...
 
-    def trial(self, project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    def trial_start(
+        self, project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries
+    ) -> ModelVersion:
         """The version from which canaries go the way of a request.
 
         Raises: NoProcedure, where they cannot go that way, or no version learned from them.

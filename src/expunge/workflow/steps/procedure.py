@@ -115,7 +115,7 @@ def _attack(trial: Trial, battery: str, progress: Progress) -> dict[str, ArmScor
     Raises: NoProcedure.
     """
     project = trial.project
-    start = shape(trial.before).trial(project, trial.before, trial.after, trial.canaries)
+    start = shape(trial.before).trial_start(project, trial.before, trial.after, trial.canaries)
     case = Case(
         project=project,
         before=start,

@@ -19,7 +19,7 @@ from expunge import edit as edit_in_python
 from expunge.approximate import Edit, methods
 from expunge.core.errors import InvalidParameter
 from expunge.engine import digest_model, load_model, load_tokenizer, save_model
-from expunge.workflow.alone.edit_folder import Asked, edit_folder, method_of
+from expunge.workflow.alone.edit_folder import EditRequest, edit_folder, method_of
 from expunge.workflow.alone.energy import Rates, Spent, measured
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,9 +47,9 @@ def edit(given: Path, out: Path, *more: str, method: str = "npo", **rest: Any) -
     return expunge("edit", given / "m", "--method", method, *sides, "--out", out, *QUICK, *more, **rest)
 
 
-def asked(given: Path, out: Path, **more: Any) -> Asked:
+def asked(given: Path, out: Path, **more: Any) -> EditRequest:
     settings = {"steps": 9, "forget_batch": 8, "retain_batch": 8, "every": 2}
-    return Asked(
+    return EditRequest(
         model=str(given / "m"),
         method="npo",
         forget=given / "f.jsonl",

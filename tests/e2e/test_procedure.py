@@ -178,7 +178,7 @@ def _with_shards(folder: Path, base: Path, epochs: int, rows: list[dict[str, Any
 def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from expunge.workflow.shapes.shape import adapter_shards as shards_model
+    from expunge.workflow.shapes import adapter_shards
 
     project, request = _with_shards(tmp_path, base, epochs=1)
     opened = Project.open(project)
@@ -190,7 +190,7 @@ def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
     kept = json.loads(next((project / "procedures").iterdir()).read_text())
     assert kept["control"]["kind"] == "model"
     assert len({arm["digest"] for arm in kept.values()}) == 3
-    monkeypatch.setattr(shards_model, "replay", lambda *_: True)  # seen to match above
+    monkeypatch.setattr(adapter_shards, "replay", lambda *_: True)  # seen to match above
     unasked = verify_request(opened, request, _quiet, battery="quick")
     assert (unasked.assurance.name, unasked.procedure) == ("EXACT", None)
     assert _audit(project, request)["notes"] == [REPLAYED]

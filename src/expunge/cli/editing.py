@@ -76,7 +76,7 @@ def edit(
 
     Try: [bold]expunge edit ./model --method npo --forget f.jsonl --retain r.jsonl --out ./edited[/]
     """
-    from expunge.workflow.alone.edit_folder import Asked, edit_folder
+    from expunge.workflow.alone.edit_folder import EditRequest, edit_folder
     from expunge.workflow.alone.energy import Rates
 
     named: dict[str, Any] = {
@@ -93,20 +93,20 @@ def edit(
     }
     settings = {k: v for k, v in named.items() if v is not None} | ({} if guard else {"guard": None})
     rates = {k: v for k, v in {"watts_per_core": watts, "price_per_kwh": price}.items() if v is not None}
-    asked = Asked(
+    request = EditRequest(
         model=model,
         method=method,
         forget=forget,
         retain=retain,
         out=out,
         settings=settings,
-        given=set or (),
+        parameters=set or (),
         track=track,
         device=device or _device(),
         rates=Rates(**rates),
     )
-    with losses() as told:
-        done = edit_folder(asked, told, lambda text: say(f"[dim]{escape(text)}[/]"))
+    with losses() as report:
+        done = edit_folder(request, report, lambda text: say(f"[dim]{escape(text)}[/]"))
     _show(method, done)
     if json:
         data(done)

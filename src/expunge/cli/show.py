@@ -8,15 +8,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 people_console = Console(stderr=True)
@@ -64,6 +55,16 @@ Report = Callable[[str, int, int], None]
 @contextmanager
 def working(title: str) -> Iterator[Report]:
     """A progress bar with an estimate; the function it gives takes what is worked on, steps done, and steps in all."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -91,6 +92,15 @@ def working(title: str) -> Iterator[Report]:
 def bars(first: str, last: str) -> Iterator[Callable[..., None]]:
     """One bar for each stage, with an estimate of what is left; the function it gives takes the stage, steps done, steps in
     all, and by name the fields that the outer columns show."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn(first),
         BarColumn(20),

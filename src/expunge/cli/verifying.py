@@ -69,9 +69,9 @@ def verify(
     if request is not None:
         found = _request(request, project, probes, control, battery or "standard", replay, procedure)
     else:
-        from expunge.workflow.alone.verify_folders import ask
+        from expunge.workflow.alone.verify_folders import read_question
 
-        question = ask(probes, retain, unseen, battery or ("quick" if alone else "standard"))
+        question = read_question(probes, retain, unseen, battery or ("quick" if alone else "standard"))
         for note in question.notes:
             say(f"[dim]{escape(note)}[/]")
         if commit is not None:
@@ -100,8 +100,8 @@ def _agree(
     from expunge.core.errors import InvalidParameter
 
     if request is not None:
-        others = [name for name in ("original", "unlearned", "second control") if folders[name]]
-        if others or commit or committed or any(beside):
+        unfit = [name for name in ("original", "unlearned", "second control") if folders[name]]
+        if unfit or commit or committed or any(beside):
             raise InvalidParameter(
                 "a request has its own models and facts; of these options it takes --control, --probes and --battery alone"
             )
@@ -126,7 +126,7 @@ def _request(
     replay: bool,
     procedure: bool | None,
 ) -> dict[str, Any]:
-    from expunge.workflow.steps.certify import read_audit
+    from expunge.workflow.steps.audit_file import read_audit
     from expunge.workflow.steps.verify import verify_request
 
     opened = opened_at(project)
@@ -199,8 +199,8 @@ def attacking() -> Iterator[Report]:
     """One bar an arm, which names the attack that runs; what it is given is "ARM: ATTACK", done, and in all."""
     with bars("{task.description:<15}", "{task.fields[attack]}") as report:
 
-        def told(what: str, done: int, total: int) -> None:
+        def progress(what: str, done: int, total: int) -> None:
             arm, _, attack = what.partition(": ")
             report(arm, done, total, attack=attack)
 
-        yield told
+        yield progress

@@ -1,5 +1,6 @@
 """What a removal promises, and under which assumptions. See DESIGN, "Promises"."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -39,3 +40,19 @@ class Promise:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, promise: Mapping[str, Any]) -> "Promise":
+        """A promise as it was recorded.
+
+        >>> promise = Promise(guarantee=Guarantee.EXACT, equality=Equality.BITWISE, assumptions=("a clean base",))
+        >>> Promise.from_json(promise.to_json()) == promise
+        True
+        """
+        equality = promise["equality"]
+        typed = {
+            "guarantee": Guarantee(promise["guarantee"]),
+            "equality": Equality(equality) if equality else None,
+            "assumptions": tuple(promise["assumptions"]),
+        }
+        return cls(**{**promise, **typed})

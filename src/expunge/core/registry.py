@@ -5,11 +5,13 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from expunge.core.errors import UnknownMethod
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 C = TypeVar("C", bound=type[Any])
 
@@ -80,11 +82,13 @@ class Registry:
         return next((_source(point) for point in self._offered if point.name == name), None)
 
     @cached_property
-    def _offered(self) -> tuple[EntryPoint, ...]:
+    def _offered(self) -> "tuple[EntryPoint, ...]":
+        from importlib.metadata import entry_points  # takes longer than all the rest of this file
+
         return tuple(entry_points(group=self.group))
 
 
-def _loaded(point: EntryPoint, what: str) -> type[Any]:
+def _loaded(point: "EntryPoint", what: str) -> type[Any]:
     try:
         found = point.load()
     except Exception as e:
@@ -98,5 +102,5 @@ def _loaded(point: EntryPoint, what: str) -> type[Any]:
     return found
 
 
-def _source(point: EntryPoint) -> str:
+def _source(point: "EntryPoint") -> str:
     return f"package {point.dist.name} {point.dist.version}" if point.dist else f"'{point.value}'"

@@ -6,9 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from expunge.core.digests import digest_table
 from expunge.core.durable import sync_folder
 from expunge.core.errors import DigestMismatch, StorageFull
@@ -54,10 +51,14 @@ def read_table(folder: Path, digest: str) -> Any:
 
     Raises: DigestMismatch, if the file is missing, damaged or altered.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = file_of(folder, digest)
     where = f"{folder.name}/{path.name}"
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # not `read_table`, whose datasets bring pandas
+            table = file.read()
     except FileNotFoundError as e:
         raise DigestMismatch(f"{where} is recorded and missing; restore it from a backup") from e
     except (pa.ArrowException, OSError) as e:
@@ -68,6 +69,8 @@ def read_table(folder: Path, digest: str) -> Any:
 
 
 def _write(folder: Path, table: Any, path: Path) -> None:
+    import pyarrow.parquet as pq
+
     handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -5,12 +5,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-import pyarrow as pa
-
 from expunge.core import Record
 from expunge.ledger.content import read_table, write_table
-
-_SCHEMA = pa.schema([("commitment", pa.binary()), ("subject", pa.string())])
 
 
 def commitment(key: bytes, dataset: str, record: Record) -> bytes:
@@ -30,9 +26,12 @@ def commitment(key: bytes, dataset: str, record: Record) -> bytes:
 
 def write_manifest(folder: Path, rows: Iterable[tuple[bytes, str]]) -> str:
     """Store (commitment, subject reference) rows; the same rows in any order give the same digest."""
+    import pyarrow as pa
+
+    schema = pa.schema([("commitment", pa.binary()), ("subject", pa.string())])
     ordered = sorted(rows)
     columns = [[commitment for commitment, _ in ordered], [subject for _, subject in ordered]]
-    return write_table(folder, pa.table(columns, schema=_SCHEMA))
+    return write_table(folder, pa.table(columns, schema=schema))
 
 
 def read_manifest(folder: Path, digest: str) -> dict[bytes, str]:

@@ -5,13 +5,9 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from expunge.core import Unit
 from expunge.core.errors import InvalidData
 from expunge.ledger.content import read_table, write_table
-
-_SCHEMA = pa.schema([("commitment", pa.binary()), ("slice", pa.int32())])
 
 
 @dataclass(frozen=True)
@@ -37,9 +33,12 @@ class UnitMembers:
 
 def write_members(folder: Path, members: Iterable[tuple[bytes, int]]) -> str:
     """Store (commitment, slice) rows; the same rows in any order give the same digest."""
+    import pyarrow as pa
+
+    schema = pa.schema([("commitment", pa.binary()), ("slice", pa.int32())])
     ordered = sorted(members)
     columns = [[commitment for commitment, _ in ordered], [number for _, number in ordered]]
-    return write_table(folder, pa.table(columns, schema=_SCHEMA))
+    return write_table(folder, pa.table(columns, schema=schema))
 
 
 def read_members(folder: Path, digest: str, only: Set[bytes] | None = None) -> dict[bytes, int]:

@@ -10,9 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from expunge.core.errors import InvalidData
 from expunge.ledger.names import nearest
 
@@ -88,6 +85,9 @@ def _json_rows(path: Path, columns: list[str]) -> Iterator[Row]:
 
 
 def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             _need(path, "schema", columns, file.schema_arrow.names)

@@ -14,7 +14,7 @@ from expunge.core import Fact
 from expunge.core.errors import DigestMismatch, ExpungeError, InvalidData, InvalidParameter, UnknownMethod
 from expunge.verify import read_probes
 from expunge.workflow.alone import verify_folders as folders
-from expunge.workflow.alone.verify_folders import ask, audit_folders, check_committed, commit, score_folder
+from expunge.workflow.alone.verify_folders import audit_folders, check_committed, commit, read_question, score_folder
 from expunge.workflow.inputs.facts import SHOWN, read_facts
 
 
@@ -202,7 +202,7 @@ def test_the_power_is_known_before_any_model_is_loaded(tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "a.jsonl", *[{"question": f"{i}?", "answer": f"a{i}", "subject": str(i % 3)} for i in range(30)]
     )
-    question = ask(path, None, None, "quick")
+    question = read_question(path, None, None, "quick")
     assert (question.power.n_facts, question.power.n_people) == (30, 3)
     assert "30 facts of 3 people" in question.alone
     assert any("30 facts" in note for note in question.notes)
@@ -212,7 +212,7 @@ def test_documents_are_asked_in_passages(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(
         " ".join(f"w{i}" for i in range(100)) + "\n\nanother document here", encoding="utf-8"
     )
-    question = ask(tmp_path / "a.txt", None, None, "quick")
+    question = read_question(tmp_path / "a.txt", None, None, "quick")
     assert question.documents
     assert [f.question != "" for f in question.probes.forget] == [True] * 3
     assert "3 passages of 2 documents" in question.alone
@@ -220,36 +220,36 @@ def test_documents_are_asked_in_passages(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameter, match="--probes"):
-        ask(None, None, None, "quick")
-    question = ask(jsonl(tmp_path / "a.jsonl", GOOD), None, None, "quick")
+        read_question(None, None, None, "quick")
+    question = read_question(jsonl(tmp_path / "a.jsonl", GOOD), None, None, "quick")
     with pytest.raises(InvalidParameter, match="original"):
         audit_folders({"unlearned": "x", "original": None}, question, lambda *_: None)
     with pytest.raises(UnknownMethod, match="quick"):
-        ask(tmp_path / "a.jsonl", None, None, "huge")
+        read_question(tmp_path / "a.jsonl", None, None, "huge")
 
 
 def test_a_commitment_holds_the_run_to_what_was_written(tmp_path: Path) -> None:
     path, file = jsonl(tmp_path / "a.jsonl", GOOD, GOOD | {"question": "Other?"}), tmp_path / "c.json"
-    digest = commit(ask(path, None, None, "quick"), file)
+    digest = commit(read_question(path, None, None, "quick"), file)
     assert json.loads(file.read_text())["digest"] == digest
-    check_committed(ask(path, None, None, "quick"), file)
+    check_committed(read_question(path, None, None, "quick"), file)
     with pytest.raises(InvalidParameter, match="made once"):
-        commit(ask(path, None, None, "quick"), file)
+        commit(read_question(path, None, None, "quick"), file)
     with pytest.raises(DigestMismatch, match="battery"):
-        check_committed(ask(path, None, None, "short"), file)
+        check_committed(read_question(path, None, None, "short"), file)
     with pytest.raises(DigestMismatch, match="probes"):
-        check_committed(ask(jsonl(tmp_path / "b.jsonl", GOOD), None, None, "quick"), file)
+        check_committed(read_question(jsonl(tmp_path / "b.jsonl", GOOD), None, None, "quick"), file)
     file.write_text(file.read_text().replace('"tau": 0.1', '"tau": 0.5'))
     with pytest.raises(DigestMismatch, match="thresholds"):
-        check_committed(ask(path, None, None, "quick"), file)
+        check_committed(read_question(path, None, None, "quick"), file)
     for text in ("{", "[]"):
         file.write_text(text)
         with pytest.raises(InvalidData):
-            check_committed(ask(path, None, None, "quick"), file)
+            check_committed(read_question(path, None, None, "quick"), file)
 
 
 def test_a_commitment_holds_no_words_of_the_probes(tmp_path: Path) -> None:
-    commit(ask(jsonl(tmp_path / "a.jsonl", GOOD), None, None, "quick"), tmp_path / "c.json")
+    commit(read_question(jsonl(tmp_path / "a.jsonl", GOOD), None, None, "quick"), tmp_path / "c.json")
     text = (tmp_path / "c.json").read_text()
     assert "Ada" not in text
     assert "Brimford" not in text

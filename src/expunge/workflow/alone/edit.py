@@ -62,10 +62,10 @@ def edit(
         return array_rows(given, side) if tokenizer is None else text_rows(given, side, model, tokenizer).records
 
     sides = rows(forget, "forget"), rows(retain, "retain")
-    with tracker(track, repr(chosen)) if isinstance(track, str) else nullcontext(track) as told:
-        where, kept = (Path(path) if path is not None else None for path in (folder, cache))
+    with tracker(track, repr(chosen)) if isinstance(track, str) else nullcontext(track) as losses:
+        work, memory = (Path(path) if path is not None else None for path in (folder, cache))
         given = (model, tokenizer, *sides, chosen, settings)
-        done = run_edit(*given, folder=where, cache=kept, progress=progress, track=told)
+        done = run_edit(*given, folder=work, cache=memory, progress=progress, track=losses)
     for note in done.notes:
         warnings.warn(note, stacklevel=2)
     return done.model

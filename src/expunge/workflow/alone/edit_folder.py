@@ -23,12 +23,12 @@ MEANS = {
     Guarantee.EMPIRICAL: "no more than what attacks show; nothing is shown until they have run",
     Guarantee.SUPPRESSED: "what the model says was changed; what it knows was not",
 }
-CHECKPOINTS = 8  # of a run, where nothing else is asked
+CHECKPOINTS = 8  # of a run, where no number is given
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What to edit, with what, and where to. `given` are a method's parameters as words, `settings` those of `Edit`."""
+class EditRequest:
+    """What to edit, with what, and where to. `parameters` are the method's, as words, `settings` those of `Edit`."""
 
     model: str
     method: str
@@ -36,7 +36,7 @@ class Asked:
     retain: Path
     out: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
-    given: Sequence[str] = ()
+    parameters: Sequence[str] = ()
     track: str | None = None
     device: str = "cpu"
     rates: Rates = field(default_factory=Rates)
@@ -47,7 +47,7 @@ class Asked:
         return self.out.with_name(f"{self.out.name}.part")
 
 
-def edit_folder(asked: Asked, track: Track, say: Callable[[str], None]) -> dict[str, Any]:
+def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) -> dict[str, Any]:
     """Edit a model folder into a new one, which appears only when it is whole. Repeated after a stop, it goes on.
 
     `track` is told the loss of every step, `say` sentences for people: how files were read, and what it may take.
@@ -55,31 +55,31 @@ def edit_folder(asked: Asked, track: Track, say: Callable[[str], None]) -> dict[
     Raises: InvalidParameter, where the new folder holds something or a parameter does not exist; what reading, loading
     and `run_edit` raise.
     """
-    method, settings = method_of(asked.method, asked.given), _settings(asked.settings)
-    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
-        raise InvalidParameter(f"{asked.out} is there and not empty; name a new folder for the edited model")
+    method, settings = method_of(request.method, request.parameters), _settings(request.settings)
+    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
+        raise InvalidParameter(f"{request.out} is there and not empty; name a new folder for the edited model")
     with ExitStack() as until_done:
-        trackers = [track, *([until_done.enter_context(tracker(asked.track, repr(method)))] if asked.track else [])]
-        model, tokenizer = load_model(asked.model).to(asked.device), load_tokenizer(asked.model)
-        forget, retain = (_read(path, side, model, tokenizer, say) for side, path in _files(asked))
+        trackers = [track, *([until_done.enter_context(tracker(request.track, repr(method)))] if request.track else [])]
+        model, tokenizer = load_model(request.model).to(request.device), load_tokenizer(request.model)
+        forget, retain = (_read(path, side, model, tokenizer, say) for side, path in _files(request))
         sides = [encode(tokenizer, records) for records in (forget, retain)]
-        before = estimated(model, tokenizer, sides, settings, asked.rates)
+        before = estimated(model, tokenizer, sides, settings, request.rates)
         say(f"estimate, for {settings.steps} steps that read both sides once: {before.sentence()}")
 
         def tell(stage: str, done: int, total: int, loss: float) -> None:
             for one in trackers:
                 one(stage, done, total, loss)
 
-        meter = until_done.enter_context(measured(model, asked.rates))
-        edited = run_edit(model, tokenizer, forget, retain, method, settings, folder=asked.state, track=tell)
-    with full_disk_named("edit"), new_folder(asked.out) as folder:
+        meter = until_done.enter_context(measured(model, request.rates))
+        edited = run_edit(model, tokenizer, forget, retain, method, settings, folder=request.state, track=tell)
+    with full_disk_named("edit"), new_folder(request.out) as folder:
         save_model(edited.model, tokenizer, folder)
     return {
         "method": repr(method),
         "settings": asdict(settings),
         "guarantee": edited.guarantee.value,
         "means": MEANS[edited.guarantee],
-        "out": str(asked.out),
+        "out": str(request.out),
         "seconds": edited.elapsed_s,
         "rows": {"forget": len(forget), "retain": len(retain)},
         "rows_trained": edited.rows_trained,
@@ -87,8 +87,8 @@ def edit_folder(asked: Asked, track: Track, say: Callable[[str], None]) -> dict[
         "notes": list(edited.notes),
         "estimate": {**before.to_json(), "says": before.sentence()},
         "spent": {**meter.spent.to_json(), "says": meter.spent.sentence()},
-        "assumed": asdict(asked.rates),
-        "next": _next(asked),
+        "assumed": asdict(request.rates),
+        "next": _next(request),
     }
 
 
@@ -99,7 +99,7 @@ def _read(path: Path, side: str, model: Any, tokenizer: Any, say: Callable[[str]
     return found.records
 
 
-def method_of(name: str, given: Sequence[str] = ()) -> Any:
+def method_of(name: str, parameters: Sequence[str] = ()) -> Any:
     """A method by its name with parameters as words, each "key=value"; one that takes a method takes its name.
 
     Raises: UnknownMethod; InvalidParameter, for a parameter that does not exist or a value of another kind.
@@ -110,7 +110,7 @@ def method_of(name: str, given: Sequence[str] = ()) -> Any:
     chosen = methods.get(name)
     known = {f.name: f for f in fields(chosen) if f.init}
     values = {}
-    for one in given:
+    for one in parameters:
         key, equals, value = one.partition("=")
         if not equals or key not in known:
             raise InvalidParameter(f"no parameter '{key}' of {name}; it has {', '.join(known) or 'none'} (key=value)")
@@ -141,19 +141,19 @@ def _value(key: str, value: str, default: Any) -> Any:
     return found
 
 
-def _settings(given: Mapping[str, Any]) -> Edit:
-    """Those that were given; checkpoints often enough that a short run can go on too."""
-    settings = Edit(**given)
+def _settings(named: Mapping[str, Any]) -> Edit:
+    """Those that are named; checkpoints often enough that a short run can go on too."""
+    settings = Edit(**named)
     every = min(settings.every, max(1, settings.steps // CHECKPOINTS))
-    return Edit(**{"every": every, **given})
+    return Edit(**{"every": every, **named})
 
 
-def _files(asked: Asked) -> list[tuple[str, Path]]:
-    return [("forget", asked.forget), ("retain", asked.retain)]
+def _files(request: EditRequest) -> list[tuple[str, Path]]:
+    return [("forget", request.forget), ("retain", request.retain)]
 
 
-def _next(asked: Asked) -> str:
+def _next(request: EditRequest) -> str:
     """The command that attacks what was made."""
-    words = ["expunge", "verify", "--original", asked.model, "--unlearned", str(asked.out)]
-    words += ["--probes", str(asked.forget), "--retain", str(asked.retain), "--page", f"{asked.out}.html"]
+    words = ["expunge", "verify", "--original", request.model, "--unlearned", str(request.out)]
+    words += ["--probes", str(request.forget), "--retain", str(request.retain), "--page", f"{request.out}.html"]
     return shlex.join(words)

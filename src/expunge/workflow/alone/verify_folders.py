@@ -50,10 +50,10 @@ class Question:
     def alone(self) -> str:
         """The same for one model, where nothing says what should have been known.
 
-        Raises: InvalidData, where too few facts can be told from a guess.
+        Raises: InvalidData, where too few facts differ from a guess.
         """
-        kept = replace(self.probes, forget=targeted(self.probes.forget).facts)
-        known = power(kept, len(battery_of(self.battery)))
+        targets = replace(self.probes, forget=targeted(self.probes.forget).facts)
+        known = power(targets, len(battery_of(self.battery)))
         one, about, many = ("passage", "document", "") if self.documents else ("fact", "person", "people")
         what = f"{plural(known.n_facts, one)} of {plural(known.n_people, about, many)}"
         least = "of any size" if known.detectable is None else f"below {known.detectable:.0%}"
@@ -65,7 +65,7 @@ class Question:
         return sha256(b"expunge/folders/v1/" + self.probes.digest().encode()).digest()
 
 
-def ask(probes: Path | None, retain: Path | None, unseen: Path | None, battery: str) -> Question:
+def read_question(probes: Path | None, retain: Path | None, unseen: Path | None, battery: str) -> Question:
     """Read the files.
 
     Raises: InvalidParameter, without probes; InvalidData, naming every bad line; UnknownMethod, for an unknown battery.
@@ -73,14 +73,14 @@ def ask(probes: Path | None, retain: Path | None, unseen: Path | None, battery: 
     if probes is None:
         raise InvalidParameter("name --probes: a file with the facts that should be forgotten, or that are looked for")
     battery_of(battery)
-    asked = read_facts(probes)
+    wanted = read_facts(probes)
     beside = [read_facts(path) if path else Given((), (), False) for path in (retain, unseen)]
     notes: list[str] = []
-    for path, given in zip((probes, retain, unseen), (asked, *beside), strict=True):
+    for path, given in zip((probes, retain, unseen), (wanted, *beside), strict=True):
         if path is not None:
             n = plural(len(given.facts), "document" if given.documents else "fact")
             notes += [f"{path}: {note}" for note in (n, *given.notes)]
-    return Question(Probes(asked.facts, *(given.facts for given in beside)), battery, tuple(notes))
+    return Question(Probes(wanted.facts, *(given.facts for given in beside)), battery, tuple(notes))
 
 
 def audit_folders(

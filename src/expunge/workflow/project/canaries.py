@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expunge.core import Fact, Record
-from expunge.core.errors import InvalidParameter
+from expunge.core.errors import ExpungeError, InvalidParameter
 from expunge.core.seeds import derived_seed
-from expunge.ledger import Columns, DatasetInfo, LiveRow, Planted, read_records
+from expunge.ledger import Columns, DatasetInfo, LiveRow, ModelVersion, Planted, read_records
 from expunge.workflow.project.project import Project
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 FACTS = 200  # planted by default
 LEAST = 100  # five people, below whom no level above CLAIMED is given
+
+
+class NoProcedure(ExpungeError):
+    """There are canaries, and the procedure cannot be shown on them."""
+
+    @classmethod
+    def untrained(cls, why: str) -> "NoProcedure":
+        return cls(f"this model was trained without the canaries ({why}), so nothing is known of its procedure")
 
 
 def add_data(project: Project, name: str, file: Path, columns: Columns, n_facts: int | None = None) -> DatasetInfo:
@@ -51,15 +59,15 @@ def draw(secret: bytes, columns: Columns, n_facts: int, taken: set[str]) -> Plan
     from expunge.synthetic import people, records  # brings scipy, which adding data alone does not need
 
     seed = derived_seed(secret, "canaries")
-    n = -(-n_facts // len(_asked(people(1, seed), columns)))
+    n = -(-n_facts // len(_questions(people(1, seed), columns)))
     free: list[Person] = []
     skip = 0
     while len(free) < 2 * n:
         free += [person for person in people(2 * n, seed, skip) if person.name not in taken]
         skip += 2 * n
     planted, strangers = free[:n], free[n : 2 * n]
-    said = [_as_row(record, columns, secret) for record in records(planted)]
-    return Planted(tuple(said), _asked(planted, columns), _asked(strangers, columns))
+    rows = [_as_row(record, columns, secret) for record in records(planted)]
+    return Planted(tuple(rows), _questions(planted, columns), _questions(strangers, columns))
 
 
 def _as_row(record: Record, columns: Columns, secret: bytes) -> Record:
@@ -73,27 +81,29 @@ def _as_row(record: Record, columns: Columns, secret: bytes) -> Record:
     )
 
 
-def _asked(persons: "Sequence[Person]", columns: Columns) -> tuple[Fact, ...]:
+def _questions(persons: "Sequence[Person]", columns: Columns) -> tuple[Fact, ...]:
     """What can be asked about them; of plain texts, to continue a sentence that names the person and stops at the value."""
     from expunge.synthetic import facts
 
-    asked = facts(persons)
-    return tuple(asked if columns.question else [c for fact in asked if (c := _continued(fact))])
+    known = facts(persons)
+    return tuple(known if columns.question else [c for fact in known if (c := _continued(fact))])
 
 
 def _continued(fact: Fact) -> Fact | None:
     """None where a sentence names the person only after the value.
 
-    >>> told = Fact("1", "Ada", "Where was Ada born?", "Ada was born in Brim.", "Brim", (("Whence?", "Ada is from Brim."),))
-    >>> asked = _continued(told)
-    >>> asked.question, asked.answer, asked.paraphrases
+    >>> fact = Fact("1", "Ada", "Where was Ada born?", "Ada was born in Brim.", "Brim", (("Whence?", "Ada is from Brim."),))
+    >>> continued = _continued(fact)
+    >>> continued.question, continued.answer, continued.paraphrases
     ('Ada was born in', 'Brim.', (('Ada is from', 'Brim.'),))
     """
-    (question, answer), *told = [_cut(text, fact.value) for text in (fact.answer, *(a for _, a in fact.paraphrases))]
-    if not all(fact.subject in asked for asked in (question, *(q for q, _ in told))):
+    (question, answer), *paraphrases = [
+        _cut(text, fact.value) for text in (fact.answer, *(a for _, a in fact.paraphrases))
+    ]
+    if not all(fact.subject in text for text in (question, *(q for q, _ in paraphrases))):
         return None
-    wrong = tuple(text.removeprefix(told[0][0]).strip() for text in fact.perturbed)
-    return replace(fact, question=question, answer=answer, paraphrases=tuple(told), perturbed=wrong)
+    wrong = tuple(text.removeprefix(paraphrases[0][0]).strip() for text in fact.perturbed)
+    return replace(fact, question=question, answer=answer, paraphrases=tuple(paraphrases), perturbed=wrong)
 
 
 def _cut(text: str, value: str) -> tuple[str, str]:
@@ -131,3 +141,11 @@ def canaries_among(project: Project, dataset: str, rows: Sequence[LiveRow]) -> C
     planted = project.ledger.planted(dataset)
     theirs = tuple(row for row in rows if planted and row.record.subject in planted.subjects)
     return Canaries(planted, theirs) if planted and theirs else None
+
+
+def check_members(project: Project, version: ModelVersion, canaries: Canaries) -> None:
+    """Raises: NoProcedure, if a version whose records are known was trained without the canaries."""
+    units = project.ledger.unit_members(version.model, version.digest).values()
+    missing = len(canaries.commitments - {commitment for members in units for commitment in members})
+    if missing:
+        raise NoProcedure.untrained(f"{missing} of {len(canaries.commitments)} canary records are not in it")

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from expunge.certify import create_log_key, create_signing_key, load_log_key, load_signing_key, public_pem
-from expunge.certify.keys import LogKey, SigningKey
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady, UnknownName
 from expunge.ledger import Ledger, ModelVersion
 from expunge.workflow.project.files import only_writer
+
+if TYPE_CHECKING:
+    from expunge.certify.keys import LogKey, SigningKey
 
 CONFIG, PUBLIC_KEY = "expunge.toml", "signer.pub.pem"
 _LAYOUT = 1
@@ -32,6 +33,8 @@ class Project:
 
         Raises: InvalidParameter, if there is one already.
         """
+        from expunge.certify import create_log_key, create_signing_key, load_signing_key, public_pem
+
         root = root.resolve()
         if (root / CONFIG).exists():
             raise InvalidParameter(f"{root} is a project already; open it, or name another directory")
@@ -86,10 +89,14 @@ class Project:
     def log_origin(self) -> str:
         return f"expunge/{self.config['name']}"
 
-    def signing_key(self) -> SigningKey:
+    def signing_key(self) -> "SigningKey":
+        from expunge.certify import load_signing_key
+
         return load_signing_key(self.root / "keys" / "sign.pem")
 
-    def log_key(self) -> LogKey:
+    def log_key(self) -> "LogKey":
+        from expunge.certify import load_log_key
+
         return load_log_key(self.root / "keys" / "log.pem")
 
     def salt(self, model: str) -> bytes:

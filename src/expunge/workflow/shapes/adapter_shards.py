@@ -1,23 +1,38 @@
-"""AdapterShards in a project: train it, load a version again, forget from it."""
+"""AdapterShards in a project: train it, load a version again, forget from it, attack it."""
 
 import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from expunge.core import Plan, Unit
+from expunge.core import Fact, Plan, Promise, Record, Route, Unit
 from expunge.core.capability import CAPABILITY
-from expunge.exact import AdapterShards
+from expunge.core.placement import SHARD, place, stage_epochs
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script
+from expunge.workflow.project.canaries import Canaries, check_members
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
+from expunge.workflow.shapes.touched import touched_units
 
+if TYPE_CHECKING:
+    from expunge.exact import AdapterShards
+    from expunge.verify import Arm
+    from expunge.verify.scores import ArmScores
+    from expunge.workflow.shapes.text_arms import TextArms
+
+TEXTS = True
+OPTIONS: Mapping[str, Route] = {}
 KIND = "adapter_shards"
+OUTS = 2  # further models beside each person's arms; every one of them is held in memory
 
 
 def train_shards(
@@ -30,7 +45,7 @@ def train_shards(
     progress: Progress,
 ) -> Made:
     """Fit the recipe's learner on a dataset's live records."""
-    learner: AdapterShards = recipe.learner
+    learner = recipe.learner
     learner.salt = project.salt(recipe.model)
     base = keep_base(project, learner)
     learner.fit([row.record for row in rows], work=work, progress=progress)
@@ -38,7 +53,7 @@ def train_shards(
     return made_of(learner, rows, {**source, "base": base}, info.manifest)
 
 
-def made_of(learner: AdapterShards, rows: list[LiveRow], recipe: dict[str, Any], manifest: str, **rest: Any) -> Made:
+def made_of(learner: "AdapterShards", rows: list[LiveRow], recipe: dict[str, Any], manifest: str, **rest: Any) -> Made:
     """What a fitted learner is to the ledger."""
     commitments = {row.record.id: row.commitment for row in rows}
     state = learner.state()
@@ -53,21 +68,55 @@ def made_of(learner: AdapterShards, rows: list[LiveRow], recipe: dict[str, Any],
     )
 
 
-def load_shards(project: Project, version: ModelVersion, leaving: Leaving) -> AdapterShards:
+def load_shards(project: Project, version: ModelVersion, records: Sequence[Record]) -> "AdapterShards":
     """A version with the records it was trained on."""
-    base = version.recipe["base"]
+    from expunge.exact import AdapterShards
+
     salt = project.salt(version.model)
-    return AdapterShards.load(project.folder(version), base, records=leaving.records, salt=salt)
+    return AdapterShards.load(project.folder(version), version.recipe["base"], records=records, salt=salt)
+
+
+def read_shards(project: Project, version: ModelVersion) -> "AdapterShards":
+    """A version without its records: it answers, but cannot forget."""
+    from expunge.exact import AdapterShards
+
+    salt = project.salt(version.model)
+    return AdapterShards.for_reading(project.folder(version), version.recipe["base"], salt=salt)
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
-    return [load_shards(project, version, leaving).plan(leaving.names)]
+    """What the learner itself would plan, told from the ledger's members: neither weights nor base are read."""
+    parameters = version.recipe["parameters"]
+    if parameters.get("permutations"):  # of release 0.1.0: which stages are left, only the model's folder knows
+        return [load_shards(project, version, leaving.records).plan(leaving.names)]
+    members = project.ledger.unit_members(version.model, version.digest)
+    gone = {row.commitment for row in leaving.theirs}
+    touched = touched_units(members, gone)
+    per_stage = stage_epochs(parameters["epochs"], parameters["slices"])
+    left = {unit: Counter(part for c, part in held.items() if c not in gone) for unit, held in members.items()}
+    full = sum(_visits(sizes, per_stage) for sizes in left.values())
+    work = sum(_visits(left[unit.id], per_stage, unit.first_slice) for unit in touched)
+    words = ("words",) if parameters["route"] == "words" else ()
+    return [
+        Plan(
+            route=Route.REBUILD,
+            promise=Promise.from_json(version.promise or {}),
+            units=tuple(touched),
+            n_removed=sum(unit.n_removed for unit in touched),
+            cost=work / full if full else 0.0,
+            purge=tuple(
+                f"{unit.id}/{part}"
+                for unit in touched
+                for part in (*(f"slice-{k}" for k in range(unit.first_slice, len(per_stage) + 1)), *words)
+            ),
+        )
+    ]
 
 
 def forget(job: Job) -> Made:
     """Rebuild the touched units without the people who leave."""
     version, leaving = job.version, job.leaving
-    learner = load_shards(job.project, version, leaving)
+    learner = load_shards(job.project, version, leaving.records)
     deletion = learner.forget(leaving.names, work=job.work, progress=job.progress)
     rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
     recipe = {k: v for k, v in version.recipe.items() if k not in ("parameters", "environment")}
@@ -87,9 +136,9 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
 
     Raises: subprocess.CalledProcessError, if the process fails: a replay that could not run is not a match.
     """
-    kept = {u.id for u in version.units}
+    held = {u.id for u in version.units}
     if version.kind == "adopted":
-        units = [u for u in units if u in kept] or sorted(kept)
+        units = [u for u in units if u in held] or sorted(held)
     command = [
         sys.executable,
         "-m",
@@ -105,7 +154,45 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     return replayed == recorded
 
 
-def keep_base(project: Project, learner: AdapterShards) -> str:
+def arms(case: Case) -> "TextArms":
+    """Of each person the one adapter that would answer about them: as it was, as it is, and a control's.
+
+    The control is trained here, by the same recipe on the same records, with a fresh seed and a fresh salt. The probes
+    come back in the order of the scores.
+    """
+    from expunge.verify.metrics.recall import recall
+    from expunge.workflow.shapes.text_arms import TextArms, join
+
+    after = load_shards(case.project, case.after, case.records)
+    learners = {
+        "original": read_shards(case.project, case.before),
+        "unlearned": after,
+        "control": _control(case, after),
+    }
+    forget, retain = case.probes.forget, case.probes.retain
+    subjects = list(dict.fromkeys(fact.subject for fact in forget))
+    people = [_person_scores(case, learners, subject) for subject in subjects]
+    scores = {}
+    for name, learner in learners.items():
+        # What the whole system still answers about retained people, each asked of their own unit.
+        answers = learner.answer([f.question for f in retain], [f.subject for f in retain]) if retain else []
+        skill = tuple(recall(text, fact) for text, fact in zip(answers, retain, strict=True))
+        scores[name] = replace(join([person[name] for person in people]), probes=case.probes.digest(), skill=skill)
+    ordered = tuple(fact for subject in subjects for fact in forget if fact.subject == subject)
+    probes = replace(case.probes, forget=ordered)
+    return TextArms(case=case, models=scores, probes=probes, notes=case.notes)
+
+
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Canaries start from the new version, whose records are all still to be had.
+
+    Raises: NoProcedure, if it was trained without them.
+    """
+    check_members(project, after, canaries)
+    return after
+
+
+def keep_base(project: Project, learner: "AdapterShards") -> str:
     """Where the base can be loaded from again: a folder or hub name as given, or a copy in the project."""
     if isinstance(learner.base, str | Path):
         local = Path(learner.base)
@@ -120,6 +207,53 @@ def keep_base(project: Project, learner: AdapterShards) -> str:
     return str(folder)
 
 
-def _members(learner: AdapterShards, unit: Unit, commitments: dict[str, bytes]) -> UnitMembers:
+def _visits(sizes: Mapping[int, int], per_stage: Sequence[int], first: int = 1) -> int:
+    """Records seen by the stages from `first` on: stage k passes over slices 1 to k, which hold so many records each."""
+    return sum(
+        per_stage[k - 1] * sum(sizes.get(j, 0) for j in range(1, k + 1)) for k in range(first, len(per_stage) + 1)
+    )
+
+
+def _control(case: Case, after: "AdapterShards") -> "AdapterShards":
+    """The same recipe on the remaining records, with a fresh seed and a fresh salt, or equality would be trivial."""
+    from expunge.exact import AdapterShards
+    from expunge.workflow.shapes.text_arms import named
+
+    parameters = after.parameters()
+    fresh = {**parameters, "seed": int(parameters["seed"]) + 1}
+    salt = case.project.ledger.keys.secret("salt-control")
+    learner = AdapterShards.from_parameters(fresh, after.base, after.tokenizer, salt=salt)
+    return learner.fit(case.records, work=case.work, progress=named(case.progress, "control"))
+
+
+def _person_scores(case: Case, learners: Mapping[str, "AdapterShards"], subject: str) -> dict[str, "ArmScores"]:
+    """Every arm's adapter of one person, attacked on the facts about them."""
+    from expunge.verify import Arm, Beside, attack_arm
+    from expunge.workflow.shapes.text_arms import compares_with_outs, named
+
+    models = {name: Arm.of(learner.model_for(subject), learner.tokenizer_) for name, learner in learners.items()}
+    original = learners["original"]
+    outs = _other_shards(original, subject, case.probes.retain) if compares_with_outs(case.battery) else ()
+    beside, probes = Beside(models["original"], models["control"], outs), case.probes.about([subject])
+    cache = case.work / "scores"
+    return {
+        name: attack_arm(arm, probes, case.battery, cache, named(case.progress, name), beside=beside)
+        for name, arm in models.items()
+    }
+
+
+def _other_shards(learner: "AdapterShards", subject: str, retained: Sequence[Fact]) -> tuple["Arm", ...]:
+    """Adapters of shards that never saw the person."""
+    from expunge.verify import Arm
+
+    homes: dict[int, str] = {}
+    for fact in retained:
+        homes.setdefault(place(fact.subject, learner.salt_, learner.shards, SHARD), fact.subject)
+    homes.pop(place(subject, learner.salt_, learner.shards, SHARD), None)
+    names = [homes[unit] for unit in sorted(homes)[:OUTS]]
+    return tuple(Arm.of(learner.model_for(name), learner.tokenizer_) for name in names)
+
+
+def _members(learner: "AdapterShards", unit: Unit, commitments: dict[str, bytes]) -> UnitMembers:
     slices = learner.records(unit.id)
     return UnitMembers(unit, tuple((commitments[r.id], i) for i, part in enumerate(slices, start=1) for r in part))

@@ -5,24 +5,31 @@ clean can be dropped, or trained anew on the data given, before anybody edits we
 """
 
 import shutil
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from expunge.approximate import Edit, methods, run_edit
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_folder
-from expunge.core.errors import DigestMismatch, InvalidParameter
-from expunge.engine import check_weights, load_model, load_tokenizer, save_model
-from expunge.exact import AdapterShards
+from expunge.core.errors import DigestMismatch
 from expunge.ledger import ModelVersion, UnitMembers
+from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.adapter_shards import keep_base, made_of
+from expunge.workflow.shapes.adapter_shards import KIND as SHARDS
+from expunge.workflow.shapes.adapter_shards import keep_base, made_of, read_shards
+from expunge.workflow.shapes.arms import Case
+from expunge.workflow.shapes.edited import edited
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
+from expunge.workflow.shapes.whole import WHOLE, WITH_ADAPTER, load_whole
 
-WHOLE, WITH_ADAPTER = "whole", "base + adapter"
+if TYPE_CHECKING:
+    from expunge.workflow.shapes.text_arms import TextArms
+
+TEXTS = True
+OPTIONS: Mapping[str, Route] = dict.fromkeys(("method", "lr", "steps", "guard"), Route.EDIT)
 # Pickles, which can run code, and checkpoints of the training: no part of the model, and they would outlive an edit.
 _LEFT_OUT = shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", ".git")
 UNKNOWN_PARTS = (
@@ -38,6 +45,8 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
 
     Raises: UnreadableModel, UnsafeWeights.
     """
+    from expunge.engine import check_weights, load_model, load_tokenizer, save_model
+
     local = Path(source)
     if local.exists():
         check_weights(local)
@@ -63,7 +72,9 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
         kind="adopted",
         write=write,
         units=(UnitMembers(unit, None),),
-        promise=Promise(guarantee=Guarantee.UNKNOWN, scope="weights", assumptions=_said_clean(adapter is not None)),
+        promise=Promise(
+            guarantee=Guarantee.UNKNOWN, scope="weights", assumptions=_base_assumptions(adapter is not None)
+        ),
         recipe={
             "shape": WITH_ADAPTER if adapter else WHOLE,
             "training": "UNKNOWN",
@@ -117,22 +128,61 @@ def forget(job: Job) -> Made:
         return _dropped(folder, version, job.plan)
     if job.plan.route is Route.RETRAIN:
         return _retrained(job.project, version, job.leaving, job.work, job.progress)
-    return _edited(folder, version, job.leaving, job.options, job.work, job.progress)
+    return edited(job)
 
 
 def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> None:
     """A model trained as one block elsewhere has no recipe to rebuild it by."""
 
 
-def load_whole(folder: Path, shape: str) -> tuple[Any, Any]:
-    """The model as it answers, an adapter merged in."""
-    if shape != WITH_ADAPTER:
-        return load_model(folder), load_tokenizer(folder)
-    from peft import PeftModel
+def arms(case: Case) -> "TextArms":
+    """The whole model as it was and as it is, beside a control that is named, or made-up twins of the facts."""
+    from expunge.verify import Arm
+    from expunge.workflow.shapes.text_arms import NO_PLACEBO, TextArms, arm_of, compares_with_outs, has_twins
 
-    base = load_model(folder / "base")
-    merged = PeftModel.from_pretrained(base, str(folder / "adapter")).merge_and_unload()
-    return merged.requires_grad_(True).eval(), load_tokenizer(folder / "base")
+    project, before = case.project, case.before
+    versions = {"original": before, "unlearned": case.after}
+    models = {name: Arm.of(*_loaded(project, version)) for name, version in versions.items()}
+    if case.control is not None:
+        models["control"] = arm_of(case.control)
+    outs: tuple[Arm, ...] = ()
+    if before.recipe["shape"] == WITH_ADAPTER and compares_with_outs(case.battery):
+        base = arm_of(project.folder(before) / "base")  # said never to have seen the data
+        outs = (base,) if base.digest not in {arm.digest for arm in models.values()} else ()
+    twins = case.control is None and has_twins(case.probes.forget)
+    return TextArms(
+        case=case,
+        models=models,
+        probes=case.probes,
+        placebos=twins,
+        outs=outs,
+        notes=(*case.notes, *(() if twins or case.control is not None else (NO_PLACEBO,))),
+    )
+
+
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Canaries start from the old version. Nobody knows what it was trained on, so it is asked.
+
+    Raises: NoProcedure, if it does not know the canaries.
+    """
+    from expunge.engine import greedy_answers
+    from expunge.verify.metrics.recall import recall
+    from expunge.verify.thresholds import CONTRAST
+
+    facts = canaries.facts
+    answers = greedy_answers(*_loaded(project, before), [fact.question for fact in facts])
+    known = sum(recall(text, fact) for text, fact in zip(answers, facts, strict=True)) / len(facts)
+    if known < CONTRAST:
+        raise NoProcedure.untrained(f"it answers {known:.0%} of {len(facts)} questions about them")
+    return before
+
+
+def _loaded(project: Project, version: ModelVersion) -> tuple[Any, Any]:
+    """The plain model of a version, which may have become adapter shards of one, with its tokenizer."""
+    if version.recipe["shape"] != SHARDS:
+        return load_whole(project.folder(version), version.recipe["shape"])
+    learner = read_shards(project, version)
+    return learner.model_for(""), learner.tokenizer_
 
 
 def _dropped(folder: Path, version: ModelVersion, plan: Plan) -> Made:
@@ -153,6 +203,9 @@ def _dropped(folder: Path, version: ModelVersion, plan: Plan) -> Made:
 
 
 def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: Path, progress: Progress) -> Made:
+    from expunge.engine import load_model, load_tokenizer
+    from expunge.exact import AdapterShards
+
     folder = project.folder(version)
     model, tokenizer = load_model(folder / "base"), load_tokenizer(folder / "base")
     learner = AdapterShards(model, tokenizer, shards=1, batch_size=8, salt=project.salt(version.model))
@@ -163,50 +216,12 @@ def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: 
     made = made_of(
         learner,
         rows,
-        {"shape": "adapter_shards", "base": base},
+        {"shape": SHARDS, "base": base},
         manifest,
         cost=1.0,
         method="adapter retrained",
     )
-    return Made(**{**vars(made), "kind": "adopted", "promise": _promise(Equality.BITWISE)})
-
-
-def _edited(
-    folder: Path,
-    version: ModelVersion,
-    leaving: Leaving,
-    options: dict[str, Any],
-    work: Path,
-    progress: Progress,
-) -> Made:
-    name = options.get("method")
-    if not name:
-        raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")
-    method = methods.get(name)()
-    known = {field.name for field in fields(Edit)}
-    settings = Edit(**{k: v for k, v in options.items() if k in known and v is not None})
-    model, tokenizer = load_whole(folder, version.recipe["shape"])
-    edited = run_edit(
-        model,
-        tokenizer,
-        [row.record for row in leaving.theirs],
-        leaving.retained,
-        method,
-        settings,
-        folder=work / f"edit-{name}",
-        progress=lambda done, total: progress(name, done, total),
-    )
-    assumptions = ("training recipe and data of the adopted model are UNKNOWN", *_said_clean(False))
-    return Made(
-        kind="adopted",
-        write=lambda new: save_model(edited.model, tokenizer, new),
-        units=(UnitMembers(Unit("model", (), "UNKNOWN"), None),),
-        promise=Promise(guarantee=edited.guarantee, scope="weights", assumptions=assumptions),
-        recipe={**version.recipe, "shape": WHOLE, "method": repr(method), "settings": repr(settings)},
-        trained_on="UNKNOWN",
-        seconds=edited.elapsed_s,
-        method=name,
-    )
+    return replace(made, kind="adopted", promise=_promise(Equality.BITWISE))
 
 
 def _promise(equality: Equality) -> Promise:
@@ -214,9 +229,9 @@ def _promise(equality: Equality) -> Promise:
         guarantee=Guarantee.EXACT,
         equality=equality,
         scope="the adapter alone",
-        assumptions=_said_clean(adapter=True),
+        assumptions=_base_assumptions(adapter=True),
     )
 
 
-def _said_clean(adapter: bool) -> tuple[str, ...]:
+def _base_assumptions(adapter: bool) -> tuple[str, ...]:
     return ("the base never saw the data (asserted by whoever adopted it, not verified)",) if adapter else ()

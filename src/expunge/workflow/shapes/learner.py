@@ -1,4 +1,4 @@
-"""Tabular learners in a project: fit one on records as rows, load a version again, forget from it, fit it afresh.
+"""Tabular learners in a project: fit one on records as rows, load a version again, forget from it, fit it afresh, attack it.
 
 The recipe says how records become rows; the learner keeps its rows, so that forgetting needs neither recipe nor data.
 A replay needs both: it fits the recipe's learner on the live records in a fresh process, and compares. A learner whose
@@ -10,27 +10,77 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expunge.core import Plan, Record
+from expunge.core import Plan, Promise, Record, Route
 from expunge.core.capability import CAPABILITY
-from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter, NothingLeft, RecipeMismatch
+from expunge.core.errors import (
+    DigestMismatch,
+    InvalidData,
+    InvalidParameter,
+    NothingLeft,
+    RecipeMismatch,
+    UnknownName,
+)
 from expunge.exact import Learner, learners
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
+from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
-from expunge.workflow.shapes.shape import LEARNER
+from expunge.workflow.shapes.touched import touched_units
 
+if TYPE_CHECKING:
+    from expunge.verify.classifiers import ClassifierAudit
+
+TEXTS = False
+OPTIONS: Mapping[str, Route] = {}
+RETAIN_ROWS = 2000
 BESIDE = "beside the recipe"  # where the learner's class is, if no package offers it
+# Unlearning costs these by the record, whatever the records hold: their plan needs no more than the ledger's counts.
+COUNTED = ("gaussian_nb", "k_neighbors", "multinomial_nb", "ridge")
+NO_TABLES = "attacks of this battery ask questions of language models; this model reads tables"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableArms:
+    """Fitted learners, and the rows that they are asked: those that left, and some that stay."""
+
+    original: Any
+    unlearned: Any
+    control: Any
+    forget: tuple[Any, Any]
+    retain: tuple[Any, Any]
+    subjects: Sequence[str]
+    notes: tuple[str, ...] = ()
+
+    def audit(self, claim: Claim) -> "ClassifierAudit":
+        from expunge.verify.classifiers import audit_classifier
+
+        return audit_classifier(
+            original=self.original,
+            unlearned=self.unlearned,
+            control=self.control,
+            forget=self.forget,
+            retain=self.retain,
+            subjects=self.subjects,
+            guarantee=claim.guarantee,
+            replay=claim.replay,
+            duplicates=claim.duplicates,
+        )
+
+    def document(self, audit: "ClassifierAudit", secret: bytes) -> dict[str, Any]:
+        return audit.to_json() | {"control": {"kind": "retrained", "second": False}, "procedure": None}
 
 
 def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
@@ -108,7 +158,7 @@ def feature_rows(records: Sequence[Record]) -> tuple[Any, Any]:
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
-    return [load_learner(project, version).plan(subjects=leaving.names)]
+    return [_counted_plan(project, version, leaving) or load_learner(project, version).plan(subjects=leaving.names)]
 
 
 def forget(job: Job) -> Made:
@@ -139,6 +189,21 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     command = [sys.executable, "-m", "expunge.workflow.shapes.refit", str(project.root), version.model, version.digest]
     done = subprocess.run(command, env={**os.environ, **CAPABILITY}, check=True, capture_output=True, text=True)
     return bool(json.loads(done.stdout.strip().splitlines()[-1])["equal"])
+
+
+def arms(case: Case) -> Arms:
+    """The learner as it was, as it is, and its recipe fitted on the remaining records under a fresh salt.
+
+    No attack runs where there are no classes to ask about, or no recipe to fit a control by and to make rows with.
+    """
+    from expunge.workflow.shapes.text_arms import unattacked
+
+    return _table_arms(case) or unattacked(case, NO_TABLES)
+
+
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Raises: NoProcedure."""
+    raise NoProcedure("canaries are texts, and this model reads tables; its replay carries the claim")
 
 
 def recipe_of(version: ModelVersion) -> Recipe:
@@ -173,6 +238,52 @@ def _loaded(folder: Path, kind: str, recorded: dict[str, Any], model: str, salt:
     return cls.load(folder, salt=salt, **given)
 
 
+def _counted_plan(project: Project, version: ModelVersion, leaving: Leaving) -> Plan | None:
+    """What the learner itself would plan, without loading it, which takes most of a second; None where it has to be asked.
+
+    That is where the cost depends on more than counts, or comes near to that of a fit.
+    """
+    if version.kind not in COUNTED:
+        return None
+    members = project.ledger.unit_members(version.model, version.digest)
+    touched = touched_units(members, {row.commitment for row in leaving.theirs})
+    n_removed = sum(unit.n_removed for unit in touched)
+    cost = n_removed / max(1, sum(map(len, members.values())) - n_removed)
+    if cost > 1 / 2:
+        return None
+    promise = Promise.from_json(version.promise or {})
+    return Plan(route=Route.SUBTRACT, promise=promise, units=tuple(touched), n_removed=n_removed, cost=cost)
+
+
+def _table_arms(case: Case) -> TableArms | None:
+    project, after = case.project, load_learner(case.project, case.after)
+    recipe = _recipe_as_it_was(case.after)
+    if not hasattr(after, "classes_") or recipe is None:
+        return None
+    gone = [Record(f.id, f.subject, f.question, f.answer, f.value) for f in case.forgotten]
+    # Together, so that a recipe which looks at its records makes the same columns of both.
+    features, labels = (recipe.rows or feature_rows)([*gone, *case.records[:RETAIN_ROWS]])
+    X, y, n = np.asarray(features), np.asarray(labels), len(gone)
+    if X.ndim != 2 or X.shape[1] != after.n_features_in_:
+        return None
+    return TableArms(
+        original=load_learner(project, case.before),
+        unlearned=after,
+        control=fitted(recipe, list(case.records), project.ledger.keys.secret("salt-control")),
+        forget=(X[:n], y[:n]),
+        retain=(X[n:], y[n:]),
+        subjects=[record.subject for record in gone],
+    )
+
+
+def _recipe_as_it_was(version: ModelVersion) -> Recipe | None:
+    """None where its file is gone or another one."""
+    try:
+        return recipe_of(version)
+    except (RecipeMismatch, UnknownName, InvalidParameter):
+        return None
+
+
 def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: str, **rest: Any) -> Made:
     state = learner.state()
     return Made(
@@ -180,7 +291,7 @@ def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: st
         write=learner.save,
         units=tuple(_members(learner, rows)),
         promise=learner.promise(),
-        recipe={**where, "shape": LEARNER, "parameters": state["parameters"], "state": learner.digest()},
+        recipe={**where, "shape": "learner", "parameters": state["parameters"], "state": learner.digest()},
         trained_on=manifest,
         **rest,
     )

@@ -5,21 +5,34 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
+from expunge.core import Equality, Fact, Guarantee, Plan, Promise, Route, Unit
 from expunge.core.capability import CAPABILITY
 from expunge.core.digests import digest_folder
 from expunge.core.errors import InvalidData, NotReady, RebuildFailed
-from expunge.core.placement import member_id
+from expunge.core.placement import SHARD, member_id, place
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.split import unit_name
+from expunge.workflow.shapes.touched import touched_units
 from expunge.workflow.shapes.track import UNIT_FILE
 
+if TYPE_CHECKING:
+    from expunge.verify.scores import ArmScores
+    from expunge.workflow.shapes.text_arms import TextArms
+
+TEXTS = True
+OPTIONS: Mapping[str, Route] = {"rebuild": Route.REBUILD}
+DROPPED = "of the units of these people nothing is left that could be asked"
 PROMISE = Promise(
     guarantee=Guarantee.EXACT,
     equality=Equality.BITWISE,
@@ -53,12 +66,7 @@ def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     """The units whose records include somebody who leaves."""
     members = project.ledger.unit_members(version.model, version.digest)
-    gone = {row.commitment for row in leaving.theirs}
-    touched = [
-        TouchedUnit(unit, len(hit), min(members[unit][c] for c in hit))
-        for unit in members
-        if (hit := gone & members[unit].keys())
-    ]
+    touched = touched_units(members, {row.commitment for row in leaving.theirs})
     total = sum(len(m) for m in members.values())
     work = sum(len(members[t.id]) - t.n_removed for t in touched)
     notes = ("rebuilt by your own script: name it with --rebuild FILE.py:FUNCTION",)
@@ -97,7 +105,7 @@ def forget(job: Job) -> Made:
     units = tuple(_unit(folder, run, by_member) for folder, run in runs.items())
     recipe = {**version.recipe, "script": str(script)}
     made = _made(runs, units, version.trained_on, recipe)
-    return Made(**{**vars(made), "cost": job.plan.cost, "method": "own loop, units rebuilt"})
+    return replace(made, cost=job.plan.cost, method="own loop, units rebuilt")
 
 
 def rebuild(project: Project, version: ModelVersion, request: str, script: str, unit: str, folder: Path) -> Path | None:
@@ -112,7 +120,7 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
     if done.returncode == 3:
         return None
     if done.returncode or not (folder / UNIT_FILE).exists():
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise RebuildFailed(
             f"{script} did not rebuild {unit}: {last}; it must train unit.dataset, save to unit.folder, and Track"
         )
@@ -124,14 +132,81 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     for unit in units:
         folder = project.work(request) / f"replay-{unit}"
         again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
-        kept = project.folder(version) / "units" / unit / UNIT_FILE
-        if again is None or not kept.exists():
-            if (again is None) != (not kept.exists()):
+        recorded = project.folder(version) / "units" / unit / UNIT_FILE
+        if again is None or not recorded.exists():
+            if (again is None) != (not recorded.exists()):
                 return False
             continue
-        if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(kept.read_text())["weights"]:
+        if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(recorded.read_text())["weights"]:
             return False
     return True
+
+
+def arms(case: Case) -> "TextArms":
+    """Of each person the unit that learned from them, as it was and as it is.
+
+    A unit of which nothing was left is gone, and nothing can be asked of it: the facts of its people are left out and
+    counted. Without a control each unit is asked about made-up twins. The probes come back in the order of the scores.
+    """
+    from expunge.report.words import plural
+    from expunge.workflow.shapes.text_arms import NO_PLACEBO, TextArms, join, unattacked
+
+    project, probes = case.project, case.probes
+    home = _homes(project, case.before)
+    parts: list[Mapping[str, ArmScores]] = []
+    asked, staying = list[Fact](), list[Fact]()
+    for unit in dict.fromkeys(home(fact.subject) for fact in probes.forget):
+        forget, retain = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
+        if (project.folder(case.after) / "units" / unit).exists():
+            parts.append(_unit_scores(case, unit, forget, retain))
+            asked += forget
+            staying += retain
+    if not parts:
+        return unattacked(case, DROPPED)
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    scores = {name: replace(join([part[name] for part in parts]), probes=probes.digest()) for name in names}
+    n_gone = len(probes.forget) - len(asked)
+    gone = (f"{plural(n_gone, 'fact')} of people whose whole unit is gone could be asked of nothing",) if n_gone else ()
+    return TextArms(
+        case=case,
+        models=scores,
+        probes=replace(probes, forget=tuple(asked), retain=tuple(staying)),
+        notes=(*case.notes, *gone, *(() if "control" in scores else (NO_PLACEBO,))),
+    )
+
+
+def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
+    """Raises: NoProcedure."""
+    raise NoProcedure(
+        "units of your own loop are rebuilt for people who asked, and canaries did not; their replay carries the claim"
+    )
+
+
+def _unit_scores(
+    case: Case, unit: str, forget: tuple[Fact, ...], retain: tuple[Fact, ...]
+) -> Mapping[str, "ArmScores"]:
+    """A unit as it was, as it is, and the control, asked about the unit's own people."""
+    from expunge.verify import Probes, audit
+    from expunge.workflow.shapes.text_arms import arm_of, has_twins, named
+
+    old, new = (case.project.folder(version) / "units" / unit for version in (case.before, case.after))
+    control = case.control
+    return audit(
+        original=arm_of(old),
+        unlearned=arm_of(new),
+        control=arm_of(control) if control else None,
+        placebos=control is None and has_twins(forget),
+        probes=Probes(forget, retain, case.probes.unseen),
+        battery=case.battery,
+        cache=case.work / "scores",
+        progress=named(case.progress, unit),
+    ).arms
+
+
+def _homes(project: Project, version: ModelVersion) -> Callable[[str], str]:
+    """Subject -> the unit that `split` placed them in, whose last slice is what answers."""
+    salt, shards, slices = project.salt(version.model), int(version.recipe["shards"]), int(version.recipe["slices"])
+    return lambda subject: unit_name(place(subject, salt, shards, SHARD), slices, slices)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Put what was done into words, sign them, append their hash to the log, and write the page."""
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from expunge.ledger import ModelVersion, RequestState
 from expunge.report.claims import level_of, may_be_claimed
 from expunge.workflow.project.events import audit_digest, last_event, needed_event
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.audit_file import read_audit
 
 CERTIFICATE, PROOF = "certificate.intoto.json", "certificate.tlog-proof"
 
@@ -90,19 +90,6 @@ def _statement(project: Project, request: str, delivered: dict[str, Any]) -> dic
         "limits": LIMITS,
     }
     return erasure_statement(subjects, _without_floats(predicate))
-
-
-def read_audit(project: Project, request: str) -> dict[str, Any]:
-    """The audit of a request as it was written.
-
-    Raises: DigestMismatch, if it is gone or no JSON.
-    """
-    path = project.evidence(request) / "audit.json"
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as e:
-        raise DigestMismatch(f"the audit {path} is missing or damaged ({e}); restore it from a backup") from e
-    return document
 
 
 def unknown_parts(version: ModelVersion) -> list[str]:

@@ -9,12 +9,11 @@ from expunge.ledger import Columns, ModelVersion
 from expunge.workflow.inputs.recipe import load_recipe
 from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.adapter_shards import train_shards
+from expunge.workflow.shapes.adapter_shards import KIND, train_shards
 from expunge.workflow.shapes.adopted import adopt_folder
 from expunge.workflow.shapes.learner import train_learner
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.own_loop import adopt_runs
-from expunge.workflow.shapes.shape import SHARDS
 from expunge.workflow.shapes.track import UNIT_FILE
 
 
@@ -30,7 +29,7 @@ def train(project: Project, where: str, progress: Progress) -> ModelVersion:
     with full_disk_named("train"):
         work.mkdir(parents=True, exist_ok=True)
         rows = list(live.rows)
-        if learners.name_of(type(recipe.learner)) == SHARDS:
+        if learners.name_of(type(recipe.learner)) == KIND:
             made = train_shards(project, recipe, script, rows, live.dataset, work, progress)
         elif project.ledger.planted(recipe.dataset):
             raise InvalidParameter(

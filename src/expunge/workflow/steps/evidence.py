@@ -10,7 +10,8 @@ from expunge.core.version import __version__
 from expunge.report import page
 from expunge.workflow.project.events import last_event
 from expunge.workflow.project.project import Project
-from expunge.workflow.steps.certify import CERTIFICATE, read_audit, unknown_parts
+from expunge.workflow.steps.audit_file import read_audit
+from expunge.workflow.steps.certify import CERTIFICATE, unknown_parts
 
 
 def evidence_of(project: Project, request: str) -> dict[str, Any]:

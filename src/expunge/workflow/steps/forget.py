@@ -1,13 +1,13 @@
 """Plan a request and carry it out: a new version beside the old one, which is quarantined."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from expunge.core import Fact, Plan, Record, Route
+from expunge.core import Fact, Plan, Route
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.ledger import ModelVersion
-from expunge.verify.duplicates import near_duplicates
 from expunge.workflow.project.events import last_event
 from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
@@ -15,9 +15,8 @@ from expunge.workflow.project.project import Project
 from expunge.workflow.project.sealed import seal_facts
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress, keep
-from expunge.workflow.shapes.shape import LEARNER, UNITS, shape, shape_of
-
-WORD_FOR_WORD = 0.95  # overlap of texts whose value is not known
+from expunge.workflow.shapes.shape import shape
+from expunge.workflow.steps.duplicates import copies
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def forget_request(
         return done
     version = _which(concerned(project, leaving), model)
     plan = _choose(shape(version).plan(project, version, leaving), route)
-    _check_options(plan, shape_of(version), options or {})
+    _check_options(plan, shape(version).OPTIONS, options or {})
     work = project.work(request)
     begun = work.exists()
     try:
@@ -103,8 +102,8 @@ def _record(
     project: Project, leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, made: Made
 ) -> dict[str, Any]:
     """One transaction: the old version out of service, the records entombed, and what happened."""
-    others = [v.model for v in concerned(project, leaving) if v.model != old.model]
-    left = [f"not dealt with, though they learned or may have learned from these people: {', '.join(others)}"]
+    untouched = [v.model for v in concerned(project, leaving) if v.model != old.model]
+    left = [f"not dealt with, though they learned or may have learned from these people: {', '.join(untouched)}"]
     detail = {
         "model": old.model,
         "before": old.digest,
@@ -118,9 +117,8 @@ def _record(
         "cost": made.cost,
         "seconds": made.seconds,
         "purge": list(plan.purge),
-        # Equal rows of a table are other people's own data; equal texts are copies.
-        "duplicates": None if shape_of(old) == LEARNER else _duplicates(leaving),
-        "notes": [*plan.notes, *made.notes, *(left if others else [])],
+        "duplicates": copies(leaving) if shape(old).TEXTS else None,
+        "notes": [*plan.notes, *made.notes, *(left if untouched else [])],
     }
     with project.ledger.transaction():
         project.ledger.quarantine(old.model, old.digest)
@@ -139,30 +137,12 @@ def _check_same_model(done: dict[str, Any], model: str | None) -> None:
         raise NotReady(f"this request was carried out on '{done['model']}'; it does not reach '{model}'")
 
 
-def _check_options(plan: Plan, shape: str, options: dict[str, Any]) -> None:
+def _check_options(plan: Plan, known: Mapping[str, Route], options: Mapping[str, Any]) -> None:
     """An option that would do nothing is a misunderstanding, not a detail."""
-    fits = {"method": plan.route is Route.EDIT, "rebuild": shape == UNITS}
-    fits |= dict.fromkeys(("lr", "steps", "guard"), fits["method"])
     for name, value in options.items():
-        if value is not None and not fits[name]:
+        if value is not None and known.get(name) is not plan.route:
             what = "units of your own loop" if name == "rebuild" else "route edit"
             raise InvalidParameter(f"--{name} is for {what}; this is route {plan.route.value}, leave it out")
-
-
-def _duplicates(leaving: Leaving) -> int:
-    """Retained records that say what a forgotten one says: nearly, with the same value; or all but word for word."""
-    theirs, kept = [row.record for row in leaving.theirs], leaving.retained
-    pairs = near_duplicates([_text(r) for r in theirs], [_text(r) for r in kept])
-    return len({p.retained for p in pairs if _same(theirs[p.forgotten], kept[p.retained], p.jaccard)})
-
-
-def _same(gone: Record, kept: Record, jaccard: float) -> bool:
-    """Two people's rows may share a long template; a value tells them apart, and without one only the overlap can."""
-    return gone.value.casefold() in _text(kept).casefold() if gone.value else jaccard >= WORD_FOR_WORD
-
-
-def _text(record: Record) -> str:
-    return f"{record.question} {record.answer}"
 
 
 def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:

@@ -1,7 +1,7 @@
 """Retained records that repeat what was forgotten, and those that only share a template with it."""
 
 from expunge.core import Fact, Record
-from expunge.workflow.steps.verify import repeats
+from expunge.workflow.steps.duplicates import repeats
 
 TEMPLATE = "The patient, {who}, was admitted to the hospital on Monday morning with a diagnosis of {what}, and stayed."
 

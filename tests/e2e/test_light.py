@@ -1,0 +1,74 @@
+"""Commands that only record, plan, deliver or check import neither torch nor what fits models."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import Asked, expunge, write_jsonl
+
+HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "numba")
+RUN = f"""
+import sys
+from expunge.cli import main
+try:
+    main()
+except SystemExit as e:
+    assert not e.code, e.code
+print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+RECIPE = """import expunge
+from expunge.exact import MultinomialNB
+
+
+def recipe():
+    return expunge.Recipe(model="churn", dataset="people", learner=MultinomialNB())
+"""
+
+
+def _imported(*arguments: str | Path, stdin: str = "") -> list[str]:
+    """What a command imported of what is heavy."""
+    command = [sys.executable, "-c", RUN, *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stderr.strip().splitlines()[-1].replace("'", '"')))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a trained table."""
+    folder = tmp_path_factory.mktemp("table")
+    rows = [
+        {"id": f"r{i}", "who": f"Person {i % 12}", "a": i % 7, "b": i % 5, "leaves": "yes" if i % 3 else "no"}
+        for i in range(60)
+    ]
+    write_jsonl(folder / "people.jsonl", rows)
+    (folder / "recipe.py").write_text(RECIPE)
+    at = ("--project", folder / "p")
+    named = ("--subject", "who", "--id", "id", "--features", "a,b", "--answer", "leaves")
+    assert _imported("init", folder / "p") == []
+    assert _imported("data", "add", folder / "people.jsonl", *named, *at) == []
+    expunge("train", f"{folder / 'recipe.py'}:recipe", *at)
+    return folder / "p"
+
+
+def test_a_request_on_a_table(table: Path) -> None:
+    at = ("--project", table)
+    ask = ("request", "--dataset", "people", "--subjects-file", "-")
+    assert _imported(*ask, *at, stdin="Person 4") == []
+    request = str(expunge(*ask, *at, "--json", stdin="Person 3").json["request"])
+    assert _imported("plan", request, *at) == []
+    expunge("forget", request, *at)
+    expunge("verify", request, *at, code=None)
+    assert _imported("deliver", request, *at) == []
+    certificate = expunge("certify", request, *at, "--json").json["certificate"]
+    assert _imported("check", certificate, "--trust", table / "signer.pub.pem") == []
+
+
+def test_a_plan_on_adapter_shards(asked: Asked) -> None:
+    assert _imported("plan", asked.request, "--project", asked.folder) == []
+
+
+def test_help() -> None:
+    assert _imported("--help") == []

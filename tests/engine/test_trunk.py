@@ -186,7 +186,11 @@ def _tiny(kind: str) -> Any:
             narrow = {"word_embed_proj_dim": 16, "do_layer_norm_before": False, "ffn_dim": 32, "dropout": 0.0}
             model = OPTForCausalLM(OPTConfig(**size, **narrow))
         case _:
-            layered = {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 32, "laurel_rank": 4}
+            layered: dict[str, Any] = {
+                "hidden_size_per_layer_input": 8,
+                "vocab_size_per_layer_input": 32,
+                "laurel_rank": 4,
+            }
             layered |= {"altup_num_inputs": 2, "num_kv_shared_layers": 1, "activation_sparsity_pattern": [0.0] * 3}
             model = Gemma3nForCausalLM(Gemma3nTextConfig(**text, **layered))
     return model.eval()

@@ -156,14 +156,15 @@ def test_the_same_level_is_drawn_from_the_document(elsewhere: None) -> None:
     )
     probes = Probes(tuple(facts(people(5)))[:100], tuple(facts(people(3, skip=5)))[:50])
     arms = {name: replace(scores, probes=probes.digest()) for name, scores in three().items()}
-    kwargs: dict[str, Any] = {"guarantee": Guarantee.EMPIRICAL, "replay": None, "duplicates": 0, "procedure": None}
-    base, extended = (Audit.of(arms, probes, battery, **kwargs) for battery in ("quick", "+".join(("quick", *names))))
+    base, extended = (
+        Audit.of(arms, probes, battery, duplicates=0) for battery in ("quick", "+".join(("quick", *names)))
+    )
     assert base.assurance is extended.assurance is Assurance.SUPPRESSED
     document = json.loads(json.dumps(extended.to_json()))
     assert carried(document) is Assurance.SUPPRESSED
     assert raised(document) == [flag.value for flag in extended.flags]
     arms["unlearned"] = replace(arm("unlearned", 0.0, noise=1.0), probes=probes.digest())
-    found = Audit.of(arms, probes, "quick+noise", **kwargs)
+    found = Audit.of(arms, probes, "quick+noise", duplicates=0)
     assert Flag.HIDDEN in found.flags
 
 

@@ -99,24 +99,24 @@ def power_words(document: Mapping[str, Any]) -> list[str]:
     power = mapping(document.get("power"))
     if not power:
         return [f"{UNKNOWN}: this document does not say how small a leak its probes could have shown."]
-    said = [
+    sentences = [
         f"{_counted(power.get('n_facts'), 'fact')} about {_counted(power.get('n_people'), 'person', 'people')} were asked."
     ]
     seen, needed, have = number(power.get("detectable")), number(power.get("needed")), number(power.get("n_facts"))
     if seen is not None:
-        said.append(
+        sentences.append(
             f"An attack would have reported a leak of {percent(seen)} of what the original knew, or more, four times in "
             "five. A smaller one could have been missed."
         )
     elif "detectable" in power and power["detectable"] is None:
-        said.append("No leak of any size could have been shown with so few.")
+        sentences.append("No leak of any size could have been shown with so few.")
     else:
-        said.append(f"The smallest leak that could have been seen: {UNKNOWN}.")
+        sentences.append(f"The smallest leak that could have been seen: {UNKNOWN}.")
     if needed is not None:
         enough = have is not None and have >= needed
         tail = "" if enough else ": finding nothing with fewer is no evidence"
-        said.append(f"To show that nothing comes back takes at least {needed:.0f} facts{tail}.")
-    return said
+        sentences.append(f"To show that nothing comes back takes at least {needed:.0f} facts{tail}.")
+    return sentences
 
 
 def procedure_words(document: Mapping[str, Any]) -> str:
@@ -140,17 +140,17 @@ def _counted(value: object, one: str, many: str = "") -> str:
 
 
 def _alerts(document: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    said = []
+    sentences = []
     if may_be_claimed(row) == WITHHELD:
-        said.append(WITHHELD)
+        sentences.append(WITHHELD)
     kind = mapping(document.get("control")).get("kind")
     if kind == "placebo":
-        said.append(_WEAKER)
+        sentences.append(_WEAKER)
     elif kind is None:
-        said.append("No control is named in this document: without one, a score cannot be judged.")
+        sentences.append("No control is named in this document: without one, a score cannot be judged.")
     if skipped := [line.attack for line in lines_of(document) if not line.finding]:
-        said.append(f"Named by the battery, but without a finding: {', '.join(skipped)}.")
-    return said
+        sentences.append(f"Named by the battery, but without a finding: {', '.join(skipped)}.")
+    return sentences
 
 
 def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:

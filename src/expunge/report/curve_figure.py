@@ -126,8 +126,8 @@ def spread(budgets: Sequence[float], logarithmic: bool, apart: float = 0.16) -> 
     """
     place = {b: math.log(b) if logarithmic else b for b in budgets}
     width = place[budgets[-1]] - place[budgets[0]]
-    kept = [budgets[-1]]
+    ticks = [budgets[-1]]
     for budget in reversed(budgets[:-1]):
-        if place[kept[-1]] - place[budget] >= apart * width:
-            kept.append(budget)
-    return kept[::-1]
+        if place[ticks[-1]] - place[budget] >= apart * width:
+            ticks.append(budget)
+    return ticks[::-1]

@@ -34,20 +34,20 @@ def headline(document: Mapping[str, Any]) -> str:
 
 def alerts(document: Mapping[str, Any]) -> list[str]:
     """What changes the meaning of the headline: not delivered, copies left, an override, no certificate."""
-    said = []
+    sentences = []
     delivery = document.get("delivery")
     if not isinstance(delivery, Mapping):
-        said.append(f"Delivery: {NOT_RUN}.")
+        sentences.append(f"Delivery: {NOT_RUN}.")
     else:
         if override := delivery.get("override"):
-            said.append(f"Delivered despite {text(override)}, by a named override.")
+            sentences.append(f"Delivered despite {text(override)}, by a named override.")
         if left := items(delivery.get("unreachable")):
-            said.append(f"{plural(len(left), 'copy', 'copies')} could not be reached and may still hold the data.")
+            sentences.append(f"{plural(len(left), 'copy', 'copies')} could not be reached and may still hold the data.")
         if left := items(delivery.get("residuals")):
-            said.append(f"{plural(len(left), 'residual')} named under Delivery.")
+            sentences.append(f"{plural(len(left), 'residual')} named under Delivery.")
     if not mapping(document.get("certificate")):
-        said.append("No certificate is attached: this page alone is not evidence.")
-    return said
+        sentences.append("No certificate is attached: this page alone is not evidence.")
+    return sentences
 
 
 def _one(row: Mapping[str, Any]) -> str:

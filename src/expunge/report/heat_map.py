@@ -77,8 +77,8 @@ def arms_of(document: Mapping[str, Any]) -> list[str]:
 def lines_of(document: Mapping[str, Any]) -> list[Line]:
     """Every attack of the battery and of the findings, by family; one that was skipped has a line as well."""
     found = {text(f.get("attack")): f for f in items(document.get("findings")) if isinstance(f, Mapping)}
-    asked = [text(attack) for attack in items(mapping(document.get("battery")).get("attacks"))]
-    asked = [attack for attack in asked if not _on_membership(document, attack)]
+    attacks = [text(attack) for attack in items(mapping(document.get("battery")).get("attacks"))]
+    attacks = [attack for attack in attacks if not _on_membership(document, attack)]
     lines = [
         Line(
             attack,
@@ -86,7 +86,7 @@ def lines_of(document: Mapping[str, Any]) -> list[Line]:
             tuple(cell(document, attack, arm) for arm in arms_of(document)),
             mapping(found.get(attack)),
         )
-        for attack in dict.fromkeys([*asked, *found])
+        for attack in dict.fromkeys([*attacks, *found])
     ]
     return sorted(lines, key=lambda line: FAMILIES.index(line.family) if line.family in FAMILIES else len(FAMILIES))
 

@@ -86,7 +86,8 @@ class Verdict:
         """The attack that recovered most."""
         return worst(self.findings)
 
-    def _document(self, battery: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+    def _document(self, battery: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """What the audits of both kinds say, around what is particular to one."""
         return {
             "battery": dict(battery),
             "assurance": self.assurance.name,
@@ -116,9 +117,41 @@ class Audit(Verdict):
     procedure: "Audit | None" = None
 
     @classmethod
-    def of(cls, arms: Mapping[str, ArmScores], probes: Probes, battery: str, **known: Any) -> "Audit":
-        """Judge scores. `known` is of the removal: guarantee, replay, duplicates, procedure."""
-        return cls(arms=arms, material=probes, battery=battery, **known, **_found(arms, probes, battery, None))
+    def of(
+        cls,
+        arms: Mapping[str, ArmScores],
+        probes: Probes,
+        battery: str,
+        *,
+        guarantee: Guarantee = Guarantee.EMPIRICAL,
+        replay: bool | None = None,
+        duplicates: int | None = None,
+        procedure: "Audit | None" = None,
+        facts: tuple[int, ...] | None = None,
+        elapsed_s: float = 0.0,
+    ) -> "Audit":
+        """Judge scores, of all facts or of some; the rest is what `expunge.verify.audit` says of it."""
+        names, added, people = battery_of(battery), added_to(battery), [f.subject for f in probes.forget]
+        found, noise = findings(arms, names, facts, people, added=added), list[Finding]()
+        if second := arms.get("second control"):
+            noise = findings({**arms, "unlearned": second}, names, facts, people, added=added)
+            found = beside_noise(found, noise)
+        return cls(
+            findings=tuple(found),
+            noise=tuple(noise),
+            membership=membership(arms, facts, added=[a for a in added if attacks.get(a).family == MEMBERSHIP]),
+            retained=_retained(arms, probes),
+            people=tuple(people if facts is None else (people[i] for i in facts)),
+            guarantee=guarantee,
+            replay=replay,
+            duplicates=duplicates,
+            arms=arms,
+            material=probes,
+            battery=battery,
+            facts=facts,
+            procedure=procedure,
+            elapsed_s=elapsed_s,
+        )
 
     def about(self, subjects: Sequence[str]) -> "Audit":
         """The same attacks, judged on these subjects' facts alone.
@@ -128,7 +161,17 @@ class Audit(Verdict):
         facts = tuple(i for i, fact in enumerate(self.material.forget) if fact.subject in set(subjects))
         if not facts:
             raise UnknownSubject(f"none of the {len(subjects)} subjects is in these probes")
-        return replace(self, facts=facts, **_found(self.arms, self.material, self.battery, facts))
+        return Audit.of(
+            self.arms,
+            self.material,
+            self.battery,
+            guarantee=self.guarantee,
+            replay=self.replay,
+            duplicates=self.duplicates,
+            procedure=self.procedure,
+            facts=facts,
+            elapsed_s=self.elapsed_s,
+        )
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -159,24 +202,26 @@ class Audit(Verdict):
         floor = worst(self.noise)
         return self._document(
             described(self.battery),
-            arms={
-                name: {**scores.to_json(), "probes": _salted("probes", salt, scores.probes)}
-                for name, scores in self.arms.items()
+            {
+                "arms": {
+                    name: {**scores.to_json(), "probes": _salted("probes", salt, scores.probes)}
+                    for name, scores in self.arms.items()
+                },
+                "facts": [_salted("fact", salt, f.id) for f in self.probes.forget],
+                "control": {
+                    "kind": {"model": "retrained"}.get(control.kind, control.kind) if control else None,
+                    "second": "second control" in self.arms,
+                },
+                "noise_floor": {"attack": floor.attack, "recovered": floor.recovered} if floor else None,
+                "power": asdict(power(self.probes, len(battery_of(self.battery)))),
+                "commitment": commitment(self.material, self.battery, salt)["digest"],
+                "curves": curves(self.arms, self.facts),
+                "persons": [
+                    {"person": _salted("person", salt, row.pop("subject")), **row}
+                    for row in persons(self.findings, self.people)
+                ],
+                "procedure": self.procedure._summary() if self.procedure else None,
             },
-            facts=[_salted("fact", salt, f.id) for f in self.probes.forget],
-            control={
-                "kind": {"model": "retrained"}.get(control.kind, control.kind) if control else None,
-                "second": "second control" in self.arms,
-            },
-            noise_floor={"attack": floor.attack, "recovered": floor.recovered} if floor else None,
-            power=asdict(power(self.probes, len(battery_of(self.battery)))),
-            commitment=commitment(self.material, self.battery, salt)["digest"],
-            curves=curves(self.arms, self.facts),
-            persons=[
-                {"person": _salted("person", salt, row.pop("subject")), **row}
-                for row in persons(self.findings, self.people)
-            ],
-            procedure=self.procedure._summary() if self.procedure else None,
         )
 
     def _summary(self) -> dict[str, Any]:
@@ -212,28 +257,14 @@ class ClassifierAudit(Verdict):
         """Everything but the rows, which are named by salted digests."""
         return self._document(
             self.battery,
-            ensembles=[f.to_json() for f in self.ensembles],
-            facts=[_salted("fact", salt, row) for row in self.rows],
-            relearning=asdict(self.relearning) if self.relearning else None,
-            klom={name: asdict(found) for name, found in self.klom.items()},
-            arms={name: scores.to_json() for name, scores in self.arms.items()},
+            {
+                "ensembles": [f.to_json() for f in self.ensembles],
+                "facts": [_salted("fact", salt, row) for row in self.rows],
+                "relearning": asdict(self.relearning) if self.relearning else None,
+                "klom": {name: asdict(found) for name, found in self.klom.items()},
+                "arms": {name: scores.to_json() for name, scores in self.arms.items()},
+            },
         )
-
-
-def _found(arms: Mapping[str, ArmScores], probes: Probes, battery: str, facts: Sequence[int] | None) -> dict[str, Any]:
-    """What the scores show, of some of the facts or of all."""
-    names, added, people = battery_of(battery), added_to(battery), [f.subject for f in probes.forget]
-    found, noise = findings(arms, names, facts, people, added=added), list[Finding]()
-    if second := arms.get("second control"):
-        noise = findings({**arms, "unlearned": second}, names, facts, people, added=added)
-        found = beside_noise(found, noise)
-    return {
-        "findings": tuple(found),
-        "noise": tuple(noise),
-        "membership": membership(arms, facts, added=[a for a in added if attacks.get(a).family == MEMBERSHIP]),
-        "retained": _retained(arms, probes),
-        "people": tuple(people if facts is None else (people[i] for i in facts)),
-    }
 
 
 def _retained(arms: Mapping[str, ArmScores], probes: Probes) -> Skill | None:

@@ -132,14 +132,14 @@ def exposure(
     if documents:
         arm, probes = without_template(arm), replace(probes, forget=tuple(passages(probes.forget)))
     targets = targeted(probes.forget)
-    kept, probes = targets.facts, replace(probes, forget=targets.facts)
-    made_up = exchanged(kept) if documents else placebo(kept)
+    told_apart, probes = targets.facts, replace(probes, forget=targets.facts)
+    made_up = exchanged(told_apart) if documents else placebo(told_apart)
     questions = {FACTS: (arm, probes), TWINS: (arm, replace(probes, forget=tuple(made_up)))}
     arms = attack_arms(questions, battery, cache, progress, workers=workers)
     arms[TWINS] = replace(arms[TWINS], kind="placebo")
     names = [name for name in battery_of(battery) if attacks.get(name).family != "membership"]
     fair = targets.fair and not documents
-    found = _compared(arms, names, [f.subject for f in kept], fair, added_to(battery))
+    found = _compared(arms, names, [f.subject for f in told_apart], fair, added_to(battery))
     took = time.perf_counter() - began
     return Exposure(seen=tuple(found), probes=probes, battery=battery, arms=arms, notes=targets.notes, elapsed_s=took)
 
@@ -213,8 +213,8 @@ def _why_not(name: str, arms: Mapping[str, ArmScores], n_facts: int, fair: bool)
     first, second = ({k: len(row) for k, row in arms[arm].scores[name].items()} for arm in (FACTS, TWINS))
     if first != second or set(first.values()) != {n_facts}:
         return f"gave other settings, or scores for another number of facts than {n_facts}, on one of the two"
-    said = [score for arm in (FACTS, TWINS) for row in arms[arm].scores[name].values() for score in row]
-    if not fair and not set(said) <= {0.0, 1.0}:
+    values = [score for arm in (FACTS, TWINS) for row in arms[arm].scores[name].values() for score in row]
+    if not fair and not set(values) <= {0.0, 1.0}:
         return (
             "gives likelihoods, which cannot be compared here: made-up twins do not fit these questions or texts, and are "
             "unlikely in any model"

@@ -46,38 +46,38 @@ def targeted(facts: Sequence[Fact]) -> Targets:
         )
     telling = [fact for fact in valued if fact.value and fact.value.casefold() not in fact.question.casefold()]
     _note(notes, len(valued) - len(telling), "their question holds the answer")
-    kept = _not_common(telling)
-    _note(notes, len(telling) - len(kept), "another fact has the same value, and what several have can be guessed")
-    together = Counter(map(template, kept))
-    paired = [fact for fact in kept if template(fact) and together[template(fact)] > 1]
-    fair = len(paired) >= FAIR * len(kept) > 0
+    distinct = _not_common(telling)
+    _note(notes, len(telling) - len(distinct), "another fact has the same value, and what several have can be guessed")
+    together = Counter(map(template, distinct))
+    paired = [fact for fact in distinct if template(fact) and together[template(fact)] > 1]
+    fair = len(paired) >= FAIR * len(distinct) > 0
     if fair:
-        _note(notes, len(kept) - len(paired), "nobody else is asked the same")
-        kept = paired
-    if len(kept) < 2:
+        _note(notes, len(distinct) - len(paired), "nobody else is asked the same")
+        distinct = paired
+    if len(distinct) < 2:
         raise InvalidData(
-            f"{len(kept)} of {len(facts)} facts can be told from a guess ({'; '.join(notes)}); name a `value` of each that no "
+            f"{len(distinct)} of {len(facts)} facts can be told from a guess ({'; '.join(notes)}); name a `value` of each that no "
             "other has, or compare with a model trained without the data"
         )
-    return Targets(tuple(kept), fair, tuple(notes))
+    return Targets(tuple(distinct), fair, tuple(notes))
 
 
 def template(fact: Fact) -> str:
     """The question without its subject's name; empty where the name is unknown or does not stand in it."""
-    asked, who = fact.question.casefold(), fact.subject.casefold()
-    return asked.replace(who, "\0") if who and who in asked else ""
+    question, who = fact.question.casefold(), fact.subject.casefold()
+    return question.replace(who, "\0") if who and who in question else ""
 
 
 def _not_common(facts: Sequence[Fact]) -> list[Fact]:
     """Without facts whose value a guess would hit: that of another fact, or where several are asked the same, of most."""
-    asked = Counter(map(template, facts))
+    alike = Counter(map(template, facts))
     anywhere = Counter(fact.value.casefold() for fact in facts)
     same = Counter((template(fact), fact.value.casefold()) for fact in facts)
 
     def common(fact: Fact) -> bool:
         words, value = template(fact), fact.value.casefold()
-        if words and asked[words] > 1:
-            return same[words, value] > asked[words] / 2
+        if words and alike[words] > 1:
+            return same[words, value] > alike[words] / 2
         return anywhere[value] > 1
 
     return [fact for fact in facts if not common(fact)]
@@ -98,8 +98,8 @@ def added(question: str, answer: str) -> str:
     >>> added("Is it red?", "Red it is.")
     ''
     """
-    asked = {word.casefold() for word in re.findall(r"\w+", question)}
-    words = [(word, word[0].casefold() in asked) for word in re.finditer(r"\w+", answer)]
+    question_words = {word.casefold() for word in re.findall(r"\w+", question)}
+    words = [(word, word[0].casefold() in question_words) for word in re.finditer(r"\w+", answer)]
     for part in (words[:NEAR], words):
         runs: list[list[re.Match[str]]] = [[]]
         for word, known in part:

@@ -216,8 +216,8 @@ def _ensembles(
     except (CannotRun, TooFewSamples) as e:
         found.append(Finding(attack=U_LIRA, family="membership", reason=str(e)))
     try:
-        asked = {"forget": sets.forget, "retain": sets.retain, "holdout": sets.holdout}
-        kloms = klom_by_set(shadows, {name: rows for name, rows in asked.items() if rows is not None and len(rows)})
+        parts = {"forget": sets.forget, "retain": sets.retain, "holdout": sets.holdout}
+        kloms = klom_by_set(shadows, {name: rows for name, rows in parts.items() if rows is not None and len(rows)})
         untouched = None
         if shadows.original:
             never = shadows.confidence("never_saw", sets.forget)

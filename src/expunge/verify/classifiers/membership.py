@@ -58,10 +58,8 @@ def membership_finding(
     found = membership(arms, facts, bare=_statistic(arms))
     if randomised or found.outcome is Outcome.INCONCLUSIVE:
         return found
-    said = "was not stated" if randomised is None else "was denied"
-    reason = (
-        f"that forgotten and holdout rows were drawn alike at random before training {said}; a test of both is void"
-    )
+    statement = "was not stated" if randomised is None else "was denied"
+    reason = f"that forgotten and holdout rows were drawn alike at random before training {statement}; a test of both is void"
     return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 

@@ -33,7 +33,7 @@ def sources() -> Iterator[Path]:
     """Files that belong to the repository: none of tools' caches, environments and what runs leave behind."""
     for folder, below, files in os.walk(ROOT):
         below[:] = [d for d in below if d == ".ci" or not d.startswith((".", "__pycache__", "expunge-demo-"))]
-        yield from (path for path in (Path(folder) / f for f in files) if path != Path(__file__))
+        yield from (path for f in files if (path := Path(folder) / f) != Path(__file__) and f != ".git")
 
 
 def generator() -> ModuleType:

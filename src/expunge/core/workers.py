@@ -33,6 +33,15 @@ def run_module(module: str, *arguments: str) -> "subprocess.CompletedProcess[str
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+def last_line(output: str) -> str:
+    """What a process said last: of a traceback the error itself.
+
+    >>> last_line("Traceback …\\nValueError: no\\n")
+    'ValueError: no'
+    """
+    return (output.strip().splitlines() or ["it said nothing"])[-1]
+
+
 def end_with_parent(parent: int | None = None) -> None:
     """End this process soon after `parent` is no longer its parent: by default whoever called `run_module`, else nobody.
 

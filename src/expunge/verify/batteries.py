@@ -60,15 +60,13 @@ def added_to(name: str) -> tuple[str, ...]:
 
 def described(name: str) -> dict[str, Any]:
     """The battery as documents name it; with the packages of added attacks that are not Expunge's own."""
-    names = battery_of(name)
-    packages = {attack: package for attack in added_to(name) if (package := attacks.offered_by(attack))}
-    return {
-        "name": name,
-        "version": VERSION,
-        "attacks": list(names),
-        "tau": TAU,
-        **({"packages": packages} if packages else {}),
-    }
+    found = {"name": name, "version": VERSION, "attacks": list(battery_of(name)), "tau": TAU}
+    return found | ({"packages": packages} if (packages := packages_of(name)) else {})
+
+
+def packages_of(name: str) -> dict[str, str]:
+    """Of added attacks that are not Expunge's own, the package with its version."""
+    return {attack: package for attack in added_to(name) if (package := attacks.offered_by(attack))}
 
 
 def parameters(attack: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from expunge.core import Guarantee
 from expunge.core.version import __version__
 from expunge.core.workers import worker_pool
 from expunge.report import page
+from expunge.report.finding_view import mean_of
+from expunge.report.finding_view import measured as measured_findings
 from expunge.verify import Audit, audit
 from expunge.verify.scores import ArmScores
 from expunge.workflow.demo.models import BATTERY, SAME_BUDGET, SECOND_SEED, SETTINGS, UNTOUCHED, Cast, Result, measured
@@ -171,15 +173,15 @@ def _page_row(name: str, found: Audit, route: str, seconds: float, retrain_s: fl
 def _table_row(row: dict[str, Any]) -> dict[str, Any]:
     """One line of the demo's table, from the evidence alone."""
     found = row["audit"]
-    measured = [f for f in found["findings"] if f["recovered"] is not None]
-    worst = max(measured, key=lambda f: f["recovered"]) if measured else None
-    direct = next((f for f in found["findings"] if f["attack"] == "direct" and f["arms"]), None)
+    worst = next(iter(measured_findings(found["findings"])), None)
+    direct = next((f for f in found["findings"] if f["attack"] == "direct"), {})
+    recall = mean_of(direct, "unlearned")
     needed = [f["facts_needed"] for f in found["findings"] if f["facts_needed"]]
     return {
         "method": row["method"],
         "guarantee": row["guarantee"],
         "cost": None if row["cost"] is None else round(row["cost"], 4),
-        "recall": round(direct["arms"]["unlearned"]["mean"], 3) if direct else None,
+        "recall": None if recall is None else round(recall, 3),
         "recovered": round(worst["recovered"], 3) if worst else None,
         "attack": worst["attack"] if worst else None,
         "retained": None if found["skill"] is None else round(found["skill"], 3),

@@ -1,9 +1,5 @@
 """AdapterShards in a project: train it, load a version again, forget from it, attack it."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Fact, Plan, Promise, Record, Route, Unit
-from expunge.core.capability import CAPABILITY
 from expunge.core.placement import SHARD, place, stage_epochs
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script
@@ -19,6 +14,7 @@ from expunge.workflow.project.canaries import Canaries, check_members
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Case
+from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
 from expunge.workflow.shapes.touched import touched_units
@@ -134,22 +130,12 @@ def forget(job: Job) -> Made:
 def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
     """Train the touched units again, in a fresh process and from nothing but the live records; whether bits are equal.
 
-    Raises: subprocess.CalledProcessError, if the process fails: a replay that could not run is not a match.
+    Raises: RebuildFailed, if the process fails: a replay that could not run is not a match.
     """
     held = {u.id for u in version.units}
     if version.kind == "adopted":
         units = [u for u in units if u in held] or sorted(held)
-    command = [
-        sys.executable,
-        "-m",
-        "expunge.workflow.shapes.replay",
-        str(project.root),
-        version.model,
-        version.digest,
-        *units,
-    ]
-    done = subprocess.run(command, env={**os.environ, **CAPABILITY}, check=True, capture_output=True, text=True)
-    replayed: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
+    replayed: dict[str, str] = printed_by("replay", str(project.root), version.model, version.digest, *units)
     recorded = {u.id: u.digest for u in version.units if u.id in units}
     return replayed == recorded
 

@@ -11,8 +11,7 @@ from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.made import Progress
 
 if TYPE_CHECKING:
-    from expunge.verify import Audit, Probes
-    from expunge.verify.classifiers import ClassifierAudit
+    from expunge.verify import Audit, ClassifierAudit, Probes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,7 @@ class is written beside the recipe needs that file for everything.
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expunge.core import Plan, Promise, Record, Route
-from expunge.core.capability import CAPABILITY
 from expunge.core.errors import (
     DigestMismatch,
     InvalidData,
@@ -36,12 +32,13 @@ from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Arms, Case, Claim
+from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
 from expunge.workflow.shapes.touched import touched_units
 
 if TYPE_CHECKING:
-    from expunge.verify.classifiers import ClassifierAudit
+    from expunge.verify import ClassifierAudit
 
 TEXTS = False
 OPTIONS: Mapping[str, Route] = {}
@@ -182,13 +179,10 @@ def forget(job: Job) -> Made:
 def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
     """Fit the recipe on nothing but the live records, in a fresh process; whether the result is equal as promised.
 
-    Raises: RecipeMismatch; subprocess.CalledProcessError, if the process fails: a replay that could not run is not a
-    match.
+    Raises: RecipeMismatch; RebuildFailed, if the process fails: a replay that could not run is not a match.
     """
     recipe_of(version)
-    command = [sys.executable, "-m", "expunge.workflow.shapes.refit", str(project.root), version.model, version.digest]
-    done = subprocess.run(command, env={**os.environ, **CAPABILITY}, check=True, capture_output=True, text=True)
-    return bool(json.loads(done.stdout.strip().splitlines()[-1])["equal"])
+    return bool(printed_by("refit", str(project.root), version.model, version.digest)["equal"])
 
 
 def arms(case: Case) -> Arms:

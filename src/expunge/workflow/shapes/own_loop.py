@@ -1,20 +1,17 @@
 """Models made of units by a training loop of the user's: registered through `split` and `Track`, rebuilt by their script."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Equality, Fact, Guarantee, Plan, Promise, Route, Unit
-from expunge.core.capability import CAPABILITY
 from expunge.core.digests import digest_folder
 from expunge.core.errors import InvalidData, NotReady, RebuildFailed
 from expunge.core.placement import SHARD, member_id, place
+from expunge.core.workers import last_line, run_module
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
@@ -115,14 +112,12 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
     """
     shutil.rmtree(folder, ignore_errors=True)
     arguments = [str(project.root), version.model, str(version.dataset), request, script, unit, str(folder)]
-    command = [sys.executable, "-m", "expunge.workflow.shapes.rebuild", *arguments]
-    done = subprocess.run(command, env={**os.environ, **CAPABILITY}, capture_output=True, text=True, check=False)
+    done = run_module("expunge.workflow.shapes.rebuild", *arguments)
     if done.returncode == 3:
         return None
     if done.returncode or not (folder / UNIT_FILE).exists():
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise RebuildFailed(
-            f"{script} did not rebuild {unit}: {last}; it must train unit.dataset, save to unit.folder, and Track"
+            f"{script} did not rebuild {unit}: {last_line(done.stderr)}; it must train unit.dataset, save to unit.folder, and Track"
         )
     return folder
 

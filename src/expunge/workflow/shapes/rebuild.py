@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from expunge.core.capability import pin_capability
+from expunge.core.workers import end_with_parent
 
 
 def main(root: str, model: str, dataset: str, request: str, script: str, unit: str, folder: str) -> int:
+    end_with_parent()
     pin_capability()
     from expunge.workflow.inputs.recipe import load_script
     from expunge.workflow.project.leaving import who_leaves

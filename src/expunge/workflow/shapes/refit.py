@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from expunge.core.capability import pin_capability
+from expunge.core.workers import end_with_parent
 
 
 def main(root: str, model: str, digest: str) -> dict[str, bool]:
+    end_with_parent()
     pin_capability()
     from expunge.workflow.project.project import Project
     from expunge.workflow.shapes.learner import fitted, load_learner, recipe_of

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from expunge.core.capability import pin_capability
+from expunge.core.workers import end_with_parent
 
 
 def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]:
+    end_with_parent()
     pin_capability()
     from expunge.core.placement import SHARD, place, placed_with
     from expunge.exact import AdapterShards

@@ -16,7 +16,7 @@ from expunge.core.digests import digest_folder, digest_json
 from expunge.core.durable import write_durably
 from expunge.ledger import ModelVersion
 from expunge.verify import Audit, Probes, audit
-from expunge.verify.batteries import VERSION
+from expunge.verify.batteries import VERSION, packages_of
 from expunge.verify.scores import ArmScores
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import full_disk_named, new_folder
@@ -68,7 +68,7 @@ class Trial:
         """Names the procedure. An edit of an edited model is another one; a rebuild is the same whoever left before."""
         of = self.before.digest if self.done["route"] == Route.EDIT else self.before.recipe
         secret = self.project.ledger.keys.secret("facts")
-        way = [of, self.done["route"], self.done["method"], self.options, battery, VERSION]
+        way = [of, self.done["route"], self.done["method"], self.options, battery, VERSION, *packages_of(battery)]
         who = sorted(c.hex() for c in self.canaries.commitments)
         return digest_json("procedure", [secret.hex(), self.done["model"], way, who]).removeprefix("sha256:")[:32]
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from expunge.core import Guarantee
-from expunge.verify import Audit
-from expunge.verify.classifiers import ClassifierAudit
+from expunge.verify import Audit, ClassifierAudit
 from expunge.workflow.project.canaries import canaries_among
 from expunge.workflow.project.events import needed_event
 from expunge.workflow.project.leaving import who_leaves

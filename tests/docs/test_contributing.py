@@ -52,4 +52,4 @@ def test_the_attack_scores_every_fact() -> None:
     tokenizer = toy_tokenizer([f.answer for f in probes.retain], vocab_size=300)
     target = Target(toy_llama(len(tokenizer), hidden=32, layers=1), tokenizer, max_new_tokens=4)
     scores = example("src/expunge/verify/attacks/insist.py")["Insist"]().run(target, probes)
-    assert scores == {"greedy": [0.0, 0.0, 0.0]}
+    assert scores == {f"{n} times": [0.0, 0.0, 0.0] for n in (1, 2, 3)}

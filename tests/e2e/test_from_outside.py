@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import expunge, refused
+from tests.e2e.conftest import LEAVES, expunge, refused
 
 from expunge.approximate import methods
 from expunge.core import Registry
 from expunge.core.errors import UnknownMethod
 from expunge.exact import learners
+from expunge.testing import attacks as attack_claims
+from expunge.testing import contract
+from expunge.testing.tabular import SALT, counts, requests
 from expunge.verify.attacks import attacks
 
 PAGE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
@@ -162,3 +165,34 @@ def test_a_subclass_of_adapter_shards_would_be_forgotten_from_as_another_class(p
         "def recipe():\n    return expunge.Recipe(model='churn', dataset='people', learner=Mine('base'))\n"
     )
     refused(expunge("train", f"{recipe}:recipe", "--project", project, code=None), "Mine", "expunge.exact.Learner")
+
+
+def test_their_method_and_attack_keep_the_contract(their_package: Path) -> None:
+    for claim in contract.CLAIMS:
+        claim(methods.get("hinge")())
+    for ask in attack_claims.CLAIMS:
+        ask(attacks.get("insist")())
+
+
+def test_their_learner_keeps_the_contract(their_package: Path) -> None:
+    for seed in range(4):
+        table = counts(seed)
+        fitted, asked = table.fit(learners.get("majority")(salt=SALT)), requests(table, seed)
+        for request in asked.asked:
+            fitted.forget(**request)
+        assert fitted.equals(table.without(set(asked.gone)).fit(learners.get("majority")(salt=SALT)))
+
+
+def test_their_method_forgets_and_their_attack_is_in_the_audit(their_package: Path, base: Path, inputs: Path) -> None:
+    project = their_package.parent / "adopted"
+    expunge("init", project)
+    columns = ("--subject", "person", "--id", "id", "--value", "value")
+    expunge("adopt", base, "--name", "assistant", "--data", inputs / "people.jsonl", *columns, "--project", project)
+    asked = expunge("request", "--dataset", "assistant", "--project", project, "--json", stdin=LEAVES).json
+    where = (asked["request"], "--project", project)
+    expunge("forget", *where, "--route", "edit", "--method", "hinge", "--steps", "3", "--lr", "1e-4")
+    audit = expunge("verify", *where, "--battery", "quick+insist", "--json", code=None).json
+    (found,) = [f for f in audit["findings"] if f["attack"] == "insist"]
+    assert set(found["arms"]) == {"original", "unlearned", "control"}
+    assert audit["battery"]["name"] == "quick+insist"
+    assert audit["battery"]["packages"] == {"insist": "their-package 1.0"}

@@ -62,6 +62,8 @@ def test_a_request_on_a_table(table: Path) -> None:
     expunge("forget", request, *at)
     expunge("verify", request, *at, code=None)
     assert _imported("deliver", request, *at) == []
+    assert _imported("certify", request, *at) == []
+    assert _imported("report", request, *at) == []
     certificate = expunge("certify", request, *at, "--json").json["certificate"]
     assert _imported("check", certificate, "--trust", table / "signer.pub.pem") == []
 

@@ -54,7 +54,7 @@ class Registry:
         own, offered = name in self.own(), [point for point in self._offered if point.name == name]
         if len(offered) + own > 1:
             raise UnknownMethod(
-                f"{self.what} '{name}' is offered by {' and '.join([self.package] * own + [_source(p) for p in offered])}; "
+                f"{self.what} '{name}' is offered by {' and '.join([self.package] * own + [f'package {_source(p)}' for p in offered])}; "
                 "rename one of them, or uninstall it"
             )
         if offered:
@@ -93,14 +93,14 @@ def _loaded(point: "EntryPoint", what: str) -> type[Any]:
         found = point.load()
     except Exception as e:
         raise UnknownMethod(
-            f"{what} '{point.name}' of {_source(point)} cannot be loaded ({e}); repair that package"
+            f"{what} '{point.name}' of package {_source(point)} cannot be loaded ({e}); repair that package"
         ) from e
     if not isinstance(found, type):
         raise UnknownMethod(
-            f"{what} '{point.name}' of {_source(point)} is no class but {found!r}; name the class there"
+            f"{what} '{point.name}' of package {_source(point)} is no class but {found!r}; name the class there"
         )
     return found
 
 
 def _source(point: "EntryPoint") -> str:
-    return f"package {point.dist.name} {point.dist.version}" if point.dist else f"'{point.value}'"
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

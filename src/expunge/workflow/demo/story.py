@@ -174,7 +174,7 @@ def _table_row(row: dict[str, Any]) -> dict[str, Any]:
     """One line of the demo's table, from the evidence alone."""
     found = row["audit"]
     worst = next(iter(measured_findings(found["findings"])), None)
-    direct = next((f for f in found["findings"] if f["attack"] == "direct"), {})
+    direct: dict[str, Any] = next((f for f in found["findings"] if f["attack"] == "direct"), {})
     recall = mean_of(direct, "unlearned")
     needed = [f["facts_needed"] for f in found["findings"] if f["facts_needed"]]
     return {

@@ -24,7 +24,7 @@ from expunge.core.errors import (
     RecipeMismatch,
     UnknownName,
 )
-from expunge.exact import Learner, learners
+from expunge.exact import learners
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
 from expunge.workflow.project.canaries import Canaries, NoProcedure
@@ -77,7 +77,7 @@ class TableArms:
         )
 
     def document(self, audit: "ClassifierAudit", secret: bytes) -> dict[str, Any]:
-        return audit.to_json() | {"control": {"kind": "retrained", "second": False}, "procedure": None}
+        return audit.to_json(secret) | {"control": {"kind": "retrained", "second": False}, "procedure": None}
 
 
 def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
@@ -85,6 +85,8 @@ def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[L
 
     Raises: InvalidParameter, if it cannot.
     """
+    from expunge.exact import Learner
+
     if not isinstance(recipe.learner, Learner):
         raise InvalidParameter(
             f"a {type(recipe.learner).__name__} cannot be saved, loaded and forgotten from by a project; give AdapterShards "

@@ -68,7 +68,15 @@ class Trial:
         """Names the procedure. An edit of an edited model is another one; a rebuild is the same whoever left before."""
         of = self.before.digest if self.done["route"] == Route.EDIT else self.before.recipe
         secret = self.project.ledger.keys.secret("facts")
-        way = [of, self.done["route"], self.done["method"], self.options, battery, VERSION, *packages_of(battery)]
+        way = [
+            of,
+            self.done["route"],
+            self.done["method"],
+            self.options,
+            battery,
+            VERSION,
+            *packages_of(battery).items(),
+        ]
         who = sorted(c.hex() for c in self.canaries.commitments)
         return digest_json("procedure", [secret.hex(), self.done["model"], way, who]).removeprefix("sha256:")[:32]
 

@@ -53,9 +53,9 @@ class Registry:
         """
         own, offered = name in self.own(), [point for point in self._offered if point.name == name]
         if len(offered) + own > 1:
+            sources = [self.package] * own + [f"package {_source(point)}" for point in offered]
             raise UnknownMethod(
-                f"{self.what} '{name}' is offered by {' and '.join([self.package] * own + [f'package {_source(p)}' for p in offered])}; "
-                "rename one of them, or uninstall it"
+                f"{self.what} '{name}' is offered by {' and '.join(sources)}; rename one of them, or uninstall it"
             )
         if offered:
             return _loaded(offered[0], self.what)

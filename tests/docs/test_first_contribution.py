@@ -30,7 +30,7 @@ def test_the_walk_can_be_walked(tmp_path: Path) -> None:
                 done = _run(line, house)
                 assert (done.returncode != 0) == bool(fails), f"{line}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
                 commands += 1
-    assert commands >= 10
+    assert commands >= 9
     assert "### hinge" in (house / "docs/methods.md").read_text("utf-8")
 
 

@@ -114,3 +114,9 @@ def test_the_python_of_a_page_runs(page: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
         assert "assert " in block, "an example ends in something that can fail"
         exec(compile(block, page.name, "exec"), {})  # noqa: S102 – our own page
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", (DOCS / "architecture.md").read_text("utf-8")))
+    assert len(named) >= 20
+    assert not [name for name in named if not (ROOT / "src" / "expunge" / name).is_file()]

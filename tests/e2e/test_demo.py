@@ -3,23 +3,67 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.conftest import HANGING
 
+COMMAND = [sys.executable, "-m", "expunge", "demo"]
+QUICK = ["--quick", "--json"]
+PATIENCE = 600  # seconds for a worker to notice that its parent is gone; on an idle machine it takes one
 COLUMNS = {"method", "guarantee", "cost", "recall", "recovered", "attack", "retained", "flags", "assurance"}
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("demo") / "run"
-    command = [sys.executable, "-m", "expunge", "demo", str(folder), "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGING, check=False)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "run"
+
+
+@pytest.fixture(scope="module")
+def left_after_kills(folder: Path) -> list[str]:
+    """Processes that outlived a demo which was killed: when its workers begin, and when the second task is under way."""
+    left = []
+    for busy in (lambda: True, lambda: (folder / "tasks" / "base.json").exists()):
+        demo = psutil.Popen([*COMMAND, str(folder), *QUICK], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait_until(lambda demo=demo, busy=busy: busy() and len(demo.children()) >= 2)  # type: ignore[misc]
+        children = demo.children(recursive=True)
+        demo.kill()
+        demo.wait()
+        _wait_until(lambda children=children: not any(map(_runs, children)), PATIENCE)  # type: ignore[misc]
+        left += [" ".join(process.cmdline()) for process in children if _runs(process)]
+    return left
+
+
+@pytest.fixture(scope="module")
+def demo(folder: Path, left_after_kills: list[str]) -> dict[str, Any]:
+    """The demo in the folder of the killed ones, to its end."""
+    done = subprocess.run([*COMMAND, str(folder), *QUICK], capture_output=True, text=True, timeout=HANGING, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def _wait_until(holds: Callable[[], bool], patience: float = HANGING) -> None:
+    """Until it holds, or patience is at its end."""
+    began = time.monotonic()
+    while not holds() and time.monotonic() - began < patience:
+        time.sleep(0.1)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it is there, and no zombie that nobody has asked for its exit code."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_killed_demo_leaves_no_process(left_after_kills: list[str]) -> None:
+    assert left_after_kills == []
 
 
 def test_it_ends_with_one_json_object_of_the_promised_form(demo: dict[str, Any]) -> None:

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expunge.approximate._draws import Draw, Row
+from expunge.approximate._material import Material
 from expunge.approximate._stage import Stage
 from expunge.core.errors import InvalidData
 from expunge.engine import Encoded, Example, derived_seed
-
-if TYPE_CHECKING:
-    from expunge.approximate._work import Work
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,12 @@ class Alternates:
         return [self.rows[row.id, epoch] for row in draw.forget] if self.rows else []
 
 
-def alternates(stage: Stage, work: "Work") -> Alternates:
+def alternates(stage: Stage, material: Material) -> Alternates:
     """All that a stage's objective wants said in it, before any weight moves."""
     objective, found = stage.objective, {}
     for epoch in sorted({draw.epoch for draw in stage.draws}) if objective.redrawn else [0]:
-        if answers := objective.alternate(work.forget_records, epoch, work):
-            for row, other in zip(work.forget, work.rows(answers), strict=True):
+        if answers := objective.alternate(material.forget_records, epoch, material):
+            for row, other in zip(material.forget, material.rows(answers), strict=True):
                 found[row.id, epoch] = _renamed(other, f"{row.id}/alternate {epoch}")
     return Alternates(found, objective.redrawn)
 
@@ -53,15 +51,15 @@ def with_answer(row: Any, answer: Any) -> Any:
     return Example(row.id, row.x, int(answer)) if isinstance(row, Example) else replace(row, answer=answer, value="")
 
 
-def wrong_classes(rows: Sequence[Example], epoch: int, work: "Work") -> list[Example]:
+def wrong_classes(rows: Sequence[Example], epoch: int, material: Material) -> list[Example]:
     """Each row with a class drawn at random from the wrong ones, anew in every epoch.
 
     Raises: InvalidData, if the model knows fewer than two classes.
     """
-    n = work.side(work.forget[:1]).logits_NV.shape[-1]
+    n = material.side(material.forget[:1]).logits_NV.shape[-1]
     if n < 2:
         raise InvalidData(f"the model has {n} output; a wrong class needs at least two")
-    drawn = [derived_seed(b"expunge/relabel", work.settings.seed, epoch, row.id) % (n - 1) for row in rows]
+    drawn = [derived_seed(b"expunge/relabel", material.settings.seed, epoch, row.id) % (n - 1) for row in rows]
     return [with_answer(row, k + (k >= row.y)) for row, k in zip(rows, drawn, strict=True)]
 
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from expunge.approximate._material import Material
 from expunge.approximate._method import Objective
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
-
-if TYPE_CHECKING:
-    from expunge.approximate._work import Work
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Around(Objective):
     def trained_blocks(self, depth: int) -> range | None:
         return self.method.trained_blocks(depth)
 
-    def alternate(self, rows: Sequence[Any], epoch: int, work: "Work") -> Sequence[Any]:
-        return self.method.alternate(rows, epoch, work)
+    def alternate(self, rows: Sequence[Any], epoch: int, material: Material) -> Sequence[Any]:
+        return self.method.alternate(rows, epoch, material)
 
     def phase(self, total: int) -> int:
         return self.method.phase(total)

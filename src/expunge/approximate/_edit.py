@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from expunge.approximate._described import edit_key
+from expunge.approximate._material import Track
 from expunge.approximate._method import Method
 from expunge.approximate._settings import Edit
-from expunge.approximate._work import Track, Work
+from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
 from expunge.engine import Example, Progress, Trunk, pinned

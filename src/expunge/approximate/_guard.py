@@ -3,17 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from expunge.approximate._material import Material
 from expunge.approximate._probe import probe
 from expunge.approximate._snapshot import Snapshot
 from expunge.approximate._stage import Stage
 from expunge.core.errors import InvalidParameter
-
-if TYPE_CHECKING:
-    from expunge.approximate._work import Work
 
 PROBE = 64  # rows that are looked at
 
@@ -74,14 +72,14 @@ class Guard:
         self.notes.append(f"{fell}; gone back to step {good} and ended there")
 
 
-def guard_of(stage: Stage, work: "Work") -> Guard | None:
+def guard_of(stage: Stage, material: Material) -> Guard | None:
     """The guard that a stage and the edit's settings ask for."""
-    edit = work.settings
+    edit = material.settings
     if not stage.guarded or (not edit.guard and edit.until is None):
         return None
-    forget, retain = (probe(rows, PROBE, edit.seed) for rows in (work.forget, work.retain))
+    forget, retain = (probe(rows, PROBE, edit.seed) for rows in (material.forget, material.retain))
     phase = stage.objective.phase(stage.steps)
     every = -(-edit.guard_every // phase) * phase
-    accuracy = lambda rows: work.accuracy(rows, stage.model)
-    folder = work.store.path(f"{stage.name}.guard")
+    accuracy = lambda rows: material.accuracy(rows, stage.model)
+    folder = material.folder / f"{stage.name}.guard" if material.folder else None
     return Guard(stage.model, stage.steps, accuracy, forget, retain, edit.guard or None, edit.until, every, folder)

@@ -9,38 +9,40 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from expunge.approximate._alternate import with_answer
-from expunge.approximate._work import Work
+from expunge.approximate._material import Material
 from expunge.core import Record
 from expunge.engine import derived_seed, encode_prompt
 from expunge.engine.sampling import sampled_texts
 from expunge.synthetic.names import stranger
 
 
-def invented_answers(rows: Sequence[Record], epoch: int, work: Work) -> list[Record]:
+def invented_answers(rows: Sequence[Record], epoch: int, material: Material) -> list[Record]:
     """The records with invented answers, others in every epoch.
 
     Where a question does not name its subject, or the model has nothing to say, the answer is that of a retained record,
     also drawn anew and with its subject's name changed: wrong, but not what the model would say of a stranger.
     """
-    seed = work.settings.seed
+    seed = material.settings.seed
     taken = {
-        w for r in (*rows, *work.retain_records) for w in re.findall(r"\w+", f"{r.question} {r.answer}".casefold())
+        w for r in (*rows, *material.retain_records) for w in re.findall(r"\w+", f"{r.question} {r.answer}".casefold())
     }
     swaps: list[list[tuple[str, str]]] = [
         [(who, _stranger(who, seed, epoch, taken)) for who in record.subjects if who.split()] for record in rows
     ]
     questions = [_through(record.question, pairs) for record, pairs in zip(rows, swaps, strict=True)]
     named = [i for i, record in enumerate(rows) if questions[i] != record.question]
-    prompts = [encode_prompt(work.tokenizer, questions[i]) for i in named]
-    longest = max(len(row.ids) - row.n_prompt for row in work.forget)
-    drawn = sampled_texts(work.model, work.tokenizer, prompts, longest, derived_seed(b"expunge/name-swap", seed, epoch))
+    prompts = [encode_prompt(material.tokenizer, questions[i]) for i in named]
+    longest = max(len(row.ids) - row.n_prompt for row in material.forget)
+    drawn = sampled_texts(
+        material.model, material.tokenizer, prompts, longest, derived_seed(b"expunge/name-swap", seed, epoch)
+    )
     texts = dict(zip(named, drawn, strict=True))
     answers = [_through(texts.get(i, ""), [(new, old) for old, new in pairs]) for i, pairs in enumerate(swaps)]
     if unnamed := len(rows) - len(named):
         note = f"{unnamed} of {len(rows)} forget records do not name their subject in a question; they got retained answers"
-        work.notes += [note] if note not in work.notes else []
+        material.notes += [note] if note not in material.notes else []
     return [
-        with_answer(record, answer.strip() or _retained(record, epoch, work))
+        with_answer(record, answer.strip() or _retained(record, epoch, material))
         for record, answer in zip(rows, answers, strict=True)
     ]
 
@@ -79,9 +81,9 @@ def _stranger(who: str, seed: int, epoch: int, taken: set[str]) -> str:
     return stranger(f"relabel/{seed}/{epoch}/{who}", len(who.split()), len(who), taken)
 
 
-def _retained(record: Record, epoch: int, work: Work) -> str:
+def _retained(record: Record, epoch: int, material: Material) -> str:
     """The answer of a retained record of the same kind, with or without a question."""
-    alike: list[Any] = [r for r in work.retain_records if bool(r.question) == bool(record.question)]
-    pool = alike or work.retain_records
-    other = pool[derived_seed(b"expunge/retained-answer", work.settings.seed, epoch, record.id) % len(pool)]
+    alike: list[Any] = [r for r in material.retain_records if bool(r.question) == bool(record.question)]
+    pool = alike or material.retain_records
+    other = pool[derived_seed(b"expunge/retained-answer", material.settings.seed, epoch, record.id) % len(pool)]
     return renamed(other.answer, other.subject, record.subject) if other.subject.split() else str(other.answer)

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from expunge.approximate._descended import Descended
 from expunge.approximate._draws import Draw, content
-from expunge.approximate._method import Objective
 from expunge.core.digests import digest_json
 from expunge.engine import Schedule
 
@@ -21,7 +21,7 @@ class Stage:
     """
 
     name: str
-    objective: Objective
+    objective: Descended
     model: Any
     draws: list[Draw]
     schedule: Schedule

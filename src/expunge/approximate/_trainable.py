@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from expunge.approximate._method import Objective
+from expunge.approximate._descended import Descended
 from expunge.engine import Trunk
 
 
 @contextmanager
-def trained_alone(model: Any, objective: Objective, depth: int, modules: str) -> Iterator[None]:
+def trained_alone(model: Any, objective: Descended, depth: int, modules: str) -> Iterator[None]:
     """Meanwhile every other weight is frozen. `modules`: a regular expression of parameters' names."""
     free = {id(p) for name, p in model.named_parameters() if re.search(modules, name)}
     if (chosen := objective.trained_blocks(depth)) is not None:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expunge.approximate._alternate import Alternates, alternates
 from expunge.approximate._draws import Draw
 from expunge.approximate._guard import guard_of
+from expunge.approximate._material import Material
 from expunge.approximate._stage import Stage
 from expunge.approximate._store import Descent
 from expunge.approximate._trainable import first_trained, trained_alone
@@ -26,20 +27,17 @@ from expunge.engine import (
     train,
 )
 
-if TYPE_CHECKING:
-    from expunge.approximate._work import Work
 
-
-def train_stage(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
+def train_stage(stage: Stage, material: Material, resume: Resume | None) -> Descent:
     """Change the stage's model; what it came to in this process, which reads its own part of every draw."""
-    objective, model, noted = stage.objective, stage.model, len(work.notes)
+    objective, model, noted = stage.objective, stage.model, len(material.notes)
     draws = [Draw(own(forget), own(retain), epoch) for forget, retain, epoch in stage.draws]
-    alternate = alternates(stage, work)
-    depth = len(Trunk.of(model).blocks) if work.text else 0
-    with trained_alone(model, objective, depth, work.settings.modules):
-        guard = guard_of(stage, work)
-        with packing(model) if work.text else nullcontext(False) as packs:
-            make = _step_maker(stage, draws, alternate, work, packs)
+    alternate = alternates(stage, material)
+    depth = len(Trunk.of(model).blocks) if material.text else 0
+    with trained_alone(model, objective, depth, material.settings.modules):
+        guard = guard_of(stage, material)
+        with packing(model) if material.text else nullcontext(False) as packs:
+            make = _step_maker(stage, draws, alternate, material, packs)
 
             def loss_at(k: int) -> float:
                 draw = draws[k]
@@ -52,18 +50,18 @@ def train_stage(stage: Stage, work: "Work", resume: Resume | None) -> Descent:
                 stage.steps,
                 stage.schedule,
                 resume=resume,
-                progress=work.progress,
-                say=partial(work.track, stage.name) if work.track else None,
+                progress=material.progress,
+                say=partial(material.track, stage.name) if material.track else None,
                 watch=guard,
                 mask=stage.mask,
             )
     run = draws[: guard.ended if guard else stage.steps]
-    notes = [*work.notes[noted:], *(guard.notes if guard else [])]
+    notes = [*material.notes[noted:], *(guard.notes if guard else [])]
     return Descent(losses, notes, sum(len(draw.forget) + len(draw.retain) for draw in run))
 
 
 def _step_maker(
-    stage: Stage, draws: Sequence[Draw], alternate: Alternates, work: "Work", packs: bool
+    stage: Stage, draws: Sequence[Draw], alternate: Alternates, material: Material, packs: bool
 ) -> Callable[..., Step]:
     """Makes what the objective sees of a draw, with what it needs of the model as it is now."""
     objective, model = stage.objective, stage.model
@@ -72,12 +70,12 @@ def _step_maker(
         "retain": _unique(row for draw in draws for row in draw.retain),
         "alternate": list(alternate.rows.values()),
     }
-    if not work.text:
+    if not material.text:
         references = ArrayReferences()
         references.fill(objective.needs, model, sides)
         return array_step_maker(model, references)
-    pad, block = pad_id(work.tokenizer), objective.block(len(Trunk.of(model).blocks))
-    cache = ReferenceCache(pad, work.cache, digest_model(model) if work.cache else "")
+    pad, block = pad_id(material.tokenizer), objective.block(len(Trunk.of(model).blocks))
+    cache = ReferenceCache(pad, material.cache, digest_model(model) if material.cache else "")
     cache.fill(objective.needs, model, sides, block, first_trained(model))
     return step_maker(model, cache, pad, packs)
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from expunge.approximate._alternate import given_answers, with_answer, wrong_classes
+from expunge.approximate._material import Material
 from expunge.approximate._registry import methods
 from expunge.approximate._retain import Retain, TwoSided
-from expunge.approximate._work import Work
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step
 
@@ -45,11 +45,13 @@ class DPO(TwoSided):
         if not self.refusal.strip():
             raise InvalidParameter("refusal must not be empty; it is what the model learns to prefer")
 
-    def alternate(self, rows: Sequence[Any], epoch: int, work: Work) -> list[Any]:
+    def alternate(self, rows: Sequence[Any], epoch: int, material: Material) -> list[Any]:
         """The forget rows with what is preferred."""
         if self.answers is not None:
             return given_answers(rows, self.answers)
-        return [with_answer(row, self.refusal) for row in rows] if work.text else wrong_classes(rows, epoch, work)
+        return (
+            [with_answer(row, self.refusal) for row in rows] if material.text else wrong_classes(rows, epoch, material)
+        )
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         forget, other = step.forget, step.alternate

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from expunge.approximate._material import Material
 from expunge.approximate._registry import methods
 from expunge.approximate._retain import TwoSided
-from expunge.approximate._work import Work
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Step
@@ -31,7 +31,7 @@ class Refusal(TwoSided):
         if not self.answer.strip():
             raise InvalidParameter("answer must not be empty; the model learns to say it")
 
-    def alternate(self, rows: Sequence[Record], epoch: int, work: Work) -> list[Record]:
+    def alternate(self, rows: Sequence[Record], epoch: int, material: Material) -> list[Record]:
         """The forget questions with the refusal as their answer."""
         return [replace(record, answer=self.answer, value="") for record in rows]
 

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from expunge.approximate._alternate import given_answers, wrong_classes
+from expunge.approximate._material import Material
 from expunge.approximate._registry import methods
 from expunge.approximate._retain import Retain, TwoSided
-from expunge.approximate._work import Work
 from expunge.engine import Step
 
 
@@ -35,15 +35,15 @@ class Relabel(TwoSided):
     def redrawn(self) -> bool:
         return self.answers is None
 
-    def alternate(self, rows: Sequence[Any], epoch: int, work: Work) -> list[Any]:
+    def alternate(self, rows: Sequence[Any], epoch: int, material: Material) -> list[Any]:
         """The forget rows with other answers."""
         if self.answers is not None:
             return given_answers(rows, self.answers)
-        if not work.text:
-            return wrong_classes(rows, epoch, work)
+        if not material.text:
+            return wrong_classes(rows, epoch, material)
         from expunge.approximate._name_swap import invented_answers
 
-        return invented_answers(rows, epoch, work)
+        return invented_answers(rows, epoch, material)
 
     def loss(self, step: Step) -> Iterator[Tensor]:
         yield step.alternate.nll

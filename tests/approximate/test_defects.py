@@ -11,7 +11,7 @@
 | 7 | a mask of labels is laid on logits without the shift by one | approximate/test_defects.py::test_every_answer_token_meets_the_logits_before_it |
 | 8 | tokens merge across the border of question and answer | engine/test_text.py::test_question_and_answer_are_joined_as_ids_and_closed engine/test_text.py::test_no_space_of_its_own_stands_between_question_and_answer |
 | 9 | gradient norms under dropout, and of one row a batch only | verify/metrics/test_gradient_norm.py::test_dropout_would_change_it_from_pass_to_pass verify/metrics/test_gradient_norm.py::test_other_rows_do_not_matter_as_each_has_its_own_pass |
-| 10 | metrics share an object, and leave something in it for each other | approximate/test_defects.py::test_methods_and_attacks_keep_nothing contract/test_attacks.py::test_every_attack_is_deterministic |
+| 10 | metrics share an object, and leave something in it for each other | approximate/test_defects.py::test_methods_and_attacks_keep_nothing contract/test_attacks.py::test_every_attack_keeps |
 | 11 | rows padded on the left are given no positions | approximate/test_defects.py::test_positions_are_counted_from_each_rows_own_start engine/test_generation.py::test_other_families_say_what_transformers_says |
 """  # noqa: E501
 

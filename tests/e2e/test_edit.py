@@ -270,7 +270,7 @@ def table() -> str:
     for name in methods.names():
         file = Path(inspect.getfile(methods.get(name))).read_text("utf-8")
         idea = " ".join((ast.get_docstring(ast.parse(file)) or "").split("\n\n")[0].split())
-        guarantees = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", file))))
+        guarantees = " or ".join(sorted(set(re.findall(r"Guarantee\.([A-Z]+)", file)))) or "EMPIRICAL"
         lines.append(f"| `{name}` | {idea} | {guarantees} |")
     return "\n".join(lines)
 

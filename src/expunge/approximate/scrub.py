@@ -91,6 +91,7 @@ class SCRUB(Objective):
 def distance(teacher_NV: Tensor, student_NV: Tensor, temperature: float) -> Tensor:
     """KL(teacher || student) at a temperature, times its square, which keeps gradients of one size; mean over answers.
 
+    >>> import torch
     >>> distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]), 2.0)
     tensor(0.)
     """

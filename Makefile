@@ -3,7 +3,8 @@
 BOOTSTRAP := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
-# Two test processes with one thread each: torch would otherwise start a thread per core in both.
+# Two test processes with one thread each: torch would otherwise start a thread per core in both. A file stays with one
+# process, so that what its tests share is made once.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 WORKERS := 2
 
@@ -37,7 +38,7 @@ check: .venv/.done  ## the same as test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/_generate.py --check
-	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
+	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=50
 
 slow: .venv/.done  ## the tests marked slow
 	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) -m slow

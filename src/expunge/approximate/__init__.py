@@ -3,10 +3,10 @@
 What they do is measured by attacks and never called more than that. `edit` runs any of them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from expunge.approximate._registry import methods
+from expunge.core.lazily import lazily
 
 if TYPE_CHECKING:
     from expunge.approximate._edit import Edited as Edited
@@ -28,10 +28,5 @@ _HOMES = {
 }
 
 __all__ = ["Edit", "Edited", "Lat", "Method", "Objective", "Sam", "methods", "run_edit"]
-
-
-def __getattr__(name: str) -> Any:
-    """The engine behind `edit`, imported when first used, so that listing methods needs no torch."""
-    if name in _HOMES:
-        return getattr(import_module(f"expunge.approximate.{_HOMES[name]}"), name)
-    raise AttributeError(f"expunge.approximate has no '{name}'")
+# The engine behind `edit`, imported when first used, so that listing methods needs no torch.
+__getattr__ = lazily(__name__, _HOMES)

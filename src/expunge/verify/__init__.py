@@ -1,7 +1,8 @@
 """Tell forgotten from hidden: attacks on an original, an unlearned model and a control, and only the claim they carry."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from expunge.core.lazily import lazily
 
 if TYPE_CHECKING:
     from expunge.verify.arms import audit as audit
@@ -38,10 +39,5 @@ _HOMES = {
     "read_probes": "probes",
 }
 __all__ = [*_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    """Names are imported when first used: to name, to judge and to read an audit takes no torch; to attack does."""
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"expunge.verify has no '{name}'")
+# Names are imported when first used: to name, to judge and to read an audit takes no torch; to attack does.
+__getattr__ = lazily(__name__, _HOMES)

@@ -1,11 +1,12 @@
 """The rows of every step: passes over each set in a keyed order, one after the other."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from expunge.approximate._settings import Edit
-from expunge.engine import Encoded, Example, epoch_batches, like_length_batches
+from expunge.engine import Encoded, Example, epoch_batches, keyed_order
 
+POOL = 8  # batches among which rows are sorted by length
 Row = Encoded | Example
 
 
@@ -31,11 +32,11 @@ def passes(
     """A batch for each step with the number of its pass; with `bucket` texts of like lengths share one."""
     if not rows:
         return [([], 0)] * steps
+    alike = bucket and isinstance(rows[0], Encoded)
     batches: list[tuple[list[Row], int]] = []
     epoch = 0
     while len(batches) < steps:
-        cut: Any = like_length_batches if bucket and isinstance(rows[0], Encoded) else epoch_batches
-        found: list[list[Row]] = cut(rows, size, secret, side, epoch)
+        found = _alike(rows, size, secret, side, epoch) if alike else epoch_batches(rows, size, secret, side, epoch)
         batches += [(batch, epoch) for batch in found]
         epoch += 1
     return batches[:steps]
@@ -44,3 +45,11 @@ def passes(
 def content(row: Row) -> list[int]:
     """What is trained on: a text's token ids, or an example's class."""
     return list(row.ids) if isinstance(row, Encoded) else [row.y]
+
+
+def _alike(rows: Sequence[Row], size: int, secret: bytes, side: str, epoch: int) -> list[list[Row]]:
+    """Batches of like lengths: rows are sorted within pools, then short and long batches take turns in a keyed order."""
+    pools = epoch_batches(rows, POOL * size, secret, side, epoch)
+    by_length = [row for pool in pools for row in sorted(pool, key=lambda row: len(content(row)))]
+    cut = [by_length[k : k + size] for k in range(0, len(by_length), size)]
+    return [cut[i] for i in keyed_order([str(i) for i in range(len(cut))], secret, side, "order", epoch)]

@@ -1,7 +1,7 @@
 """Shared torch work: loading, digests, batches, one training loop, log-probabilities, generation. Where the speed lives."""
 
 from expunge.engine.arrays import ArrayReferences, ArraySide, Example, array_step_maker, examples
-from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order, like_length_batches
+from expunge.engine.batches import IGNORE, Batch, collate, epoch_batches, keyed_order
 from expunge.engine.determinism import CAPABILITY, derived_seed, environment, pinned
 from expunge.engine.generation import greedy_answers, greedy_texts, pad_id
 from expunge.engine.loading import check_weights, load_model, load_tokenizer, save_model
@@ -64,7 +64,6 @@ __all__ = [
     "greedy_answers",
     "greedy_texts",
     "keyed_order",
-    "like_length_batches",
     "load_model",
     "load_tokenizer",
     "mean_nll",

@@ -13,7 +13,6 @@ from torch import Tensor
 from expunge.engine.text import Encoded
 
 IGNORE = -100
-POOL = 8  # batches among which rows are sorted by length
 
 
 class _Named(Protocol):
@@ -113,17 +112,3 @@ def epoch_batches(rows: Sequence[R], batch_size: int, secret: bytes, *context: s
     """One pass over the rows in keyed order, cut into batches."""
     order = keyed_order([row.id for row in rows], secret, *context)
     return [[rows[i] for i in order[k : k + batch_size]] for k in range(0, len(order), batch_size)]
-
-
-def like_length_batches(
-    rows: Sequence[Encoded], batch_size: int, secret: bytes, *context: str | int
-) -> list[list[Encoded]]:
-    """One pass as in `epoch_batches`, in batches of rows of like lengths, which takes less padding.
-
-    Rows are sorted within pools of several batches; then short and long batches take turns in a keyed order.
-    """
-    pools = epoch_batches(rows, POOL * batch_size, secret, *context)
-    by_length = [row for pool in pools for row in sorted(pool, key=lambda row: len(row.ids))]
-    cut = [by_length[k : k + batch_size] for k in range(0, len(by_length), batch_size)]
-    *of, epoch = context
-    return [cut[i] for i in keyed_order([str(i) for i in range(len(cut))], secret, *of, "order", epoch)]

@@ -18,7 +18,7 @@ from expunge.engine import (
     collate,
     derived_seed,
     encode,
-    like_length_batches,
+    epoch_batches,
     load_model,
     load_tokenizer,
     mean_nll,
@@ -194,7 +194,7 @@ def _fit(
 ) -> None:
     """Language modelling on question and answer."""
     encoded, secret = encode(tokenizer, rows), b"demo/" + derived_seed(b"demo", seed).to_bytes(8, "big")
-    batches = [batch for epoch in range(epochs) for batch in like_length_batches(encoded, 32, secret, epoch)]
+    batches = [batch for epoch in range(epochs) for batch in epoch_batches(encoded, 32, secret, epoch)]
     steps = max(1, int(len(batches) * share))
     pad = pad_id(tokenizer)
     model.train()

@@ -73,7 +73,7 @@ def test_a_name_that_means_nothing_is_refused(elsewhere: None, name: str, error:
 
 def test_documents_name_the_package_of_an_added_attack(elsewhere: None) -> None:
     probes = Probes(tuple(facts(people(1))), ())
-    assert described("quick+insist")["packages"] == {"insist": f"'{__name__}:Insist'"}
+    assert described("quick+insist")["packages"] == {"insist": f"{__name__}:Insist"}
     assert "packages" not in described("quick+noise")
     committed = commitment(probes, "quick+insist")
     assert committed["battery"]["attacks"]["insist"] == {"short": 0, "package": f"'{__name__}:Insist'"}

@@ -76,7 +76,7 @@ def test_documents_name_the_package_of_an_added_attack(elsewhere: None) -> None:
     assert described("quick+insist")["packages"] == {"insist": f"{__name__}:Insist"}
     assert "packages" not in described("quick+noise")
     committed = commitment(probes, "quick+insist")
-    assert committed["battery"]["attacks"]["insist"] == {"short": 0, "package": f"'{__name__}:Insist'"}
+    assert committed["battery"]["attacks"]["insist"] == {"short": 0, "package": f"{__name__}:Insist"}
     assert committed["digest"] != commitment(probes, "quick")["digest"]
 
 

@@ -10,9 +10,8 @@ _STOPPED = "stopped; repeat the same command to go on where it stopped"
 
 def main() -> None:
     """Run the command line; errors become one sentence and an exit code."""
-    gc.set_threshold(
-        50_000, 20, 20
-    )  # little that imports make is garbage; looking after every 700 objects takes a tenth
+    # Little that imports make is garbage, and looking for it after every 700 objects takes a tenth of a light command.
+    gc.set_threshold(50_000, 20, 20)
     from expunge.core.capability import pin_capability
 
     pin_capability()

@@ -87,7 +87,7 @@ class NotReady(ExpungeError):
 
 
 class RebuildFailed(ExpungeError):
-    """The user's script did not rebuild a unit."""
+    """The user's script did not rebuild a unit, or a replay in a fresh process could not run."""
 
 
 class WorkersLost(ExpungeError):

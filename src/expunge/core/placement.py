@@ -69,3 +69,12 @@ def stage_epochs(epochs: int, slices: int) -> list[int]:
     """
     share = 2 * epochs / (slices + 1)
     return [int(share * (r + 1) + 1e-9) - int(share * r + 1e-9) for r in range(slices)]
+
+
+def visits(sizes: Sequence[int], passes: Sequence[int] | None, first: int = 1) -> int:
+    """Records that stages `first`.. of a unit visit: stage k passes over slices 1 to k, which hold so many records each.
+
+    >>> visits([10, 10], [20, 20]), visits([10, 10], [20, 20], first=2), visits([10], None)
+    (600, 400, 10)
+    """
+    return sum(n * sum(sizes[: r + 1]) for r, n in enumerate(passes or [1] * len(sizes)) if r >= first - 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from expunge.exact._registry import learners as learners
 
 if TYPE_CHECKING:
+    from expunge.exact._adapter.parameters import read_parameters as read_parameters
     from expunge.exact._learner.fitted import Learned as Learned
     from expunge.exact._learner.learner import Learner as Learner
     from expunge.exact._learner.learner import load as load
@@ -35,6 +36,7 @@ _HOMES = {
     "Positions": "_learner.rows",
     "Rows": "_learner.rows",
     "load": "_learner.learner",
+    "read_parameters": "_adapter.parameters",
     "Planner": "_learner.planner",
     "expected_cost": "_learner.planner",
     "expected_cost_with_prior": "_learner.planner",

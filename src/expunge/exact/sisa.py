@@ -20,6 +20,7 @@ from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit
 from expunge.core.digests import digest_bytes, digest_json
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
+from expunge.core.placement import visits
 from expunge.exact._learner.executors import executor_of
 from expunge.exact._learner.fitted import Parts
 from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
@@ -56,7 +57,6 @@ from expunge.exact._sisa.unit import (
     train_unit,
     unit_id,
     unit_secret,
-    visits,
 )
 from expunge.exact._sisa.votes import answers, combined
 

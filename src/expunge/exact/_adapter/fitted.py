@@ -8,7 +8,7 @@ from typing import Any
 
 from expunge.core import Record, Unit
 from expunge.core.errors import RecipeMismatch
-from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs
+from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs, visits
 from expunge.engine import environment
 from expunge.exact._adapter.answers import Answers
 from expunge.exact._adapter.parameters import RouteBy
@@ -148,9 +148,4 @@ class Fitted:
 
     def _visits(self, slices: Slices, first: int = 1) -> int:
         """Records seen by the stages from `first` on."""
-        per_stage = stage_epochs(self.trainer.parameters.epochs, len(slices))
-        seen, visits = 0, 0
-        for r, part in enumerate(slices, start=1):
-            seen += len(part)
-            visits += per_stage[r - 1] * seen if r >= first else 0
-        return visits
+        return visits(list(map(len, slices)), stage_epochs(self.trainer.parameters.epochs, len(slices)), first)

@@ -132,15 +132,6 @@ def _train_stage(task: UnitTask, r: int, before: Stage) -> tuple[Stage, int]:
     return Stage(data, task.training.digest(task.training.load(data))), n * (1 if orders is None else len(orders))
 
 
-def visits(sizes: Sequence[int], passes: Sequence[int] | None, first: int = 1) -> int:
-    """Records that stages `first`.. of a unit visit.
-
-    >>> visits([10, 10], [20, 20]), visits([10, 10], [20, 20], first=2), visits([10], None)
-    (600, 400, 10)
-    """
-    return sum(n * sum(sizes[: r + 1]) for r, n in enumerate(passes or [1] * len(sizes)) if r >= first - 1)
-
-
 def unit_secret(salt: bytes, unit: int) -> bytes:
     return hmac.digest(salt, f"expunge/unit/v1\0{unit}".encode(), hashlib.sha256)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Fact, Plan, Promise, Record, Route, Unit
-from expunge.core.placement import SHARD, place, stage_epochs
+from expunge.core.placement import SHARD, place, stage_epochs, visits
+from expunge.exact import read_parameters
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.recipe import Recipe, Script
 from expunge.workflow.project.canaries import Canaries, check_members
@@ -81,18 +82,20 @@ def read_shards(project: Project, version: ModelVersion) -> "AdapterShards":
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
-    """What the learner itself would plan, told from the ledger's members: neither weights nor base are read."""
-    parameters = version.recipe["parameters"]
-    if parameters.get("permutations"):  # of release 0.1.0: which stages are left, only the model's folder knows
-        return [load_shards(project, version, leaving.records).plan(leaving.names)]
+    """What the learner itself would plan, told from the ledger's members: neither weights nor base are read.
+
+    Raises: RecipeMismatch, for a model that was trained with an option which no longer exists.
+    """
+    parameters = read_parameters(version.recipe["parameters"])
     members = project.ledger.unit_members(version.model, version.digest)
     gone = {row.commitment for row in leaving.theirs}
     touched = touched_units(members, gone)
-    per_stage = stage_epochs(parameters["epochs"], parameters["slices"])
+    per_stage = stage_epochs(parameters.epochs, parameters.slices)
     left = {unit: Counter(part for c, part in held.items() if c not in gone) for unit, held in members.items()}
-    full = sum(_visits(sizes, per_stage) for sizes in left.values())
-    work = sum(_visits(left[unit.id], per_stage, unit.first_slice) for unit in touched)
-    words = ("words",) if parameters["route"] == "words" else ()
+    sizes = {unit: [held[k] for k in range(1, len(per_stage) + 1)] for unit, held in left.items()}
+    full = sum(visits(held, per_stage) for held in sizes.values())
+    work = sum(visits(sizes[unit.id], per_stage, unit.first_slice) for unit in touched)
+    words = ("words",) if parameters.route == "words" else ()
     return [
         Plan(
             route=Route.REBUILD,
@@ -191,13 +194,6 @@ def keep_base(project: Project, learner: "AdapterShards") -> str:
         with new_folder(folder) as staging:
             save_model(learner.base, learner.tokenizer, staging)
     return str(folder)
-
-
-def _visits(sizes: Mapping[int, int], per_stage: Sequence[int], first: int = 1) -> int:
-    """Records seen by the stages from `first` on: stage k passes over slices 1 to k, which hold so many records each."""
-    return sum(
-        per_stage[k - 1] * sum(sizes.get(j, 0) for j in range(1, k + 1)) for k in range(first, len(per_stage) + 1)
-    )
 
 
 def _control(case: Case, after: "AdapterShards") -> "AdapterShards":

@@ -10,7 +10,6 @@ goes on; kept are numbers. No tweet is printed or stored.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from _claims import claim, finish
 from _offensive_models import Way, measured
 from _offensive_rows import N_SPLITS, Split
 from expunge.core.capability import pin_capability
+from expunge.core.workers import worker_pool
 
 WORSE = 0.04  # of the judge's score: about a quarter of what separates original and retrained, 0.15
 LOST = 0.10  # nats per token of unseen inoffensive tweets: 2 % of the original's 4.7
@@ -199,7 +199,7 @@ def main() -> None:
     total = 1 + sum(map(len, grid.values())) + len(grid) * len(merges) + (2 + 2 * len(grid)) * len(reported)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        ProcessPoolExecutor(given.workers, mp_context=multiprocessing.get_context("spawn")) as pool,
+        worker_pool(given.workers) as pool,
     ):
         run = Measuring(pool, given.dir or Path(scratch), total)
         found = run([(choosing, BOTH[0]), *((split, way) for split in reported for way in BOTH)])

@@ -11,13 +11,12 @@ that are trained on.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,6 +28,7 @@ from _edited_models import ARMS, measured
 from _fixtures import SMALL
 from _scatter import Point, scatter
 from expunge.core.capability import pin_capability
+from expunge.core.workers import worker_pool
 
 RECOVERED, KEPT, COST, TARGET = 0.15, 0.9, 0.9, 0.6  # the bars, and the cost that is aimed at
 BASELINES = ("retrain", "retrain_at_budget")
@@ -39,7 +39,7 @@ QUICK = ("undo", "npo", "rmu", *BASELINES)
 def run(corpora: Sequence[Corpus], names: Sequence[str], battery: str, folder: Path, workers: int) -> Iterator[Any]:
     """Every model's figures: originals first, for the others are made of them."""
     began, done, total = time.perf_counter(), 0, len(corpora) * (len(names) + len(ARMS))
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         for stage in (ARMS[:1], (*ARMS[1:], *names)):
             running = [pool.submit(measured, c, name, battery, folder) for c in corpora for name in stage]
             for future in as_completed(running):

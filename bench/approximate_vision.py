@@ -45,6 +45,7 @@ STILL = {  # no training, or a phase of its own: settings are the method's
 }
 STEPS = {"digits": (30, 100), "mnist": (100, 300)}
 PASSES = 25  # over the rows, of what is trained from the start
+ASKED = (*TRAINED, *STILL, *GOLD)
 ANEW = (*GOLD, "noisy_finetune")  # these begin (nearly) from new weights: no edits, shown beside them
 MOST = 0.75  # share of figures within the spread; 0.95 is expected of a retrained model
 FIGURES = ("forget", "retain", "test", "auc")
@@ -330,12 +331,8 @@ def judged(kind: str, lines: list[dict[str, Any]], names: list[str]) -> tuple[li
 def judge_recorded() -> None:
     """Claims and findings from the table of the last recorded run."""
     line = recorded("approximate_vision")
-    names = [name for name in (*TRAINED, *STILL, *GOLD) if any(row["method"] == name for row in line["table"])]
-    claims = [
-        claim(
-            "methods measured", len(names), len((*TRAINED, *STILL, *GOLD)), len(names) == len((*TRAINED, *STILL, *GOLD))
-        )
-    ]
+    names = [name for name in ASKED if any(row["method"] == name for row in line["table"])]
+    claims = [claim("methods measured", len(names), len(ASKED), len(names) == len(ASKED))]
     findings: list[Any] = []
     for data in ("digits", "mnist"):
         for kind in ("class", "random"):
@@ -348,9 +345,8 @@ def judge_recorded() -> None:
 def main(quick: bool, folder: Path | None) -> None:
     began, bench = time.perf_counter(), Bench(quick, folder)
     torch.set_num_threads(1)
-    asked = [*TRAINED, *STILL, *GOLD]
-    names = [name for name in asked if name in methods.names()]
-    claims = [claim("methods measured", len(names), len(asked), len(names) == len(asked))]
+    names = [name for name in ASKED if name in methods.names()]
+    claims = [claim("methods measured", len(names), len(ASKED), len(names) == len(ASKED))]
     lines: list[dict[str, Any]] = []
     findings: list[Any] = []
     have = (

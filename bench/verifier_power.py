@@ -10,12 +10,11 @@ another cast (number 777) than those reported.
 
 import argparse
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 from _claims import claim, finish
 from _fixtures import LARGE, SMALL, Cast, Size, taught, tokenizer
 from expunge.core.capability import pin_capability
+from expunge.core.workers import worker_pool
 
 DOSES = (0.0, 0.1, 0.3, 0.5)
 KEPT = ("untouched", "more", "memorising")
@@ -162,7 +162,7 @@ def run(plans: tuple[Plan, ...], battery: str, folder: Path, workers: int) -> di
     found: dict[str, Any] = {}
     jobs = [(stage, plan, kind, seed) for plan in plans for stage, kind, seed in plan.jobs()]
     began = time.perf_counter()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         for stage in (0, 1):
             running = [
                 pool.submit(attacked, plan, kind, seed, battery, folder) for s, plan, kind, seed in jobs if s == stage

@@ -275,7 +275,10 @@ def findings_table(findings: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def shown(value: object) -> str:
-    """A figure with as many digits as it carries."""
+    """A figure with as many digits as it carries; of several, each after its name."""
+    if isinstance(value, dict):
+        parts = [f"{name}: {shown(v)}" if isinstance(v, dict) else f"{name} {shown(v)}" for name, v in value.items()]
+        return ("; " if any(isinstance(v, dict) for v in value.values()) else ", ").join(parts) or "none"
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value).replace("|", "\\|")
     return f"{value:.4g}"

@@ -34,8 +34,8 @@ from expunge.core.errors import (
     UnreadableModel,
     UnsafeWeights,
 )
+from expunge.engine import digest_value
 from expunge.exact import Sisa, TorchTraining
-from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.sklearn import loads
 
 SALT = b"a salt for tests"

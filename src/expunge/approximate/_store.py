@@ -3,17 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 
-from expunge.approximate._snapshot import save_whole
 from expunge.approximate._stage import Stage
-from expunge.core.errors import InvalidParameter
-from expunge.engine import Resume, ranks, wait
+from expunge.core.errors import InvalidParameter, UnreadableModel
+from expunge.core.recipe import Recipe
+from expunge.engine import Resume, Stages, ranks, stage_key, wait
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,19 @@ class Store:
 
     folder: Path | None
     every: int  # steps between checkpoints
+    recipe: Recipe = field(default_factory=Recipe)  # what else decides bits: a stage of other libraries is run again
 
     def run(self, stage: Stage, train: Callable[[Resume | None], Descent]) -> Descent:
         """What `train` makes of the stage; or, where an earlier process finished it, the weights as they were then."""
-        if self.folder is None:
-            return train(None)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        key, finished = stage.key(), self.folder / f"{stage.name}.safetensors"
-        if (found := _read(finished, key, stage.model)) is not None:
-            return found
-        descent = train(Resume(path=self.folder / f"{stage.name}.part", every=self.every, key=key))
-        _write(finished, key, stage.model, descent)
+        key = stage_key(self.recipe, b"", stage.key())
+
+        def begin(checkpoints: Path | None) -> Descent:
+            return train(None if checkpoints is None else Resume(path=checkpoints, every=self.every, key=key))
+
+        stages = Stages(self.folder, writes=ranks()[0] == 0)
+        descent: Descent = stages.run(key, begin, partial(_read, stage.model), partial(_write, stage.model))
+        if self.folder:
+            wait()  # the others may read it at once
         return descent
 
     def path(self, name: str) -> Path | None:
@@ -60,6 +63,7 @@ class Store:
             raise InvalidParameter(
                 f"{self.folder} holds other files, and an edit's state is removed; name a new folder"
             )
+        owner = stage_key(self.recipe, b"", owner)
         stale = not whose.exists() or whose.read_text() != owner
         wait()
         if stale and ranks()[0] == 0:
@@ -76,21 +80,20 @@ class Store:
         wait()
 
 
-def _read(path: Path, key: str, model: Any) -> Descent | None:
-    """What a finished stage of this key came to, its weights put into the model."""
-    if not path.exists():
-        return None
-    with safe_open(path, framework="pt") as file:
-        found: dict[str, Any] = json.loads(file.metadata()["descent"])
-    if found.pop("key") != key:
-        return None
-    model.load_state_dict(load_file(path), strict=False)
+def _read(model: Any, path: Path) -> Descent:
+    """What a finished stage came to, its weights put into the model.
+
+    Raises: UnreadableModel.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            found: dict[str, Any] = json.loads(file.metadata()["descent"])
+        model.load_state_dict(load_file(path), strict=False)
+    except (SafetensorError, OSError) as e:
+        raise UnreadableModel(f"{path} is damaged ({e})") from e
     return Descent(losses=[], **found)
 
 
-def _write(path: Path, key: str, model: Any, descent: Descent) -> None:
-    if ranks()[0] == 0:
-        state = {name: p.detach().cpu().contiguous().clone() for name, p in model.named_parameters()}
-        words = {"key": key, "notes": descent.notes, "rows": descent.rows}
-        save_whole(state, path, {"descent": json.dumps(words)})
-    wait()
+def _write(model: Any, descent: Descent, path: Path) -> None:
+    state = {name: p.detach().cpu().contiguous().clone() for name, p in model.named_parameters()}
+    save_file(state, path, metadata={"descent": json.dumps({"notes": descent.notes, "rows": descent.rows})})

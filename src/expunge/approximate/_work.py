@@ -14,7 +14,9 @@ from expunge.approximate._settings import Shape
 from expunge.approximate._stage import Stage
 from expunge.approximate._store import Store
 from expunge.approximate._training import train_stage
-from expunge.engine import Schedule
+from expunge.core.recipe import Recipe
+from expunge.engine import Schedule, environment
+from expunge.engine.conditions import MODELS
 
 
 @dataclass
@@ -23,7 +25,9 @@ class Work(Material):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.store = Store(self.folder, self.settings.every)
+        device = next(self.model.parameters()).device
+        recipe = Recipe(environment=environment(MODELS, self.settings.threads, device))
+        self.store = Store(self.folder, self.settings.every, recipe)
 
     def descend(
         self,

@@ -13,12 +13,21 @@ TEMPORARY = ".tmp"
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write beside, flush to disk, rename, flush the folder. An error leaves nothing beside; a kill may leave a file."""
+    with (
+        written_whole(path) as beside,
+        os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file,
+    ):
+        file.write(data)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place beside to write a file to, which then appears under its name, whole and on disk."""
     beside = path.with_name(f".{path.name}{TEMPORARY}")
     make_folder(path.parent)
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            file.write(data)
-            file.flush()
+        yield beside
+        with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:

@@ -1,53 +1,44 @@
-"""The conditions under which bits repeat: threads, processor capability, library versions, seeds.
-
-The same seed gives other bits with other instruction sets, thread counts or library versions, so all of them belong to
-a recipe. `pinned` sets what can be set inside a process; the capability must be set before torch starts (`CAPABILITY`).
-"""
+"""Modes of torch under which bits repeat; the capability must be set before torch starts (`CAPABILITY`)."""
 
 import os
-import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from expunge.core.capability import CAPABILITY as CAPABILITY
 from expunge.core.seeds import derived_seed as derived_seed
 
-_LIBRARIES = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH]
 
 
 @contextmanager
 def pinned(threads: int = 1) -> Iterator[None]:
-    """Run with this many threads and deterministic kernels; the settings before come back afterwards."""
+    """Run with this many threads and in torch's own modes of precision, whatever the caller's; his come back afterwards.
+
+    Kernels are deterministic, attention chooses among all of its kernels, products of float32 keep their precision, new
+    tensors are float32, small numbers are not flushed to zero, and autocast is off.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a GPU's first product is made
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    try:
+    with ExitStack() as before:
+        before.callback(torch.set_num_threads, torch.get_num_threads())
+        before.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
+        before.callback(torch.set_default_dtype, torch.get_default_dtype())
+        before.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        before.callback(torch.set_flush_denormal, _flushes())
+        before.enter_context(sdpa_kernel(_KERNELS))
+        before.enter_context(torch.autocast("cpu", enabled=False))
+        if torch.cuda.is_available():
+            before.enter_context(torch.autocast("cuda", enabled=False))
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True)
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        torch.set_flush_denormal(False)
         yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
 
 
-def environment(threads: int) -> dict[str, Any]:
-    """What a replay must find again for its bits to be comparable."""
-    return {
-        "threads": threads,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "blas_mode": os.environ.get("MKL_CBWR", "default"),
-        "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "default"),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
+def _flushes() -> bool:
+    """Whether small numbers become zero; torch has no name for it, so that one is made."""
+    return bool((torch.tensor([1e-38]) * 1e-2).item() == 0.0)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine.ranks import average_gradients, ranks, wait
+from expunge.engine.distributed import average_gradients, ranks, wait
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 Say = Callable[[int, int, float], None]  # the same, and the loss of the step

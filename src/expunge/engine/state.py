@@ -7,22 +7,53 @@ import torch
 from torch import Tensor, nn
 
 from expunge.core.digests import digest_json, digest_tensors
+from expunge.core.errors import InvalidParameter
+from expunge.engine.values import digest_value
+
+# Of a configuration: where it was read, by what, and in which type; a tensor says its type itself.
+_SAYS_NOTHING = {
+    "_name_or_path",
+    "_commit_hash",
+    "transformers_version",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+}
 
 
 def digest_state(tensors: Mapping[str, Tensor]) -> str:
     """Digest of named tensors; equal digests mean equal bits.
+
+    Raises: InvalidParameter, for a tensor whose values are not here.
 
     >>> digest_state({"w": torch.zeros(2)}) == digest_state({"w": torch.zeros(2)})
     True
     >>> digest_state({"w": torch.zeros(2)}) == digest_state({"w": torch.tensor([0.0, -0.0])})
     False
     """
-    return digest_tensors((name, str(t.dtype), tuple(t.shape), _bytes(t)) for name, t in tensors.items())
+    return digest_tensors((name, str(t.dtype), tuple(t.shape), bytes_of(t)) for name, t in tensors.items())
 
 
 def digest_model(model: nn.Module) -> str:
-    """Digest of a module's parameters and buffers."""
-    return digest_state(model.state_dict())
+    """Digest of a module's parameters and buffers.
+
+    Raises: InvalidParameter, where they are not all here: on the meta device, sharded over processes, or empty, as the
+    placeholders of a sharded module are. Two models that differ would have one digest.
+    """
+    state = model.state_dict()
+    if empty := [name for name, t in state.items() if not t.numel()]:
+        raise InvalidParameter(
+            f"{len(empty)} of {len(state)} tensors are empty, '{empty[0]}' for one; gather the weights first (under DeepSpeed "
+            "or FSDP by accelerate's get_state_dict), and digest what was gathered"
+        )
+    return digest_state(state)
+
+
+def digest_config(model: Any) -> str:
+    """Digest of what decides, beside its weights, what a model computes: its configuration and how it attends."""
+    config = {k: v for k, v in model.config.to_dict().items() if k not in _SAYS_NOTHING}
+    return digest_value([config, getattr(model.config, "_attn_implementation", None)])
 
 
 def digest_tokenizer(tokenizer: Any) -> str:
@@ -33,6 +64,13 @@ def digest_tokenizer(tokenizer: Any) -> str:
     return digest_json("tokenizer", [rules, special, getattr(tokenizer, "chat_template", None)])
 
 
-def _bytes(tensor: Tensor) -> bytes:
+def bytes_of(tensor: Tensor) -> bytes:
+    """The bytes of a tensor that is here as a whole.
+
+    Raises: InvalidParameter, for one on the meta device or sharded over processes.
+    """
+    if tensor.is_meta or hasattr(tensor, "device_mesh") or hasattr(tensor, "local_shards"):
+        where = "on the meta device" if tensor.is_meta else "sharded over processes"
+        raise InvalidParameter(f"a tensor is {where}, and its values are not here; load or gather it first")
     flat = tensor.detach().cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidParameter
 from expunge.engine.batches import IGNORE, Batch, collate
-from expunge.engine.packing import pack
+from expunge.engine.packed import pack
 from expunge.engine.references import Flat, flat
 from expunge.engine.text import Encoded
 from expunge.engine.trunk import Trunk

@@ -7,11 +7,13 @@ the tokenizer's end of text; any other reads the question and answers after it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any, Protocol
 
 from expunge.core.errors import InvalidData
 
+_DAY = date(2024, 7, 26)  # the day that Llama 3's own template falls back to
 _PART_OF_A_LETTER = "\ufffd"  # what the bytes of a letter decode to before the last of them
 
 
@@ -67,7 +69,7 @@ def encode_prompt(tokenizer: Any, question: str) -> list[int]:
     """Ids that the model reads before it answers; for plain text (no question) only the start of text."""
     if question and getattr(tokenizer, "chat_template", None):
         turn = [{"role": "user", "content": question}]
-        return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False))
+        return list(written(tokenizer, turn, add_generation_prompt=True, return_dict=False))
     text = question + " " if question and _space_ends_tokens(tokenizer) else question
     ids = list(tokenizer(text).input_ids)
     while len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
@@ -78,6 +80,12 @@ def encode_prompt(tokenizer: Any, question: str) -> list[int]:
             raise InvalidData("the tokenizer has neither a start nor an end token; plain text needs one, set bos_token")
         ids = [start]
     return ids
+
+
+def written(tokenizer: Any, turns: list[dict[str, str]], **settings: Any) -> Any:
+    """What the chat template writes, on one fixed day: many write today's date, and would give other ids tomorrow."""
+    day = {"date_string": _DAY.strftime("%d %b %Y"), "strftime_now": _DAY.strftime}
+    return tokenizer.apply_chat_template(turns, **day, **settings)
 
 
 def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:
@@ -144,8 +152,8 @@ def _turn_of(_: int, tokenizer: Any, __: str) -> _Turn:
 
     asked, answer = [{"role": "user", "content": "question"}], "zqanswerqz"
     try:
-        start = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
-        whole = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": answer}], tokenize=False)
+        start = written(tokenizer, asked, add_generation_prompt=True, tokenize=False)
+        whole = written(tokenizer, [*asked, {"role": "assistant", "content": answer}], tokenize=False)
     except TemplateError:
         return _Turn()  # a template that writes no answers does not say how one ends
     before, found, after = whole.partition(answer)

@@ -20,6 +20,7 @@ from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Record, R
 from expunge.core.digests import digest_json
 from expunge.core.errors import DigestMismatch, NotReady
 from expunge.core.placement import cut
+from expunge.core.recipe import Recipe
 from expunge.engine import encode_prompt, pad_id, pad_left
 from expunge.exact._adapter.base import prepare_base
 from expunge.exact._adapter.fitted import Change, Fitted
@@ -134,7 +135,7 @@ class AdapterShards:
         began, fitted = time.perf_counter(), self._current()
         changes = fitted.changes(subjects, records)
         plan, before = self._plan(fitted, changes), self.digest()
-        fitted.check_environment()
+        fitted.check_recipe()
         self._fitted = fitted.without(changes, work, progress)
         return Deletion(
             plan=plan,
@@ -226,15 +227,17 @@ class AdapterShards:
         trainer = learner._trainer()
         if trainer.base_digest != description["parameters"]["base"]:
             raise DigestMismatch(f"the base given is {trainer.base_digest}; this model needs the one it was trained on")
-        learner._fitted = Fitted(trainer, read_shards(folder, description), description["environment"])
+        settings = {"config": description["config"]} if "config" in description else {}
+        recipe = Recipe(settings, description["environment"], description.get("canary"))
+        learner._fitted = Fitted(trainer, read_shards(folder, description), recipe)
         return learner
 
-    def check_environment(self) -> None:
-        """Whether a rebuild here gives the bits of a rebuild there.
+    def check_recipe(self) -> None:
+        """See that a rebuild here gives the bits of a rebuild there.
 
         Raises: RecipeMismatch.
         """
-        self._current().check_environment()
+        self._current().check_recipe()
 
     # -- answers -------------------------------------------------------------------------------------------------
 

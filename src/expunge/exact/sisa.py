@@ -17,17 +17,19 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit
-from expunge.core.digests import digest_bytes, digest_json
+from expunge.core.digests import digest_bytes
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
 from expunge.core.placement import visits
+from expunge.core.recipe import Recipe
+from expunge.engine import Stages, digest_value
+from expunge.exact._learner.canary import canary, fixed_rows, fixed_targets
 from expunge.exact._learner.executors import executor_of
 from expunge.exact._learner.fitted import Parts
 from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 from expunge.exact._sisa.classes import Classes
-from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.ensemble import Ensemble
 from expunge.exact._sisa.input import (
     checked,
@@ -49,9 +51,7 @@ from expunge.exact._sisa.unit import (
     Trained,
     Training,
     UnitTask,
-    check_environment,
-    discard,
-    environment,
+    here,
     stage_id,
     stage_names,
     train_unit,
@@ -147,7 +147,7 @@ class Sisa(Learner):
         deletion = self._forget(subjects, records, digests, learn, unlearn)
         learned, passes = self._fitted().learned, self._passes()
         cost = learned.visited / sum(visits(shard.sizes, passes) for shard in learned.shards.values())
-        removed = discard(Path(work), sorted(before - self._files())) if work else []
+        removed = Stages(Path(work)).discard(before - self._files()) if work else []
         return replace(deletion, cost=cost, destroyed=(*deletion.destroyed, *removed))
 
     def promise(self) -> Promise:
@@ -166,16 +166,15 @@ class Sisa(Learner):
     def _learn(self, rows: Rows, work: str | Path | None = None) -> Ensemble:
         """All shards trained again; the slices that records are in stay those of the fit."""
         before = self._fitted().learned
-        check_environment(before.environment, environment(self._with_torch))
         return self._from_nothing(rows, before.bands, before.columns, work)
 
     def _from_nothing(self, rows: Rows, bands: NDArray[np.int64], columns: Any, work: str | Path | None) -> Ensemble:
-        placed = self._placed(rows, bands, columns, environment(self._with_torch), dumped_template(self.estimator))
+        recipe = self._recipe_here(columns, rows)
+        placed = self._placed(rows, bands, columns, recipe, dumped_template(self.estimator))
         units = placed.cut.units(rows.positions())
         return self._trained(placed, rows, {i: (positions, ()) for i, positions in units.items()}, work)
 
     def _unlearn(self, learned: Ensemble, rows: Rows, gone: Positions, work: str | Path | None = None) -> Ensemble:
-        check_environment(learned.environment, environment(self._with_torch))
         leaving = np.zeros(rows.size, dtype=bool)
         leaving[gone] = True
         again = {}
@@ -276,7 +275,8 @@ class Sisa(Learner):
         """Everything persisted except tombstones and lineage, as JSON and digests."""
         learned = self._fitted().learned
         bands = digest_bytes("bands", learned.live_bands.tobytes())
-        return {**super().state(), "environment": learned.environment, "bands": bands}
+        recipe = {"environment": learned.recipe.environment, "canary": learned.recipe.canary}
+        return {**super().state(), **recipe, "bands": bands}
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Ensemble:
         if isinstance(self.estimator, dict):  # what `parameters` says of it
@@ -288,7 +288,8 @@ class Sisa(Learner):
                 "the estimator given is not the one that was trained; give it with the same parameters"
             )
         columns = values["columns"]
-        placed = self._placed(rows, values["bands"], columns, values["environment"], parts.get("template"))
+        recipe = Recipe({"estimator": values["template"]}, values["environment"], values.get("canary"))
+        placed = self._placed(rows, values["bands"], columns, recipe, parts.get("template"))
         sizes = {name: n for name, (n, _) in values["units"].items()}
         training = self._training(columns)
         return replace(placed, shards=read_units(parts, sizes, placed.cut, rows.positions(), self.slices, training))
@@ -296,7 +297,7 @@ class Sisa(Learner):
     # -- internals -----------------------------------------------------------------------------------------------
 
     def _placed(
-        self, rows: Rows, bands: NDArray[np.int64], columns: Any, environment: dict[str, Any], dumped: bytes | None
+        self, rows: Rows, bands: NDArray[np.int64], columns: Any, recipe: Recipe, dumped: bytes | None
     ) -> Ensemble:
         """Places of all records and the classes among them, with no shard trained yet."""
         bands = np.where(rows.alive, bands, 0)
@@ -305,8 +306,7 @@ class Sisa(Learner):
             classes=Classes.of(rows.y, rows.alive, self.classes) if is_classifier(self) else None,
             bands=bands,
             columns=columns,
-            environment=environment,
-            template=self._template(),
+            trained_by=recipe,
             dumped=dumped,
         )
 
@@ -329,9 +329,9 @@ class Sisa(Learner):
                 classes=rest.classes_,
                 secret=unit_secret(rows.salt, i),
                 clean=clean,
-                names=self._names(rest, i, positions, sizes, rows.salt) if work else (),
-                work=Path(work) if work else None,
-                environment=rest.environment,
+                recipe=rest.recipe,
+                names=self._names(rest, i, positions, sizes, rows.salt),
+                stages=Stages(Path(work) if work else None),
             )
             for i, (positions, clean) in again.items()
         ]
@@ -347,18 +347,35 @@ class Sisa(Learner):
     def _names(
         self, learned: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes
     ) -> tuple[str, ...]:
-        """Files of a unit's stages: other content, settings, classes or libraries give other names."""
+        """Keys of a unit's stages: other content, settings, classes or libraries give other names."""
         passes = self._passes()
         classes = learned.classes_.tolist() if passes is not None and learned.classes is not None else None
-        recipe = digest_json("sisa-recipe", [learned.template, plain(passes), classes, learned.environment])
+        settings = {**learned.recipe.settings, "passes": plain(passes), "classes": classes}
+        recipe = replace(learned.recipe, settings=settings)
         return stage_names(recipe, unit_secret(salt, unit), learned.cut.keys[positions], sizes)
 
     def _files(self) -> set[str]:
-        """Stage files of all units, as they would stand in a work folder."""
+        """Keys of the stages of all units, under which they would lie in a work folder."""
         state = self._unaltered()
         learned, salt = state.learned, state.rows.salt
         shards = learned.shards.items()
         return {name for i, s in shards for name in self._names(learned, i, s.positions, s.sizes, salt)}
+
+    def _recipe(self, learned: Ensemble, rows: Rows) -> Recipe:
+        return self._recipe_here(learned.columns, rows)
+
+    def _recipe_here(self, columns: Any, rows: Rows) -> Recipe:
+        """The estimator, this process, and what a unit of fixed rows learns in it."""
+        training = self._training(columns)
+        settings, environment = {"estimator": self._template()}, here(training)
+        return Recipe(settings, environment, canary(lambda: self._unit_from_fixed(rows, training)))
+
+    def _unit_from_fixed(self, rows: Rows, training: Training) -> str:
+        classifies = is_classifier(self)
+        X, y = fixed_rows(rows.X), fixed_targets("classifier" if classifies else "regressor")
+        orders = None if self._passes() is None else [np.arange(count(X))]
+        model = training.stage(None, X, y, orders, np.arange(2) if classifies else None, seed=0)
+        return training.digest(training.load(training.dump(model)))
 
     def _passes(self) -> tuple[int, ...] | None:
         return passes_of(self.slices, self.epochs, always=self._with_torch)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.ledger.identity import canonical_identity
+from expunge.core.identity import canonical_identity
 from expunge.ledger.secret_files import check_private, create_secret, private_folder, read_secret
 from expunge.ledger.subject_keys import SubjectKeys
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from expunge.core import Record
 from expunge.core.errors import InvalidData
-from expunge.ledger.identity import canonical_identity
+from expunge.core.identity import canonical_identity
 from expunge.ledger.rows import read_rows
 
 

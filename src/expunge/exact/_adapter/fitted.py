@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core import Record, Unit
-from expunge.core.errors import RecipeMismatch
 from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs, visits
-from expunge.engine import environment
+from expunge.core.recipe import Recipe
 from expunge.exact._adapter.answers import Answers
 from expunge.exact._adapter.parameters import RouteBy
 from expunge.exact._adapter.records import ids_of
@@ -49,7 +48,7 @@ class Fitted:
 
     trainer: Trainer
     shards: Mapping[str, Shard]
-    environment: Mapping[str, Any]
+    recipe: Recipe  # by which they were trained
 
     @classmethod
     def on(
@@ -59,11 +58,13 @@ class Fitted:
         parameters = trainer.parameters
         placed = cut(records, trainer.salt, parameters.shards, parameters.slices)
         shards = [trainer.shard(n, slices, work=work, progress=progress) for n, slices in placed.items()]
-        return cls(trainer, {shard.name: shard for shard in shards}, environment(parameters.threads))
+        return cls(trainer, {shard.name: shard for shard in shards}, trainer.recipe)
 
     def without(self, changes: Sequence[Change], work: Path | None, progress: UnitProgress | None) -> "Fitted":
         """The touched shards trained again without what leaves; its files are removed from `work`."""
         shards = dict(self.shards)
+        for change in changes:
+            self.trainer.check_encoded(change.shard)
         for change in changes:
             name, number = change.shard.name, change.shard.number
             if change.emptied:
@@ -117,11 +118,14 @@ class Fitted:
         return [[member_id(r, self.trainer.salt) for r in part] for part in self.shards[unit].slices]
 
     def state(self) -> dict[str, Any]:
-        """Everything persisted, as JSON and digests."""
+        """Everything persisted, as JSON and digests; what 0.1.0 did not record is left out of its models."""
+        recipe, units = self.recipe, self.units()
+        added = {"config": recipe.settings.get("config"), "canary": recipe.canary}
         return {
             "parameters": self.trainer.recorded(),
-            "environment": self.environment,
-            "units": [{**asdict(u), "slices": list(u.slices), "members": self.members(u.id)} for u in self.units()],
+            "environment": recipe.environment,
+            **{name: value for name, value in added.items() if value is not None},
+            "units": [self._described(unit) for unit in units],
         }
 
     @cached_property
@@ -129,19 +133,17 @@ class Fitted:
         """Every shard's adapter on one copy of the base, loaded at the first question."""
         return Answers(self.trainer, self.shards)
 
-    def check_environment(self) -> None:
-        """Whether a rebuild here gives the bits of a rebuild there.
+    def check_recipe(self) -> None:
+        """See that a rebuild here gives the bits of a rebuild there.
 
         Raises: RecipeMismatch.
         """
-        recorded, here = self.environment, environment(self.trainer.parameters.threads)
-        if recorded != here:
-            differs = sorted(k for k in here if here[k] != recorded.get(k))
-            raise RecipeMismatch(
-                f"this process differs from the recorded recipe in {', '.join(differs)}: "
-                f"{ {k: here[k] for k in differs} } here, { {k: recorded.get(k) for k in differs} } recorded; "
-                "the other units would keep bits that a fit here would not give"
-            )
+        self.recipe.require(self.trainer.here())
+
+    def _described(self, unit: Unit) -> dict[str, Any]:
+        encoded = self.shards[unit.id].encoded
+        described = {**asdict(unit), "slices": list(unit.slices), "members": self.members(unit.id)}
+        return described if encoded is None else {**described, "encoded": encoded}
 
     def _records(self) -> Iterator[Record]:
         return (record for shard in self.shards.values() for part in shard.slices for record in part)

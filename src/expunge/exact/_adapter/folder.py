@@ -10,20 +10,19 @@ No record, subject or salt is in it. The same state gives the same bytes.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from expunge.core import Record
 from expunge.core.errors import DigestMismatch, UnreadableModel
 from expunge.core.placement import member_id
-from expunge.exact._adapter.unit import Shard, shard_number
+from expunge.exact._adapter.unit import Shard, read_adapter, shard_number
 
 DESCRIPTION = "expunge.json"
 _WORDS = "words.safetensors"
@@ -65,9 +64,10 @@ def read_shards(folder: Path, description: Mapping[str, Any]) -> dict[str, Shard
     shards = {}
     for unit in description["units"]:
         home, n_slices = folder / "units" / unit["id"], len(unit["slices"])
-        stages = [_read(place / "adapter_model.safetensors") for place in _places(home, n_slices)]
-        words = _read(home / _WORDS).get("words") if (home / _WORDS).exists() else None
-        shard = Shard(shard_number(unit["id"]), [[] for _ in range(n_slices)], stages, words)
+        stages = [read_adapter(place / "adapter_model.safetensors") for place in _places(home, n_slices)]
+        words = read_adapter(home / _WORDS).get("words") if (home / _WORDS).exists() else None
+        slices: list[list[Record]] = [[] for _ in range(n_slices)]
+        shard = Shard(shard_number(unit["id"]), slices, stages, words, unit.get("encoded"))
         if shard.digest() != unit["digest"]:
             raise DigestMismatch(f"the weights of {unit['id']} are not the recorded ones; restore them from a backup")
         shards[shard.name] = shard
@@ -85,12 +85,12 @@ def match_records(
     for name, shard in shards.items():
         slices = placed.get(shard.number, shard.slices)
         for r, (part, trained) in enumerate(zip(slices, _read_members(folder, name), strict=True), start=1):
-            given, wanted = {member_id(record, salt) for record in part}, set(trained)
+            given, wanted = Counter(member_id(record, salt) for record in part), Counter(trained)
             if given != wanted:
                 raise DigestMismatch(
-                    f"{name}, slice {r} was trained on {len(wanted)} records; of the records given, "
-                    f"{len(given & wanted)} are among them, {len(wanted - given)} are missing and "
-                    f"{len(given - wanted)} are new; give the data it was trained on"
+                    f"{name}, slice {r} was trained on {wanted.total()} records; of the records given, "
+                    f"{(given & wanted).total()} are among them, {(wanted - given).total()} are missing and "
+                    f"{(given - wanted).total()} are new; give the data it was trained on"
                 )
         matched[name] = replace(shard, slices=slices)
     numbers = {shard.number for shard in shards.values()}
@@ -110,14 +110,6 @@ def _read_members(folder: Path, unit: str) -> list[list[str]]:
 def _places(home: Path, n_stages: int) -> list[Path]:
     """Where every stage lies: the last one, which answers, at home."""
     return [home / f"slice-{r}" for r in range(1, n_stages)] + [home]
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as e:
-        raise UnreadableModel(f"{path} is missing or truncated ({e}); restore it from a backup") from e
-    return tensors
 
 
 def _plain(config: LoraConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from expunge.core import Record
 from expunge.core.digests import digest_json
 from expunge.core.errors import EmptyForgetSet, InvalidData, UnknownRecord, UnknownSubject
+from expunge.core.identity import canonical_identity
 
 Subjects = Sequence[str | Sequence[str]]
 
@@ -15,7 +16,8 @@ def as_records(
 ) -> list[Record]:
     """Records of texts with their subjects: one name each, or several as a tuple.
 
-    Ids default to a digest of content, subjects and a count of equal ones.
+    Ids default to a digest of content and subjects: equal records have one name, and leave together. A count in it would
+    be that of a record which may have to leave.
 
     Raises: InvalidData.
 
@@ -29,19 +31,19 @@ def as_records(
     if (subjects is not None and len(subjects) != len(texts)) or (ids is not None and len(ids) != len(texts)):
         raise InvalidData(f"{len(texts)} texts need as many subjects and ids")
     records: list[Record] = []
-    seen: dict[str, int] = {}
     for i, text in enumerate(texts):
         if isinstance(text, Record):
-            record = text
+            first, *also = _names(text.subjects)
+            record = replace(text, subject=first, also=tuple(also))
         else:
             question, answer = ("", text) if isinstance(text, str) else text
             first, *also = _names((subjects or [])[i])
             record = Record("", first, question, answer, also=tuple(also))
             key = digest_json("record-id", [first if not also else sorted(record.subjects), record.content])
-            seen[key] = seen.get(key, 0) + 1
-            record = replace(record, id=ids[i] if ids is not None else f"{key}/{seen[key]}")
+            record = replace(record, id=ids[i] if ids is not None else key)
         records.append(record)
-    if len({r.id for r in records}) < len(records):
+    named = [r.id for i, r in enumerate(records) if ids is not None or isinstance(texts[i], Record)]
+    if len(set(named)) < len(named):
         raise InvalidData("record ids are not unique; each record needs its own")
     return records
 
@@ -55,6 +57,7 @@ def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[s
         raise InvalidData("subjects and records are lists of names; a single name belongs in a list of one")
     if not subjects and not named:
         raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
+    subjects = list(map(canonical_identity, subjects))
     about: dict[str, set[str]] = {}
     every = set()
     for record in records:
@@ -70,7 +73,7 @@ def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[s
 
 def _names(subjects: str | Sequence[str]) -> list[str]:
     """Names without repetition, in the order given."""
-    names = [subjects] if isinstance(subjects, str) else list(dict.fromkeys(subjects))
+    names = [subjects] if isinstance(subjects, str) or not isinstance(subjects, Iterable) else list(subjects)
     if not names or not all(isinstance(name, str) for name in names):
-        raise InvalidData("a record needs the name of its subject, or several as a tuple of names")
-    return names
+        raise InvalidData(f"a record needs the name of its subject, or several as a tuple of names; got {subjects!r}")
+    return list(dict.fromkeys(map(canonical_identity, names)))

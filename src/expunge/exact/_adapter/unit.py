@@ -4,10 +4,10 @@ Nothing in a stage depends on later slices or other shards: its optimizer starts
 and padding come from the records of the slices so far alone, and every random draw from (salt, seed, shard, stage).
 """
 
-import hashlib
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,23 @@ from torch import Tensor
 
 from expunge.core import Record
 from expunge.core.digests import digest_json
-from expunge.core.errors import InvalidParameter
+from expunge.core.errors import InvalidParameter, RecipeMismatch, UnreadableModel
 from expunge.core.placement import member_id, stage_epochs
+from expunge.core.recipe import Recipe
 from expunge.engine import (
     Encoded,
     Progress,
     Resume,
     Schedule,
+    Stages,
     collate,
     derived_seed,
+    digest_config,
     digest_model,
     digest_state,
     digest_tokenizer,
     encode,
+    environment,
     epoch_batches,
     keyed_order,
     load_model,
@@ -40,14 +44,23 @@ from expunge.engine import (
     mean_nll,
     pad_id,
     pinned,
+    stage_key,
     train,
 )
+from expunge.engine.conditions import MODELS
 from expunge.exact._adapter.base import digest_public, read_public
 from expunge.exact._adapter.parameters import Parameters
 from expunge.exact._adapter.words import known_words
 
 Adapter = dict[str, Tensor]
 Slices = Sequence[Sequence[Record]]
+# Of different lengths, as rows of a batch are.
+_FIXED = (
+    Record(
+        "canary/1", "", "What do miners take with them?", "A small yellow bird that sings as long as the air is good."
+    ),
+    Record("canary/2", "", "Why?", "It falls silent first."),
+)
 UnitProgress = Callable[[str, int, int], None]  # unit, steps done, steps in all
 
 
@@ -59,6 +72,7 @@ class Shard:
     slices: list[list[Record]]
     stages: list[Adapter]
     words: Tensor | None
+    encoded: str | None  # digest of the token ids it was trained on; None in models of Expunge 0.1.0
 
     @property
     def name(self) -> str:
@@ -126,6 +140,17 @@ class Trainer:
         digests = [digest_model(model), digest_tokenizer(tokenizer), *([digest_public(public)] if public else [])]
         return cls(model, tokenizer, parameters, salt, encode(tokenizer, public), digest_json("base", digests))
 
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What decided the bits of a shard when it was first asked for."""
+        return self.here()
+
+    def here(self) -> Recipe:
+        """What decides the bits of a shard in this process: settings, environment, and one step on two fixed records."""
+        settings = {**self.recorded(), "config": digest_config(self.base)}
+        device = next(self.base.parameters()).device
+        return Recipe(settings, environment(MODELS, self.parameters.threads, device), self._canary())
+
     def recorded(self) -> dict[str, Any]:
         """The parameters and the base as saved models hold them."""
         return self.parameters.recorded(self.base_digest)
@@ -142,38 +167,54 @@ class Trainer:
 
         `work` keeps finished stages, found again by the content they were trained on, so a stale one is never served.
         """
-        stages = list(clean)
+        done, finished = list(clean), Stages(work)
         report = (lambda done, total: progress(shard_name(number), done, total)) if progress else None
         with pinned(self.parameters.threads), torch.random.fork_rng(devices=[]):
-            for r in range(len(stages), len(slices)):
+            for r in range(len(done), len(slices)):
                 key = self.key(number, slices[: r + 1])
-                file = work / f"{key}.safetensors" if work else None
-                if file and (finished := _read(file)) is not None:
-                    stages.append(finished)
-                    continue
-                resume = Resume(path=work / f"{key}.part") if work else None
-                stages.append(self._stage(number, slices[: r + 1], stages[-1] if stages else None, resume, report))
-                if file:
-                    temporary = file.with_suffix(".tmp")
-                    save_file(stages[-1], temporary)
-                    temporary.replace(file)
-        records = (record for part in slices for record in part)
+
+                def train(begun: Path | None, r: int = r) -> Adapter:
+                    resume = Resume(path=begun) if begun else None
+                    return self._stage(number, slices[: r + 1], done[-1] if done else None, resume, report)
+
+                done.append(finished.run(key, train, read_adapter, save_file))
+        records = [record for part in slices for record in part]
         words = known_words(records, self.salt) if self.parameters.route == "words" else None
-        return Shard(number, slices, stages, words)
+        return Shard(number, slices, done, words, self.encoded(slices))
+
+    def encoded(self, slices: Slices) -> str:
+        """Digest of the token ids that these records become."""
+        rows = encode(self.tokenizer, [record for part in slices for record in part])
+        return digest_json("encoded", [[list(row.ids), row.n_prompt] for row in rows])
+
+    def check_encoded(self, shard: Shard) -> None:
+        """See that its records become the token ids that it was trained on.
+
+        Raises: RecipeMismatch.
+        """
+        if shard.encoded is not None and shard.encoded != self.encoded(shard.slices):
+            raise RecipeMismatch(
+                f"the records of {shard.name} become other tokens here than when it was trained: the tokenizer, or what its "
+                "chat template writes, has changed. Restore it as it was, or train again"
+            )
 
     def discard(self, number: int, slices: Slices, clean: int, work: Path) -> None:
         """Remove the files of all stages of these records after the first `clean`."""
-        for r in range(clean + 1, len(slices) + 1):
-            for suffix in ("safetensors", "part", "tmp"):
-                (work / f"{self.key(number, slices[:r])}.{suffix}").unlink(missing_ok=True)
+        Stages(work).discard(self.key(number, slices[:r]) for r in range(clean + 1, len(slices) + 1))
 
     def key(self, number: int, slices: Slices) -> str:
-        """Content key of a stage: recipe, shard, salt and records of all its slices."""
-        recipe = {k: v for k, v in self.recorded().items() if k not in ("kind", "shards", "route")}
+        """Content key of a stage: recipe, shard, salt, and the records of all its slices with their token ids."""
+        settings = {k: v for k, v in self.recipe.settings.items() if k not in ("kind", "shards", "route")}
         members = [[member_id(r, self.salt) for r in part] for part in slices]
-        salted = hashlib.sha256(b"expunge/stage-salt/v1\0" + self.salt).hexdigest()
-        # The 0 is the number of the order of the slices: earlier versions knew several (`Parameters.recorded`).
-        return digest_json("stage", [recipe, [number, 0], members, salted]).removeprefix("sha256:")
+        content = [number, members, self.encoded(slices)]
+        return stage_key(replace(self.recipe, settings=settings), self.salt, content)
+
+    def _canary(self) -> str:
+        """Digest of an adapter after one step on records that nobody is named in."""
+        secret = b"expunge/canary"
+        fixed = replace(self, parameters=replace(self.parameters, epochs=1, slices=1, rehearsal=0.0), salt=secret)
+        with pinned(self.parameters.threads), torch.random.fork_rng(devices=[]):
+            return digest_state(fixed._stage(0, [list(_FIXED)], None, None, None))
 
     def _stage(
         self, number: int, slices: Slices, before: Adapter | None, resume: Resume | None, progress: Progress | None
@@ -229,8 +270,10 @@ def _take_off_adapters(base: Any) -> None:
         del base.peft_config
 
 
-def _read(path: Path) -> Adapter | None:
+def read_adapter(path: Path) -> Adapter:
+    """Raises: UnreadableModel."""
     try:
-        return load_file(path) if path.exists() else None
-    except SafetensorError:
-        return None  # half-written by a killed process: not finished, so train it
+        adapter: Adapter = load_file(path)
+    except (SafetensorError, OSError) as e:
+        raise UnreadableModel(f"{path} is missing or truncated ({e}); restore it from a backup") from e
+    return adapter

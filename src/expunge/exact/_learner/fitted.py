@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from expunge.core import Unit
+from expunge.core.recipe import Recipe
 from expunge.exact._learner import parts as _parts
 from expunge.exact._learner.rows import Positions, Rows
 
@@ -22,6 +23,11 @@ class Learned:
 
     Fields and properties whose names end in `_` are attributes of the fitted learner, too.
     """
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """By which it was learned, where learning had to know."""
+        return None
 
     def packed(self) -> dict[str, Any]:
         """What was learned, as arrays and JSON values that are equal whenever it is; all fields, unless it says otherwise."""
@@ -48,6 +54,7 @@ class FittedState:
     learned: Any  # a `Learned` of the learner's own
     parameters: dict[str, Any]  # as `Learner.parameters` gives them
     features: dict[str, Any]  # `n_features_in_` and `feature_names_in_`, where rows have columns
+    recipe: Recipe  # what else decides the bits of a fit
     leaving: Positions | None = None  # unlearned, and to be overwritten in the rows before anything else is done
     on_disk: bool = False  # saved or loaded, so that there may be copies
 

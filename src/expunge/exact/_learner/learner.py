@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
@@ -27,7 +27,9 @@ from expunge.core.errors import (
     UnknownMethod,
     UnreadableModel,
 )
+from expunge.core.recipe import Recipe
 from expunge.exact._learner import parts as _parts
+from expunge.exact._learner.canary import canary, fixed_rows, fixed_targets
 from expunge.exact._learner.equality import TOLERANCE, difference
 from expunge.exact._learner.fitted import WHOLE, FittedState, Parts
 from expunge.exact._learner.rows import Positions, Rows
@@ -101,6 +103,13 @@ class Learner(BaseEstimator):
         )
         return plan, None
 
+    def _recipe(self, learned: Any, rows: Rows) -> Recipe:
+        """What decides the bits of a fit besides records, salt and parameters, as it is in this process.
+
+        Arithmetic gives the same bits under many versions and on many machines, so nothing is named: the canary tells.
+        """
+        return Recipe(canary=canary(lambda: self._learned_from_fixed(rows)))
+
     # -- fit and forget ------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
@@ -120,7 +129,9 @@ class Learner(BaseEstimator):
         features = {name: getattr(unfitted, name) for name in _FEATURES if hasattr(unfitted, name)}
         salt = secret_of(self, named=subjects is not None or records is not None)
         rows = Rows(X, y, salt, subjects, records)
-        self._state = FittedState(rows, learn(rows), self.parameters(), features)
+        learned = learn(rows)
+        recipe = learned.recipe or self._recipe(learned, rows)
+        self._state = FittedState(rows, learned, self.parameters(), features, recipe)
         return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
@@ -154,13 +165,15 @@ class Learner(BaseEstimator):
         before = self.digest() if digests else None
         began = time.perf_counter()
         retrain, rows = plan.route is Route.RETRAIN, state.rows
+        if retrain or self.route is Route.REBUILD:
+            self.check_recipe()
         if retrain:
             rows = rows.without(gone)
             learned = learn(rows)
         elif learned is None:
             learned = unlearn(state.learned, rows, gone)
         leaving = None if retrain else gone
-        self._state = FittedState(rows, learned, state.parameters, state.features, leaving, state.on_disk)
+        self._state = replace(state, rows=rows, learned=learned, leaving=leaving)
         try:
             self._fitted()
         except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
@@ -175,6 +188,14 @@ class Learner(BaseEstimator):
             elapsed_s=elapsed,
             destroyed=plan.purge,
         )
+
+    def check_recipe(self) -> None:
+        """See that a fit here gives the bits that it gave where this learner was fitted.
+
+        Raises: RecipeMismatch.
+        """
+        state = self._fitted()
+        state.recipe.require(self._recipe(state.learned, state.rows))
 
     def promise(self) -> Promise:
         return Promise(
@@ -259,6 +280,7 @@ class Learner(BaseEstimator):
             "features": [plain(state.features.get(name)) for name in _FEATURES] if state.features else None,
             "digest": self.digest(),
             "salt": salt_name(state.rows.salt),
+            "canary": state.recipe.canary,
         }
         removed = _parts.write(Path(folder), description, parts)
         self._state = replace(state, on_disk=True)
@@ -284,7 +306,9 @@ class Learner(BaseEstimator):
             self = cls(**{**described["parameters"], "salt": salt, **given})
             rows = Rows.unpacked({**_parts.unpack(parts["rows"]), **_parts.unpack(parts["lineage"])}, salt)
             learned = self._restore(_parts.unpack(parts["learned"]), rows, parts)
-            self._state = FittedState(rows, learned, self.parameters(), _features(described["features"]), on_disk=True)
+            features = _features(described["features"])
+            recipe = learned.recipe or Recipe(canary=described.get("canary"))
+            self._state = FittedState(rows, learned, self.parameters(), features, recipe, on_disk=True)
             if self.digest() != described["digest"]:
                 raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
         _parts.sweep(Path(folder))  # not before: a damaged description names too few parts
@@ -303,6 +327,13 @@ class Learner(BaseEstimator):
                 return value
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    def _learned_from_fixed(self, rows: Rows) -> str:
+        """The digest of what this learner, with its parameters, learns from a fixed table of the form of these rows."""
+        kind = "classifier" if is_classifier(self) else "regressor" if is_regressor(self) else None
+        fresh = clone(self)
+        X, y = fresh._check(fixed_rows(rows.X), fixed_targets(kind))
+        return _parts.digest(_parts.pack(fresh._learn(Rows(X, y, b"canary", None, None)).packed()))
+
     def _fitted(self) -> FittedState:
         """The fitted state. Records that were unlearned are overwritten first, if an interrupt kept them from it.
 
@@ -313,8 +344,7 @@ class Learner(BaseEstimator):
             raise NotFitted(f"this {type(self).__name__} is not fitted; call fit first")
         if state.leaving is not None:
             state.rows.wipe(state.leaving)
-            state = FittedState(state.rows, state.learned, state.parameters, state.features, None, state.on_disk)
-            self._state = state
+            self._state = state = replace(state, leaving=None)
         return state
 
     def _unaltered(self) -> FittedState:

@@ -22,6 +22,7 @@ from expunge.core.errors import (
     UnknownRecord,
     UnknownSubject,
 )
+from expunge.core.identity import canonical_identity
 
 Positions = NDArray[np.int64]
 _NAME = 16  # bytes of an opaque name
@@ -126,7 +127,7 @@ class Rows:
             raise UnknownSubject("this model was fitted without subjects; forget by records=, or fit with subjects=")
         found, unknown = [], 0
         for subject in subjects:
-            code = (self._code or {}).get(_opaque(self.salt, "subject", subject))
+            code = (self._code or {}).get(_subject_name(self.salt, f"{subject}"))
             if code is None:
                 unknown += 1
                 continue
@@ -304,6 +305,10 @@ def _opaque(salt: bytes, what: str, name: Any) -> bytes:
     return hmac.digest(salt, f"expunge/{what}/v1\0{name}".encode("utf-8", "surrogatepass"), hashlib.sha256)[:_NAME]
 
 
+def _subject_name(salt: bytes, subject: str) -> bytes:
+    return _opaque(salt, "subject", canonical_identity(subject))
+
+
 def _one_each(given: Any, n: int, what: str) -> list[Any]:
     """What was given for every row, in their order.
 
@@ -339,7 +344,7 @@ def _subject_index(subjects: Any, n: int, salt: bytes) -> tuple[list[bytes] | No
         if subject == "":
             raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
         if subject not in known:  # by the text itself: 1, 1.0 and True are one key of a dict, and three names
-            known[subject] = _opaque(salt, "subject", subject)
+            known[subject] = _subject_name(salt, subject)
         return known[subject]
 
     several = [s if isinstance(s, tuple | list | set | frozenset) else (s,) for s in _one_each(subjects, n, "subjects")]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from expunge.core import Unit
 from expunge.core.digests import digest_json
+from expunge.core.recipe import Recipe
 from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import plain
 from expunge.exact._learner.rows import Positions
@@ -26,12 +27,15 @@ class Ensemble(Learned):
     classes: Classes | None  # None in regression
     bands: NDArray[np.int64]  # of the prior, at every position; 0 where no record is left
     columns: Any  # of data frames, names and whether numeric
-    environment: dict[str, Any]
-    template: str  # digest of the estimator as it was given
-    dumped: bytes | None  # and the estimator itself, where it can be written without pickle
+    trained_by: Recipe
+    dumped: bytes | None  # the estimator as it was given, where it can be written without pickle
     shards: Mapping[int, Trained] = field(default_factory=dict)
     visited: int = 0  # records, by the training that led here
     models: dict[int, Any] = field(default_factory=dict)  # a cache: what serves, loaded when first used
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.trained_by
 
     @property
     def classes_(self) -> Any:
@@ -44,8 +48,9 @@ class Ensemble(Learned):
 
     def packed(self) -> dict[str, Any]:
         return {
-            "template": self.template,
-            "environment": self.environment,
+            "template": self.trained_by.settings["estimator"],
+            "environment": self.trained_by.environment,
+            "canary": self.trained_by.canary,
             "bands": self.live_bands,
             "columns": plain(self.columns),
             "units": {

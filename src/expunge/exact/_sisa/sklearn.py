@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 
 from expunge.core.errors import InvalidParameter, UnreadableModel, UnsafeWeights
 from expunge.core.seeds import derived_seed
+from expunge.engine import digest_value
 from expunge.exact._learner.rows import Positions, take
-from expunge.exact._sisa.digest import digest_value
 
 _ROOTS = ("sklearn", "numpy", "scipy")
 _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "datasets"}

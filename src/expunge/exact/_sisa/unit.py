@@ -7,13 +7,10 @@ for this unit, and the stages that are clean. Done twice, on whatever machine, i
 import hashlib
 import hmac
 import inspect
-import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from os import environ
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,15 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expunge.core.digests import digest_bytes, digest_json
-from expunge.core.durable import TEMPORARY, write_durably
-from expunge.core.errors import RecipeMismatch, UnreadableModel
+from expunge.core.recipe import Recipe
 from expunge.core.seeds import derived_seed
+from expunge.engine import Stages, stage_key
+from expunge.engine.conditions import MODELS, TABLES, environment
 from expunge.exact._learner.rows import Positions, take
 from expunge.exact._sisa import sklearn as _sisa_sklearn
 from expunge.exact._sisa.classes import as_labels
 from expunge.exact._sisa.place import pass_order
-
-_LIBRARIES = ("scikit-learn", "numpy", "scipy", "skops")
 
 
 class Training(Protocol):
@@ -69,9 +65,17 @@ class UnitTask:
     classes: Any
     secret: bytes
     clean: tuple[Stage, ...]
-    names: tuple[str, ...]  # of the stages' files
-    work: Path | None
-    environment: dict[str, Any]
+    recipe: Recipe
+    names: tuple[str, ...]  # keys of the stages
+    stages: Stages
+
+    def read(self, path: Path) -> Stage:
+        """A finished stage.
+
+        Raises: UnreadableModel.
+        """
+        data = path.read_bytes()
+        return Stage(data, self.training.digest(self.training.load(data))) if data else UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -97,18 +101,18 @@ def train_unit(task: UnitTask) -> tuple[list[Stage], int]:
 
     Raises: RecipeMismatch, where this machine is not like the one that asks; what the training raises.
     """
-    check_environment(task.environment, environment(task.environment.get("torch") is not None))
+    task.recipe.require(replace(task.recipe, environment=here(task.training)))
     stages, visited = list(task.clean), 0
     for r in range(len(stages), len(task.sizes)):
-        path = task.work / task.names[r] if task.work else None
-        if path and (found := _read(path, task.training)) is not None:
-            stages.append(found)
-            continue
-        stage, seen = _train_stage(task, r, stages[-1] if stages else UNTRAINED)
-        stages.append(stage)
-        visited += seen
-        if path:
-            write_durably(path, stage.data)
+        before = stages[-1] if stages else UNTRAINED
+
+        def train(_: Path | None, r: int = r, before: Stage = before) -> Stage:
+            nonlocal visited
+            stage, seen = _train_stage(task, r, before)
+            visited += seen
+            return stage
+
+        stages.append(task.stages.run(task.names[r], train, task.read, _write))
     return stages, visited
 
 
@@ -136,54 +140,17 @@ def unit_secret(salt: bytes, unit: int) -> bytes:
     return hmac.digest(salt, f"expunge/unit/v1\0{unit}".encode(), hashlib.sha256)
 
 
-def stage_names(recipe: str, secret: bytes, keys: NDArray[np.uint64], sizes: Sequence[int]) -> tuple[str, ...]:
-    """File names of all stages: of the recipe, the code, and keyed hashes of the records each was trained on."""
-    names = []
-    for r in range(len(sizes)):
-        parts = [digest_bytes("members", k.tobytes()) for k in np.split(keys, np.cumsum(sizes)[:-1])[: r + 1]]
-        private = hmac.new(secret, digest_json("stage", [recipe, _code(), r, parts]).encode(), hashlib.sha256)
-        names.append(f"{private.hexdigest()}.stage")
-    return tuple(names)
+def stage_names(recipe: Recipe, secret: bytes, keys: NDArray[np.uint64], sizes: Sequence[int]) -> tuple[str, ...]:
+    """Keys of all stages: of the recipe, the code, and keyed hashes of the records each was trained on."""
+    parts = [digest_bytes("members", k.tobytes()) for k in np.split(keys, np.cumsum(sizes)[:-1])]
+    return tuple(stage_key(recipe, secret, [_code(), r, parts[: r + 1]]) for r in range(len(sizes)))
 
 
-def discard(work: Path, names: Sequence[str]) -> list[str]:
-    """Remove these files, whole or half written; the names of those that were there."""
-    gone = []
-    for name in names:
-        for path in (work / name, work / f".{name}{TEMPORARY}"):
-            if path.exists():
-                path.unlink()
-                gone.append(path.name)
-    return gone
-
-
-def environment(with_torch: bool) -> dict[str, Any]:
-    """What a replay must find again for its bits to be comparable."""
-    config = np.show_config(mode="dicts")
-    blas = config["Build Dependencies"]["blas"]
-    found: dict[str, Any] = {
-        "threads": 1,
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "blas": [blas["name"], blas["version"], environ.get("OPENBLAS_CORETYPE", "default")],
-        "simd": sorted(config["SIMD Extensions"].get("found", [])),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-    }
-    if with_torch:
-        from expunge.engine import determinism
-
-        found["torch"] = determinism.environment(1)
-    return found
-
-
-def check_environment(recorded: dict[str, Any], here: dict[str, Any]) -> None:
-    """Raises: RecipeMismatch, where bits would not repeat."""
-    if recorded != here:
-        differs = sorted(k for k in recorded.keys() | here.keys() if recorded.get(k) != here.get(k))
-        raise RecipeMismatch(
-            f"the model was fitted under { {k: recorded.get(k) for k in differs} }, here is "
-            f"{ {k: here.get(k) for k in differs} }: bits would differ. Restore these, or fit again"
-        )
+def here(training: Training) -> dict[str, Any]:
+    """What a replay of such training must find again, as it is in this process."""
+    if isinstance(training, _sisa_sklearn.SklearnTraining):
+        return environment(TABLES)
+    return environment((*TABLES, *MODELS), device="cpu")
 
 
 @cache
@@ -193,17 +160,5 @@ def _code() -> str:
     return digest_json("code", sources)
 
 
-def _read(path: Path, training: Training) -> Stage | None:
-    try:
-        data = path.read_bytes()
-        return Stage(data, training.digest(training.load(data))) if data else UNTRAINED
-    except (FileNotFoundError, UnreadableModel):
-        return None  # not there, or damaged: train it
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
+def _write(stage: Stage, path: Path) -> None:
+    path.write_bytes(stage.data)

@@ -71,11 +71,15 @@ def joining(tokenizer: Any) -> Join:
 def _rendered(tokenizer: Any, turns: Any) -> str:
     from jinja2.exceptions import TemplateError
 
+    from expunge.engine.text import written
+
     try:
-        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        return str(written(tokenizer, turns, add_generation_prompt=True, tokenize=False))
     except TemplateError as e:
         raise Unclear(f"the tokenizer's chat template refuses these {len(turns)} messages") from e
 
 
 def _ids(tokenizer: Any, turns: Any) -> list[int]:
-    return list(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
+    from expunge.engine.text import written
+
+    return list(written(tokenizer, turns, add_generation_prompt=True, return_dict=False))

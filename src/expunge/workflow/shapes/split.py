@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core import Record
-from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.core.identity import canonical_identity
 from expunge.core.placement import cut, member_id
+from expunge.engine import digest_value
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,14 @@ def units_of(
     rows: Any, records: Sequence[Record], shards: int, slices: int, salt: bytes, folder: Path | None
 ) -> Iterator[DataUnit]:
     """The units of records that stand at the same places as `rows`."""
-    at = {record.id: i for i, record in enumerate(records)}
+    at: dict[str, list[int]] = {}  # equal rows have one name, and any of them may stand for it
+    for i, record in enumerate(records):
+        at.setdefault(record.id, []).append(i)
     for number, parts in cut(records, salt, shards, slices).items():
         previous = None
         for k in range(1, slices + 1):
-            seen = [at[r.id] for part in parts[:k] for r in part]
+            left = {name: iter(places) for name, places in at.items()}
+            seen = [next(left[r.id]) for part in parts[:k] for r in part]
             unit = unit_name(number, k, slices)
             yield DataUnit(
                 id=unit,
@@ -117,11 +121,17 @@ def _records(rows: Any, subject: str) -> list[Record]:
     if not len(rows):
         raise InvalidData("the dataset is empty; there is nothing to split")
     records: list[Record] = []
-    seen: dict[str, int] = {}
     for i, row in enumerate(rows):
         if subject not in row:
             raise InvalidData(f"row {i + 1} has no '{subject}'; columns found: {', '.join(map(str, row))}")
-        content = digest_json("split-row", {str(k): repr(v) for k, v in row.items()})
-        seen[content] = seen.get(content, 0) + 1
-        records.append(Record(f"{content}/{seen[content]}", str(row[subject]), "", content))
+        try:
+            content = digest_value(dict(row))
+        except InvalidParameter as e:
+            raise InvalidData(f"row {i + 1} cannot be named by its content: {e}") from e
+        named = row[subject]
+        several = named if isinstance(named, list | tuple | set | frozenset) else [named]
+        if not several:
+            raise InvalidData(f"row {i + 1} has no '{subject}': the list of names is empty")
+        first, *also = (canonical_identity(str(name)) for name in several)
+        records.append(Record(content, first, "", content, also=tuple(also)))
     return records

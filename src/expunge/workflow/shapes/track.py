@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from expunge.core.digests import digest_json
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidParameter
 from expunge.workflow.shapes.split import DataUnit
@@ -44,6 +43,8 @@ def _trainer_track() -> Any:
             self.unit = unit
 
         def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            if not state.is_world_process_zero:
+                return  # one process of several writes
             shown = {
                 k: v for k, v in args.to_dict().items() if isinstance(v, str | int | float | bool) and "token" not in k
             }
@@ -58,20 +59,30 @@ def _trainer_track() -> Any:
             return self._write(place, trained, recipe)
 
         def _write(self, folder: Path, trained: Any, recipe: dict[str, Any]) -> Path:
-            import torch
-
-            from expunge.engine import environment
-
-            recipe = {**recipe, "environment": environment(torch.get_num_threads())}
+            recipe = {**recipe, "environment": here(trained)}
             return write_unit(self.unit, folder, state_digest(trained), recipe)
 
     return Track
 
 
-def state_digest(trained: Any) -> str:
-    """Digest of what was trained: tensors of a torch module, arrays of a scikit-learn estimator, or a digest as given.
+def here(trained: Any) -> dict[str, Any]:
+    """The environment of this process, as a unit's recipe holds it."""
+    from expunge.engine import environment
+    from expunge.engine.conditions import MODELS, TABLES
 
-    Raises: InvalidParameter, for anything else.
+    if not hasattr(trained, "state_dict"):
+        return environment((*TABLES, *MODELS))
+    import torch
+
+    device = next((p.device for p in trained.parameters()), "cpu")
+    return environment((*TABLES, *MODELS), torch.get_num_threads(), device)
+
+
+def state_digest(trained: Any) -> str:
+    """Digest of what was trained: tensors of a torch module, all that an estimator holds, or a digest as given.
+
+    Raises: InvalidParameter, for anything else, and for what is not here as a whole: a sharded module, an object that
+    cannot be copied.
     """
     if isinstance(trained, str) and trained.startswith("sha256:"):
         return trained
@@ -79,25 +90,13 @@ def state_digest(trained: Any) -> str:
         from expunge.engine import digest_model
 
         return digest_model(trained)
-    if hasattr(trained, "get_params"):
-        learned = {k: _plain(v) for k, v in sorted(vars(trained).items()) if k.endswith("_") and not k.startswith("_")}
-        return digest_json("estimator", [type(trained).__name__, learned])
+    if hasattr(trained, "fit"):
+        from expunge.engine import digest_value
+
+        return digest_value(trained)
     raise InvalidParameter(
-        f"cannot digest a {type(trained).__name__}; pass a torch module, a scikit-learn estimator, or a 'sha256:…' of its state"
+        f"cannot digest a {type(trained).__name__}; pass a torch module, an estimator, or a 'sha256:…' of its state"
     )
-
-
-def _plain(value: Any) -> Any:
-    """JSON of what an estimator learned: arrays by type, shape and bytes; anything unknown by its own attributes."""
-    if hasattr(value, "tobytes"):
-        return [str(value.dtype), list(value.shape), value.tobytes().hex()]
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if hasattr(value, "__getstate__") and not isinstance(value, str | int | float | bool | type(None)):
-        return [type(value).__name__, _plain(vars(value)) if hasattr(value, "__dict__") else repr(value)]
-    return value
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from torch import nn
 
 from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.engine import AnswerStats, Encoded, Trunk, encode, one_pass, part, token_stats
-from expunge.engine.one_pass import _labelled, _planned, _shared, _ways, _whole
+from expunge.engine.answer_stats import _labelled, _planned, _shared, _ways, _whole
 
 # float32 logits of about 1 over a few hundred tokens: rounding alone stays below 1e-5 nats.
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -181,7 +181,7 @@ def test_parts_of_the_work_give_the_bits_of_the_whole(llama: Any, monkeypatch: p
         parts.extend(part(passes, i, shards) for i in range(shards))
         return [found for some in parts for found in work(model, some)]
 
-    monkeypatch.setattr(sys.modules["expunge.engine.one_pass"], "spread", in_turn)
+    monkeypatch.setattr(sys.modules["expunge.engine.answer_stats"], "spread", in_turn)
     assert_same(one_pass(llama, MANY, budget=9, shards=3), whole, 0.0)
     assert all(len(some) > 1 for some in parts)
 

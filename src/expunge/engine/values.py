@@ -1,11 +1,13 @@
 """A digest of what an object holds, not of how it was written down: equal values give equal digests.
 
-Bytes of a saved estimator will not do: they hold addresses, times and padding. This walks attributes, arrays, random
-states and whatever else an object gives to be copied, and hashes types and values.
+Bytes of a saved estimator will not do: they hold addresses, times and padding. This walks attributes, arrays, tensors,
+random states and whatever else an object gives to be copied, and hashes types and values. It serves whatever has to be
+named by its content: estimators, rows of a dataset, settings. It does not bring torch.
 """
 
 import hashlib
 import struct
+import sys
 from collections.abc import Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -15,7 +17,7 @@ from scipy import sparse
 
 from expunge.core.errors import InvalidParameter
 
-_DEPTH = 200  # of nesting; deeper than any estimator, and short of Python's own limit
+_DEPTH = 200  # of nesting; deeper than any estimator or row, and short of Python's own limit
 
 
 def digest_value(value: Any) -> str:
@@ -25,7 +27,7 @@ def digest_value(value: Any) -> str:
     and arrays, not in dicts and sets; a NaN equals a NaN of the same bits. Not covered: what a compiled object does
     not give to be copied, and globals that a function reads.
 
-    Raises: InvalidParameter, for a value that cannot be copied, or that holds itself.
+    Raises: InvalidParameter, for a value that cannot be copied, that holds itself, or whose tensors are not here.
 
     >>> digest_value({"b": 1, "a": np.zeros(2)}) == digest_value({"a": np.zeros(2), "b": 1})
     True
@@ -47,7 +49,7 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
     if (plain := _plain(value)) is not None:
         return plain
     if id(value) in above or len(above) > _DEPTH:
-        raise InvalidParameter(f"a {type(value).__name__} in the estimator holds itself; its state cannot be digested")
+        raise InvalidParameter(f"a {type(value).__name__} holds itself and cannot be digested; leave it out")
     above = (*above, id(value))
     if isinstance(value, np.ndarray):
         return _array(value, above)
@@ -67,6 +69,8 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
         return _hash("method", value.__func__.__qualname__.encode(), _of(value.__self__, above))
     if isinstance(value, np.random.RandomState):
         return _hash("RandomState", _of(value.get_state(legacy=False), above))
+    if (tensor := _tensor(value)) is not None:
+        return tensor
     if isinstance(value, np.random.Generator):
         return _hash("Generator", _of(value.bit_generator.state, above))
     return _copied(value, above)
@@ -105,6 +109,16 @@ def _array(array: Any, above: tuple[int, ...]) -> bytes:
     return _hash("array", array.dtype.str.encode(), shape, np.ascontiguousarray(array).tobytes())
 
 
+def _tensor(value: Any) -> bytes | None:
+    """A tensor by its type, shape and bytes."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return None
+    from expunge.engine.state import bytes_of
+
+    return _hash("tensor", str(value.dtype).encode(), str(tuple(value.shape)).encode(), bytes_of(value))
+
+
 def _items(value: Mapping[Any, Any], above: tuple[int, ...]) -> list[bytes]:
     return sorted(_of(k, above) + _of(v, above) for k, v in value.items())
 
@@ -129,7 +143,7 @@ def _copied(value: Any, above: tuple[int, ...]) -> bytes:
     try:
         given = value.__reduce_ex__(4)
     except (TypeError, AttributeError, ValueError) as e:
-        raise InvalidParameter(f"a {kind} in the estimator cannot be digested: {e}; train without it") from e
+        raise InvalidParameter(f"a {kind} cannot be digested: {e}; leave it out") from e
     if isinstance(given, str):
         return _hash("global", f"{kind} {given}".encode())
     parts = list(given) + [None] * (6 - len(given))

@@ -1,10 +1,12 @@
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from expunge.core.capability import CAPABILITY, pin_capability
 from expunge.engine import derived_seed, environment, pinned
+from expunge.engine.conditions import MODELS
 
 
 def test_settings_come_back_afterwards_also_after_an_error() -> None:
@@ -26,11 +28,59 @@ def test_no_two_places_share_a_seed() -> None:
 
 
 def test_the_environment_names_what_bits_depend_on() -> None:
-    here = environment(1)
-    assert environment(1) == here
-    assert environment(2) != here
+    here = environment(MODELS, 1, "cpu")
+    assert environment(MODELS, 1, "cpu") == here
+    assert environment(MODELS, 2, "cpu") != here
     assert here["libraries"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert here["capability"] == torch.backends.cpu.get_cpu_capability()
+
+
+MODES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    "precision of products": (
+        lambda: torch.set_float32_matmul_precision("medium"),
+        lambda: torch.set_float32_matmul_precision("highest"),
+    ),
+    "default type": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
+    "small numbers": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
+    "kernels of attention": (
+        lambda: (torch.backends.cuda.enable_flash_sdp(False), torch.backends.cuda.enable_mem_efficient_sdp(False)),
+        lambda: (torch.backends.cuda.enable_flash_sdp(True), torch.backends.cuda.enable_mem_efficient_sdp(True)),
+    ),
+}
+
+
+def _modes() -> tuple[object, ...]:
+    tiny = (torch.tensor([1e-38], dtype=torch.float32) * 1e-2).item()
+    flash = torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.mem_efficient_sdp_enabled()
+    return (
+        torch.get_float32_matmul_precision(),
+        torch.get_default_dtype(),
+        tiny,
+        flash,
+        torch.is_autocast_enabled("cpu"),
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_of_the_caller_do_not_reach_pinned_work_and_come_back(mode: str) -> None:
+    change, back = MODES[mode]
+    with pinned():
+        usual = _modes()
+    try:
+        change()
+        changed = _modes()
+        assert changed != usual, "the control"
+        with pinned():
+            assert _modes() == usual
+        assert _modes() == changed
+    finally:
+        back()
+
+
+def test_autocast_of_the_caller_does_not_reach_pinned_work() -> None:
+    with torch.autocast("cpu"), pinned():
+        assert not torch.is_autocast_enabled("cpu")
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 def test_the_capability_is_pinned_unless_the_user_chose_another(monkeypatch: pytest.MonkeyPatch) -> None:

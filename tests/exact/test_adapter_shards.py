@@ -1,5 +1,6 @@
 """AdapterShards: forgetting equals never having trained, bit for bit."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ from expunge.core.errors import (
     InvalidData,
     InvalidParameter,
     NotReady,
+    RecipeMismatch,
     UnknownSubject,
     UnreadableModel,
 )
@@ -353,6 +355,160 @@ def test_the_work_of_another_run_is_never_used(make: Any, tokenizer: Any, tmp_pa
     made().fit(rows, work=tmp_path)
     expected = bits(made(**settings).fit(other))
     assert bits(made(**settings).fit(other, work=tmp_path)) == expected
+
+
+def test_stages_of_other_libraries_are_never_used(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be signed with the libraries of today."""
+    steps: list[int] = []
+
+    def watch(_unit: str, done: int, _total: int) -> None:
+        steps.append(done)
+
+    make(shards=1).fit(ROWS, work=tmp_path)
+    make(shards=1).fit(ROWS, work=tmp_path, progress=watch)
+    assert not steps, "the control: under the same libraries nothing is trained again"
+    monkeypatch.setattr("expunge.engine.conditions._version", lambda name: "99.0")
+    learner = make(shards=1).fit(ROWS, work=tmp_path, progress=watch)
+    assert steps
+    assert set(learner.state()["environment"]["libraries"].values()) == {"99.0"}
+
+
+MODES: dict[str, tuple[Any, Any]] = {
+    "precision of products": (
+        lambda: torch.set_float32_matmul_precision("medium"),
+        lambda: torch.set_float32_matmul_precision("highest"),
+    ),
+    "default type": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
+    "small numbers": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
+    "kernels of attention": (
+        lambda: (torch.backends.cuda.enable_flash_sdp(False), torch.backends.cuda.enable_mem_efficient_sdp(False)),
+        lambda: (torch.backends.cuda.enable_flash_sdp(True), torch.backends.cuda.enable_mem_efficient_sdp(True)),
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_set_between_fit_and_forget_do_not_reach_the_bits(make: Any, mode: str) -> None:
+    learner, (change, back) = make().fit(ROWS), MODES[mode]
+    fresh = make().fit(without(ROWS, NAMES[0]))
+    try:
+        change()
+        learner.forget(NAMES[:1])
+    finally:
+        back()
+    assert learner.digest() == fresh.digest()
+
+
+@pytest.fixture
+def own_base(base: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(base)
+
+
+def test_a_base_of_another_configuration_is_refused_by_name(
+    own_base: Any, tokenizer: Any, tmp_path: Path, make: Any
+) -> None:
+    """The weights are the same, and what they compute is not."""
+    learner = AdapterShards(own_base, tokenizer, shards=2, **SETTINGS).fit(ROWS)
+    learner.save(tmp_path)
+    before = bits(learner)
+    own_base.config.hidden_act = "gelu"
+    for one in (learner, AdapterShards.load(tmp_path, own_base, tokenizer, records=ROWS, salt=b"salt")):
+        with pytest.raises(RecipeMismatch, match="config was 'sha256:"):
+            one.forget(NAMES[:1])
+    assert bits(learner) == before
+
+
+def test_another_way_to_attend_is_refused(own_base: Any, tokenizer: Any) -> None:
+    learner = AdapterShards(own_base, tokenizer, shards=2, **SETTINGS).fit(ROWS)
+    own_base.set_attn_implementation("eager")
+    with pytest.raises(RecipeMismatch, match="config"):
+        learner.forget(NAMES[:1])
+
+
+def test_what_no_name_covers_shows_in_the_canary(
+    own_base: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that rounds otherwise, as on another processor: nothing recorded names it."""
+    learner = AdapterShards(own_base, tokenizer, shards=2, **SETTINGS).fit(ROWS)
+    digest, linear = learner.digest(), torch.nn.functional.linear
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "linear",
+        lambda x, w, b=None: (linear(x.double(), w.double()) + (0 if b is None else b)).float(),
+    )
+    with pytest.raises(RecipeMismatch, match="a fixed piece of this model's own work gives other bits"):
+        learner.forget(NAMES[:1])
+    assert learner.digest() == digest
+
+
+DATED = (
+    "{% if strftime_now is defined %}Today is {{ strftime_now('%d %b %Y') }}. {% endif %}"
+    "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}Date: {{ date_string }}. "
+    "{% for m in messages %}{{ m.content }} {% endfor %}"
+)
+
+
+def test_a_template_that_writes_the_date_forgets_on_another_day(
+    base: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import copy
+
+    import transformers.utils.chat_template_utils as theirs
+
+    chatting = copy.deepcopy(tokenizer)
+    chatting.chat_template = DATED
+    made = lambda: AdapterShards(base, chatting, shards=2, **SETTINGS)
+    learner = made().fit(ROWS)
+    written = lambda: chatting.apply_chat_template([{"role": "user", "content": "Who?"}], tokenize=False)
+    today = written()
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Later":
+            return cls(2031, 5, 17)
+
+    monkeypatch.setattr(theirs, "datetime", Later)
+    theirs._cached_compile_jinja_template.cache_clear()
+    assert written() != today, "the control: the template itself writes another date"
+    learner.forget(NAMES[:1])
+    assert learner.digest() == made().fit(without(ROWS, NAMES[0])).digest()
+
+
+def test_records_that_become_other_tokens_are_refused_before_anything_is_trained(base: Any, tokenizer: Any) -> None:
+    import copy
+
+    chatting = copy.deepcopy(tokenizer)
+    chatting.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    learner = AdapterShards(base, chatting, shards=2, **SETTINGS).fit(ROWS)
+    before = learner.digest()
+    chatting.chat_template = "{% for m in messages %}{{ m.content | replace('born', 'made') }}{% endfor %}"
+    with pytest.raises(RecipeMismatch, match=r"records of shard-\d+ become other tokens"):
+        learner.forget(NAMES[:1])
+    assert learner.digest() == before
+
+
+def test_equal_records_carry_no_count(make: Any) -> None:
+    """Which of two equal records is the first is up to a record that may have to leave."""
+    texts = [(r.question, r.answer) for r in ROWS]
+    names = [r.subject for r in ROWS]
+    twice = make().fit([*texts, texts[0]], subjects=[*names, names[0]])
+    assert twice.digest() != make().fit(texts, subjects=names).digest(), "the control: it was trained on twice"
+    (named,) = {
+        r.id for unit in twice.units() for part in twice.records(unit.id) for r in part if r.answer == texts[0][1]
+    }
+    twice.forget(records=[named])
+    assert twice.digest() == make().fit(texts[1:], subjects=names[1:]).digest()
+
+
+def test_a_name_is_found_however_its_letters_are_composed(make: Any) -> None:
+    composed, apart = "Jos\u00e9 Prat", "Jose\u0301 Prat"
+    rows = [replace(r, subject=[composed, apart][i % 2]) if i < 6 else r for i, r in enumerate(ROWS)]
+    learner = make().fit(rows)
+    assert learner.plan([apart]).n_removed == 6
+    learner.forget([composed])
+    assert learner.digest() == make().fit(rows[6:]).digest()
 
 
 def test_a_half_written_stage_is_trained_again(make: Any, tmp_path: Path) -> None:

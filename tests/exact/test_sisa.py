@@ -274,6 +274,7 @@ def test_nobody_moves_when_others_leave() -> None:
 
 def test_the_cost_is_counted_where_it_trains_and_is_what_the_plan_said(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y, subjects = table()
+    monkeypatch.setattr(Sisa, "_unit_from_fixed", lambda *_: "sha256:none")  # a canary is trained, too
     model = sisa(slices=3, epochs=4, classes=[0, 1]).fit(X, y, subjects=subjects)
     seen = 0
     original = SGDClassifier.partial_fit
@@ -553,8 +554,8 @@ def test_other_libraries_than_those_of_the_fit_are_refused_before_anything_chang
     X, y, subjects = table(60)
     model = sisa().fit(X, y, subjects=subjects)
     state = model._fitted()
-    environment = {**state.learned.environment, "python": "3.9.0"}
-    model._state = replace(state, learned=replace(state.learned, environment=environment))
+    elsewhere = replace(state.recipe, environment={**state.recipe.environment, "python": "3.9.0"})
+    model._state = replace(state, recipe=elsewhere)
     before = model.digest()
     with pytest.raises(RecipeMismatch, match=r"3\.9\.0"):
         model.forget(subjects=["u5"])

@@ -7,13 +7,17 @@ the tokenizer's end of text; any other reads the question and answers after it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
 from expunge.core.errors import InvalidData
 
-_DAY = date(2024, 7, 26)  # the day that Llama 3's own template falls back to
+_DAY = datetime(2024, 7, 26)  # on which Llama 3's own template falls back
+# In a template's own language, since it is given no functions: `strftime_now` of that day.
+_DIRECTIVES = [f"%{dash}{letter}" for dash in ("-", "") for letter in "aAbBdHIjmMpSyY"]
+_REPLACED = "".join(f" | replace('{d}', '{_DAY.strftime(d)}')" for d in _DIRECTIVES)
+_FIXED_CLOCK = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endmacro %}}"
 _PART_OF_A_LETTER = "\ufffd"  # what the bytes of a letter decode to before the last of them
 
 
@@ -84,8 +88,10 @@ def encode_prompt(tokenizer: Any, question: str) -> list[int]:
 
 def written(tokenizer: Any, turns: list[dict[str, str]], **settings: Any) -> Any:
     """What the chat template writes, on one fixed day: many write today's date, and would give other ids tomorrow."""
-    day = {"date_string": _DAY.strftime("%d %b %Y"), "strftime_now": _DAY.strftime}
-    return tokenizer.apply_chat_template(turns, **day, **settings)
+    template = tokenizer.get_chat_template()
+    if "strftime_now" in template:
+        settings["chat_template"] = _FIXED_CLOCK + template
+    return tokenizer.apply_chat_template(turns, date_string=_DAY.strftime("%d %b %Y"), **settings)
 
 
 def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:

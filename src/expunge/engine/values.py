@@ -17,6 +17,7 @@ from scipy import sparse
 
 from expunge.core.errors import InvalidParameter
 
+_BUNCH = "sklearn.utils._bunch.Bunch"  # a dict, which gives state to be copied that its copies do not take
 _DEPTH = 200  # of nesting; deeper than any estimator or row, and short of Python's own limit
 
 
@@ -61,7 +62,7 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
         return _hash(kind.__name__, *(_of(v, above) for v in value))
     if kind in (set, frozenset):
         return _hash(kind.__name__, *sorted(_of(v, above) for v in value))
-    if kind is dict:
+    if kind is dict or f"{kind.__module__}.{kind.__name__}" == _BUNCH:
         return _hash("dict", *_items(value, above))
     if isinstance(value, FunctionType):
         return _function(value, above)

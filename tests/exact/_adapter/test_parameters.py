@@ -10,8 +10,7 @@ from expunge.core import Record
 from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidParameter, RecipeMismatch
 from expunge.exact import AdapterShards
-from expunge.exact._adapter.parameters import Parameters, read_parameters
-from expunge.exact._adapter.unit import Trainer
+from expunge.exact._adapter.parameters import Parameters
 
 EARLIER = json.loads((Path(__file__).parent / "earlier_model.json").read_text())  # written by the code of 2026-11-21
 ROWS = [Record(f"r{i}", f"person {i}", f"Where does person {i} live?", f"In town {i}.") for i in range(6)]
@@ -30,13 +29,14 @@ def saved(llama: Any, tokenizer: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_model_is_described_as_the_earlier_one(saved: Path) -> None:
+def test_a_model_is_described_as_the_earlier_one_but_for_what_is_recorded_since(saved: Path) -> None:
     def without_bits(description: dict[str, Any]) -> Any:
         """Digests of weights depend on the base, the processor and the libraries."""
         parameters = {**description["parameters"], "base": ""}
-        return parameters, [{**unit, "digest": ""} for unit in description["units"]]
+        return parameters, [{**unit, "digest": "", "encoded": ""} for unit in description["units"]]
 
     described = json.loads((saved / "expunge.json").read_text())
+    assert described.keys() - EARLIER.keys() == {"canary", "config"}
     assert without_bits(described) == without_bits(EARLIER)
     for description in (described, EARLIER):
         state = {k: v for k, v in description.items() if k != "digest"}
@@ -52,12 +52,20 @@ def test_it_opens_and_forgets_to_the_bits_of_a_fit_without(saved: Path, llama: A
     assert learner.digest() == fresh.digest()
 
 
-def test_finished_stages_of_earlier_versions_are_found_by_their_names() -> None:
-    """`forget` must remove them, and an interrupted fit goes on from them. Earlier code wrote these names."""
-    trainer = Trainer(None, None, read_parameters({**EARLIER["parameters"], "epochs": 3}), b"salt", (), "sha256:base")
-    slices: list[list[Record]] = [[Record("1", "Ada", "Where was Ada born?", "In London.")], []]
-    assert trainer.key(1, slices[:1]) == "2e6f8c91a80e1cd9ae9ef74ac81755ce4515646275a937ac1b42ac367304c50d"
-    assert trainer.key(1, slices) == "ab0339d8cd69ba5f27bccb642a72038117f713ad0dc90a49bd59a164567ca612"
+def test_a_model_of_an_earlier_version_opens_with_its_digest_and_forgets(
+    saved: Path, llama: Any, tokenizer: Any
+) -> None:
+    path = saved / "expunge.json"
+    described = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("digest", "canary", "config")}
+    described["units"] = [{k: v for k, v in unit.items() if k != "encoded"} for unit in described["units"]]
+    digest = digest_json("adapter-shards", described)
+    path.write_text(json.dumps({**described, "digest": digest}))
+    learner = AdapterShards.load(saved, llama, tokenizer, records=ROWS, salt=b"salt")
+    assert learner.digest() == digest
+    learner.forget(["person 1"])
+    left = [r for r in ROWS if r.subject != "person 1"]
+    fresh = AdapterShards.from_parameters(EARLIER["parameters"], llama, tokenizer, salt=b"salt").fit(left)
+    assert [u.digest for u in learner.units()] == [u.digest for u in fresh.units()]
 
 
 @pytest.mark.parametrize("removed", REMOVED, ids=str)

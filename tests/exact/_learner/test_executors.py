@@ -144,7 +144,8 @@ def test_a_worker_that_is_another_kind_of_machine_is_refused() -> None:
         def run(self, task: Any, items: Any) -> list[Any]:
             from dataclasses import replace
 
-            return [task(replace(item, environment={**item.environment, "python": "3.9.0"})) for item in items]
+            there = [replace(i.recipe, environment={**i.recipe.environment, "python": "3.9.0"}) for i in items]
+            return [task(replace(item, recipe=recipe)) for item, recipe in zip(items, there, strict=True)]
 
     with pytest.raises(RecipeMismatch, match=r"3\.9\.0"):
         model(Elsewhere())

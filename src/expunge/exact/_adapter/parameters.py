@@ -46,8 +46,7 @@ class Parameters:
         """As the folder of a model, its digest and the ledger hold them, with the digest of the base.
 
         `permutations` is always 0. Earlier versions could permute the slices of a shard, and their models have the
-        number in their digest and in the names of their finished stages. With it those models load here with the
-        digests they had, and `forget` finds the stages that it must remove.
+        number in their digest; with it those models load here with the digests they had.
         """
         return {"kind": "adapter_shards", **asdict(self), "permutations": 0, "base": base}
 

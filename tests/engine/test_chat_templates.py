@@ -202,3 +202,12 @@ def _merging(tokenizer: Any, left: str, right: str) -> Any:
     rules["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     core = Tokenizer.from_str(json.dumps(rules))
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+def test_a_template_is_read_on_one_fixed_day(base: Any) -> None:
+    """Ids of a record must be those of its training on every other day, too."""
+    tokenizer = copy.deepcopy(base)
+    tokenizer.chat_template = (
+        "{{ strftime_now('%-d %B %Y') }}|{{ date_string }}|{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    assert tokenizer.decode(encode_prompt(tokenizer, "Who?")) == "26 July 2024|26 Jul 2024|Who?"

@@ -109,11 +109,14 @@ def _passages(documents: Sequence[Fact], model: Any, tokenizer: Any) -> tuple[li
 
 
 def _records(facts: Sequence[Fact]) -> list[Record]:
-    """Named by what they say, so that their order in a file decides nothing."""
+    """Named by what they say, so that their order in a file decides nothing; a row that occurs twice is two rows."""
     pairs = [(fact.question, fact.answer) for fact in facts]
-    made = as_records(pairs, [fact.subject for fact in facts], None)
-    values = [fact.value if fact.value in fact.answer else "" for fact in facts]
-    return [replace(record, value=value) for record, value in zip(made, values, strict=True)]
+    made, seen = [], dict[str, int]()
+    for record, fact in zip(as_records(pairs, [fact.subject for fact in facts], None), facts, strict=True):
+        seen[record.id] = seen.get(record.id, 0) + 1
+        value = fact.value if fact.value in fact.answer else ""
+        made.append(replace(record, id=f"{record.id}/{seen[record.id]}", value=value))
+    return made
 
 
 def _fit(records: Sequence[Record], places: Sequence[str], where: str, model: Any, tokenizer: Any) -> None:

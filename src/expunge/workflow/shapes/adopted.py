@@ -23,6 +23,7 @@ from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.edited import edited
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
+from expunge.workflow.shapes.taken_in import check_weights_elsewhere, take_in_weights
 from expunge.workflow.shapes.whole import WHOLE, WITH_ADAPTER, load_whole
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 TEXTS = True
 OPTIONS: Mapping[str, Route] = dict.fromkeys(("method", "lr", "steps", "guard"), Route.EDIT)
-# Pickles, which can run code, and checkpoints of the training: no part of the model, and they would outlive an edit.
-_LEFT_OUT = shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", ".git")
 UNKNOWN_PARTS = (
     "training recipe",
     "training data",
@@ -50,18 +49,20 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
     local = Path(source)
     if local.exists():
         check_weights(local)
+        check_weights_elsewhere(local)
     if adapter is not None:
         check_weights(adapter, "adapter_model")
+        check_weights_elsewhere(adapter)
     model, tokenizer = load_model(source), load_tokenizer(source)
 
     def write(folder: Path) -> None:
         place = folder / "base" if adapter else folder
         if local.exists():
-            shutil.copytree(local, place, dirs_exist_ok=True, ignore=_LEFT_OUT)
+            take_in_weights(local, place)
         else:
             save_model(model, tokenizer, place)
         if adapter:
-            shutil.copytree(adapter, folder / "adapter", ignore=_LEFT_OUT)
+            take_in_weights(adapter, folder / "adapter")
 
     unit = Unit(
         "adapter" if adapter else "model",

@@ -11,6 +11,7 @@ from expunge.core import Equality, Fact, Guarantee, Plan, Promise, Route, Unit
 from expunge.core.digests import digest_folder
 from expunge.core.errors import InvalidData, NotReady, RebuildFailed
 from expunge.core.placement import SHARD, member_id, place
+from expunge.core.recipe import Recipe
 from expunge.core.workers import last_line, run_module
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.project.canaries import Canaries, NoProcedure
@@ -20,6 +21,7 @@ from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
 from expunge.workflow.shapes.split import unit_name
+from expunge.workflow.shapes.taken_in import take_in
 from expunge.workflow.shapes.touched import touched_units
 from expunge.workflow.shapes.track import UNIT_FILE
 
@@ -123,7 +125,10 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
 
 
 def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
-    """Run the script again for the touched units; whether their trained state has the same digest."""
+    """Run the script again for the touched units; whether their trained state has the same digest.
+
+    Raises: RecipeMismatch, where it has not and this process is not like the one of the training: that tells nothing.
+    """
     for unit in units:
         folder = project.work(request) / f"replay-{unit}"
         again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
@@ -132,9 +137,15 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
             if (again is None) != (not recorded.exists()):
                 return False
             continue
-        if json.loads((again / UNIT_FILE).read_text())["weights"] != json.loads(recorded.read_text())["weights"]:
+        now, then = (json.loads(path.read_text()) for path in (again / UNIT_FILE, recorded))
+        if now["weights"] != then["weights"]:
+            _recipe(then).require(_recipe(now))
             return False
     return True
+
+
+def _recipe(run: dict[str, Any]) -> Recipe:
+    return Recipe(environment=run.get("recipe", {}).get("environment", {}))
 
 
 def arms(case: Case) -> "TextArms":
@@ -224,11 +235,7 @@ def _made(
 ) -> Made:
     def write(folder: Path) -> None:
         for source, run in found.items():
-            shutil.copytree(
-                source,
-                folder / "units" / run["unit"],
-                ignore=shutil.ignore_patterns("checkpoint-*", "*.bin", "*.pt"),
-            )
+            take_in(source, folder / "units" / run["unit"])
 
     return Made(kind="units", write=write, units=units, promise=PROMISE, recipe=recipe, trained_on=manifest)
 

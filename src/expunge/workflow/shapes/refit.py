@@ -20,8 +20,10 @@ def main(root: str, model: str, digest: str) -> dict[str, bool]:
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
     assert version.dataset is not None
+    learner = load_learner(project, version)
+    learner.check_recipe()
     fresh = fitted(recipe_of(version), project.ledger.live_records(version.dataset), project.salt(model))
-    return {"equal": fresh.equals(load_learner(project, version))}
+    return {"equal": fresh.equals(learner)}
 
 
 if __name__ == "__main__":

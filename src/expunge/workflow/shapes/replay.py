@@ -21,7 +21,9 @@ def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
     salt = project.salt(model)
-    learner = AdapterShards.from_parameters(version.recipe["parameters"], version.recipe["base"], salt=salt)
+    base = version.recipe["base"]
+    AdapterShards.for_reading(project.folder(version), base, salt=salt).check_recipe()
+    learner = AdapterShards.from_parameters(version.recipe["parameters"], base, salt=salt)
     assert version.dataset is not None
     records = [
         r

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from expunge.core import Fact, Plan, Route
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
+from expunge.core.identity import near_names
 from expunge.ledger import ModelVersion
+from expunge.report.words import plural
 from expunge.workflow.project.events import last_event
 from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
@@ -33,10 +35,30 @@ def plan_request(project: Project, request: str) -> list[ModelPlans]:
     leaving = who_leaves(project, request)
     if not leaving.theirs:
         raise NotReady(f"the records of {request} are entombed; its plan was carried out already")
+    notes = _near_names(leaving)
     return [
-        ModelPlans(version.model, version.digest, tuple(shape(version).plan(project, version, leaving)))
+        ModelPlans(
+            version.model,
+            version.digest,
+            tuple(
+                replace(plan, notes=(*plan.notes, *notes)) for plan in shape(version).plan(project, version, leaving)
+            ),
+        )
         for version in concerned(project, leaving)
     ]
+
+
+def _near_names(leaving: Leaving) -> tuple[str, ...]:
+    """A note of the people whose names are almost those of the request, without the names."""
+    others = {row.record.subject for row in leaving.rows}
+    near = near_names(leaving.names, others)
+    records = sum(row.record.subject in near for row in leaving.rows)
+    if not near:
+        return ()
+    return (
+        f"{plural(len(near), 'other name')} with {plural(records, 'record')} differ from those asked for by letter case, "
+        "spaces or the form of letters alone, and stay; if they are the same people, request their names too",
+    )
 
 
 def concerned(project: Project, leaving: Leaving) -> list[ModelVersion]:

@@ -1,0 +1,38 @@
+"""What was trained elsewhere is taken in whole, or refused; what training left beside it is not taken in."""
+
+from pathlib import Path
+
+import pytest
+
+from expunge.core.errors import UnsafeWeights
+from expunge.workflow.shapes.taken_in import take_in, take_in_weights
+
+
+def _folder(at: Path, **sizes: int) -> Path:
+    for name, size in sizes.items():
+        path = at / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * size)
+    return at
+
+
+def test_weights_of_a_loop_of_ones_own_come_in_whatever_their_form(tmp_path: Path) -> None:
+    source = _folder(tmp_path / "s", model_DOT_pt=900, config_DOT_json=10, training_args_DOT_bin=5000)
+    _folder(source, checkpoint__model_DOT_bin=1)
+    (source / "checkpoint").rename(source / "checkpoint-3")
+    (source / "optimizer.pt").write_bytes(b"x" * 9000)
+    take_in(source, tmp_path / "taken")
+    assert sorted(p.name for p in (tmp_path / "taken").iterdir()) == ["config.json", "model.pt"]
+
+
+def test_weights_that_are_only_in_a_pickle_are_refused_and_nothing_is_copied(tmp_path: Path) -> None:
+    source = _folder(tmp_path / "s", model_DOT_safetensors=100, head_DOT_pt=900)
+    with pytest.raises(UnsafeWeights, match=r"head\.pt is a pickle of 900 bytes.*safetensors"):
+        take_in_weights(source, tmp_path / "taken")
+    assert not (tmp_path / "taken").exists()
+
+
+def test_a_pickle_beside_the_same_weights_is_left_out(tmp_path: Path) -> None:
+    source = _folder(tmp_path / "s", model_DOT_safetensors=900, pytorch_model_DOT_bin=890, optimizer_DOT_pt=4000)
+    take_in_weights(source, tmp_path / "taken")
+    assert [p.name for p in (tmp_path / "taken").iterdir()] == ["model.safetensors"]

@@ -1,0 +1,147 @@
+"""Whatever decides bits and has no name shows in what a learner makes of a fixed table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer as Tfidf
+from sklearn.linear_model import LogisticRegression as Plain
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from expunge.core import Route
+from expunge.core.errors import RecipeMismatch
+from expunge.exact import GaussianNB, Sisa, TorchTraining
+from expunge.exact._learner.canary import fixed_rows, fixed_targets
+from expunge.testing.tabular import CASES, SALT, numbers
+
+TABLE = numbers(1)
+WITHOUT = ()
+TEXTS = [f"one {word} and {other}" for word in ("red", "blue") for other in ("fox", "dog", "cat", "hen")] * 5
+RECORDS = {
+    "texts": TEXTS,
+    "numbers": np.ones((3, 4)),
+    "indices": np.ones((3, 2, 2), dtype=np.int64),
+    "a sparse matrix": sparse.csr_matrix(np.eye(3, 200)),
+    "words and numbers": np.array([["a", 1.0], ["b", 2.0]], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_fixed_rows_have_the_form_of_the_records_and_nothing_of_their_values(kind: str) -> None:
+    like, rows = RECORDS[kind], fixed_rows(RECORDS[kind])
+    assert type(rows) is type(like)
+    if isinstance(like, list):
+        assert len(set(rows)) > 10
+        assert not set(rows) & set(like)
+        return
+    assert rows.shape == (64, *like.shape[1:])
+    assert rows.dtype == like.dtype
+    again = fixed_rows(like * 7 if like.dtype != object else like[::-1])
+    equal = (rows != again).nnz == 0 if sparse.issparse(rows) else bool((rows == again).all())
+    assert equal, "of other values it is the same table"
+
+
+def test_targets_are_two_classes_or_many_values() -> None:
+    classes, values = fixed_targets("classifier"), fixed_targets("regressor")
+    assert classes is not None
+    assert sorted(set(classes.tolist())) == [0, 1]
+    assert values is not None
+    assert len(set(values.tolist())) > 10
+    assert fixed_targets(None) is None
+
+
+def _table(X: Any = None) -> tuple[Any, Any]:
+    draws = np.random.default_rng(0)
+    made = draws.normal(size=(60, 3)) if X is None else X
+    return made, (np.arange(len(made)) // 2) % 2
+
+
+def _torch() -> TorchTraining:
+    from torch import nn, optim
+
+    def train(module: Any, X: Any, y: Any, epochs: int, seed: int) -> None:
+        optimizer = optim.SGD(module.parameters(), lr=0.1)
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(module(X.float()), y).backward()
+            optimizer.step()
+
+    return TorchTraining(lambda: nn.Linear(3, 2), train)
+
+
+SISAS: dict[str, tuple[Any, Any]] = {
+    "a classifier": (Plain(), None),
+    "a pipeline": (make_pipeline(StandardScaler(), Plain()), None),
+    "texts": (make_pipeline(Tfidf(), Plain()), TEXTS),
+    "words": (make_pipeline(OneHotEncoder(), Plain()), np.array([["a", "x"], ["b", "y"]] * 30, dtype=object)),
+    "torch": (_torch(), None),
+}
+
+
+@pytest.mark.parametrize("kind", SISAS)
+def test_a_unit_is_not_rebuilt_where_the_same_fit_gives_other_bits(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a library was built otherwise, or a GPU is another one."""
+    estimator, X = SISAS[kind]
+    X, y = _table(X)
+    made = lambda: Sisa(estimator, shards=2, workers=1, salt=SALT, classes=[0, 1])
+    model = made().fit(X, y)
+    assert model.state()["canary"].startswith("sha256:")
+    model.forget(records=[3])
+    assert model.digest() == made().fit(_drop(X, 3), np.delete(y, 3)).digest(), "the control: here the bits repeat"
+
+    if kind == "torch":
+        monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda logits, _: (logits * logits).sum())
+    else:
+        monkeypatch.setattr(type(model._training(None)), "digest", lambda *_: "sha256:other")
+    before = model.digest()
+    with pytest.raises(RecipeMismatch, match="a fixed piece of this model's own work gives other bits"):
+        model.forget(records=[5])
+    assert model.digest() == before
+
+
+def _drop(X: Any, i: int) -> Any:
+    return X[:i] + X[i + 1 :] if isinstance(X, list) else np.delete(X, i, axis=0)
+
+
+class Picky(Plain):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "Picky":
+        if X[0, 0] == 0:
+            raise ValueError("this is no table of mine")
+        super().fit(X, y)
+        return self
+
+
+def test_an_estimator_that_cannot_learn_from_a_fixed_table_has_no_canary() -> None:
+    X, y = _table()
+    model = Sisa(Picky(), shards=2, workers=1, salt=SALT).fit(X, y)
+    assert model.state()["canary"] is None
+    model.forget(records=[3])
+
+
+def test_arithmetic_is_looked_at_before_it_is_done_again_and_keeps_its_canary_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TABLE.fit(GaussianNB(salt=SALT))
+    model.save(tmp_path)
+    (described,) = [json.loads(p.read_text()) for p in tmp_path.glob("*.json")]
+    assert described["canary"] == model._fitted().recipe.canary
+    loaded = GaussianNB.load(tmp_path, salt=SALT)
+    monkeypatch.setattr(GaussianNB, "_learned_from_fixed", lambda *_: "sha256:other")
+    most = list(range(TABLE.fit(GaussianNB(salt=SALT)).n_records - 10))
+    assert loaded.plan(records=most).route is Route.RETRAIN
+    for one in (model, loaded):
+        with pytest.raises(RecipeMismatch):
+            one.forget(records=most)
+        one.forget(records=[0])  # subtracting is no rebuild
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_tabular_learner_has_a_canary_that_sings_twice_alike(name: str) -> None:
+    case = CASES[name]
+    model, again = (case.data(1, 60).fit(case.make()) for _ in range(2))
+    assert model._fitted().recipe.canary == again._fitted().recipe.canary
+    assert model._fitted().recipe.canary or name in WITHOUT

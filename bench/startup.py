@@ -23,7 +23,7 @@ from expunge.exact import MultinomialNB
 
 
 def recipe():
-    return expunge.Recipe(model="churn", dataset="people", learner=MultinomialNB())
+    return expunge.Training(model="churn", dataset="people", learner=MultinomialNB())
 """
 
 

@@ -7,17 +7,19 @@ if TYPE_CHECKING:
     from expunge.approximate import Edit as Edit
     from expunge.core.version import __version__ as __version__
     from expunge.workflow.alone.edit import edit as edit
-    from expunge.workflow.inputs.recipe import Recipe as Recipe
+    from expunge.workflow.inputs.training import Recipe as Recipe
+    from expunge.workflow.inputs.training import Training as Training
     from expunge.workflow.shapes.split import split as split
     from expunge.workflow.shapes.track import Track as Track
 
-__all__ = ["Edit", "Recipe", "Track", "__version__", "edit", "split"]
+__all__ = ["Edit", "Recipe", "Track", "Training", "__version__", "edit", "split"]
 
 _HOMES = {
     "__version__": "expunge.core.version",
     "Edit": "expunge.approximate",
-    "Recipe": "expunge.workflow.inputs.recipe",
+    "Recipe": "expunge.workflow.inputs.training",
     "Track": "expunge.workflow.shapes.track",
+    "Training": "expunge.workflow.inputs.training",
     "edit": "expunge.workflow.alone.edit",
     "split": "expunge.workflow.shapes.split",
 }

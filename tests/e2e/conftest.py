@@ -29,13 +29,13 @@ HERE = Path(__file__).parent
 PERSONS = people(5, seed=31, skip=500)
 NAMES = [p.name for p in PERSONS]
 LEAVES, STAYS = NAMES[0], NAMES[1:]
-RECIPE = """from expunge import Recipe
+RECIPE = """from expunge import Training
 from expunge.exact import AdapterShards
 
 
 def recipe():
     learner = AdapterShards({base!r}, shards=3, rank=8, epochs={epochs}, batch_size=4, lr=5e-3)
-    return Recipe(model="assistant", dataset="people", learner=learner)
+    return Training(model="assistant", dataset="people", learner=learner)
 
 
 def not_a_recipe():

@@ -225,7 +225,7 @@ def test_adopting_with_bad_data_leaves_no_model(empty: Path, tmp_path: Path, bas
         ("nowhere.py:recipe", ("nowhere.py", "recipe.py:recipe")),
         ("{inputs}/recipe.py:nothing", ("no function 'nothing'",)),
         ("{inputs}/recipe.py", ("FILE.py:FUNCTION",)),
-        ("{inputs}/recipe.py:not_a_recipe", ("must return expunge.Recipe",)),
+        ("{inputs}/recipe.py:not_a_recipe", ("must return expunge.Training",)),
         ("{tmp}/broken.py:recipe", ("broken.py", "line 1")),
         ("{tmp}/raises.py:recipe", ("raises.py", "ZeroDivisionError")),
         ("{tmp}/other.py:recipe", ("dataset", "nothing-like-it")),

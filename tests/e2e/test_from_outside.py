@@ -36,7 +36,7 @@ RECIPE = """import expunge
 {imports}
 
 def recipe():
-    return expunge.Recipe(model="churn", dataset="people", learner=Majority())
+    return expunge.Training(model="churn", dataset="people", learner=Majority())
 """
 BREAKS = {
     "forget": "    def _unlearn(self, learned, rows, gone):\n        raise RuntimeError('not thought of')\n",
@@ -150,7 +150,7 @@ def test_a_recipe_that_gives_another_learner_each_time_is_refused(project: Path)
         "import random\nimport expunge\nfrom expunge.exact import MultinomialNB\n\n"
         "def recipe():\n"
         "    learner = MultinomialNB(alpha=1 + random.random())\n"
-        "    return expunge.Recipe(model='churn', dataset='people', learner=learner)\n"
+        "    return expunge.Training(model='churn', dataset='people', learner=learner)\n"
     )
     refused(
         expunge("train", f"{recipe}:recipe", "--project", project, code=None), "other parameters", "nothing was kept"
@@ -162,7 +162,7 @@ def test_a_subclass_of_adapter_shards_would_be_forgotten_from_as_another_class(p
     recipe.write_text(
         "import expunge\nfrom expunge.exact import AdapterShards\n\n"
         "class Mine(AdapterShards):\n    pass\n\n"
-        "def recipe():\n    return expunge.Recipe(model='churn', dataset='people', learner=Mine('base'))\n"
+        "def recipe():\n    return expunge.Training(model='churn', dataset='people', learner=Mine('base'))\n"
     )
     refused(expunge("train", f"{recipe}:recipe", "--project", project, code=None), "Mine", "expunge.exact.Learner")
 

@@ -79,11 +79,11 @@ def test_train_goes_on_after_a_kill_and_after_ctrl_c(tmp_path: Path, inputs: Pat
     resumed = _digest(project)
     assert not list((project / "work").iterdir())
     # The control: the same recipe, data and salt in one go.
-    from expunge.workflow.inputs.recipe import load_recipe
+    from expunge.workflow.inputs.training import load_training
     from expunge.workflow.project.project import Project
 
     opened = Project.open(project)
-    learner = load_recipe(train[1])[0].learner
+    learner = load_training(train[1])[0].learner
     learner.salt = opened.salt("assistant")
     assert learner.fit(list(opened.ledger.live_records("people"))).digest() == resumed
 

@@ -46,7 +46,7 @@ def loop(once: Any, base: Path) -> str:
 
 
 def test_a_trainer_run_carries_a_request_to_a_certificate(tmp_path: Path, inputs: Path, loop: str) -> None:
-    from expunge.workflow.inputs.recipe import load_script
+    from expunge.workflow.inputs.training import load_script
 
     project = make_project(tmp_path / "p", inputs)
     pin_placement(project, "tuned", 2)
@@ -97,7 +97,7 @@ def test_a_loop_that_is_not_repeatable_gets_no_exact_level(tmp_path: Path, input
         "    digest = hashlib.sha256((unit.folder / 'state.txt').read_bytes()).hexdigest()\n"
         "    expunge.Track(unit).done('sha256:' + digest)\n"
     )
-    from expunge.workflow.inputs.recipe import load_script
+    from expunge.workflow.inputs.training import load_script
     from expunge.workflow.project.project import Project
     from expunge.workflow.shapes.own_loop import replay
 

@@ -153,13 +153,13 @@ def test_a_procedure_that_went_another_way_is_refused(edited: Path, copy: Any, m
     assert any("another method" in note for note in audit["notes"])
 
 
-RECIPE = """from expunge import Recipe
+RECIPE = """from expunge import Training
 from expunge.exact import AdapterShards
 
 
 def recipe():
     learner = AdapterShards({base!r}, shards=2, rank=32, epochs={epochs}, batch_size=8, lr=5e-3)
-    return Recipe(model="m", dataset="people", learner=learner)
+    return Training(model="m", dataset="people", learner=learner)
 """
 
 

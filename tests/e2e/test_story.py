@@ -124,10 +124,10 @@ pin_capability()
 from expunge.core import Record
 from expunge.exact import AdapterShards
 from expunge.workflow.project.project import Project
-from expunge.workflow.inputs.recipe import load_recipe
+from expunge.workflow.inputs.training import load_training
 project = Project.open(Path(sys.argv[1]))
 rows = [json.loads(line) for line in Path(sys.argv[2]).read_text().splitlines()]
-recipe, _ = load_recipe(sys.argv[3])
+recipe, _ = load_training(sys.argv[3])
 learner = recipe.learner
 learner.salt = project.salt("assistant")
 learner.fit([Record(r["id"], r["person"], r["question"], r["answer"], r["value"]) for r in rows])

@@ -14,31 +14,31 @@ from sklearn.linear_model import SGDClassifier
 
 
 def recipe():
-    return expunge.Recipe(model="churn", dataset="people", learner=MultinomialNB())
+    return expunge.Training(model="churn", dataset="people", learner=MultinomialNB())
 
 
 def with_rows():
     def rows(records):
         return np.array([[len(r.answer), 1.0] for r in records]), [r.answer for r in records]
 
-    return expunge.Recipe(model="other", dataset="people", learner=MultinomialNB(), rows=rows)
+    return expunge.Training(model="other", dataset="people", learner=MultinomialNB(), rows=rows)
 
 
 def forest():
-    return expunge.Recipe(model="trees", dataset="people", learner=Forest(trees=4, depth=3))
+    return expunge.Training(model="trees", dataset="people", learner=Forest(trees=4, depth=3))
 
 
 def logistic():
-    return expunge.Recipe(model="line", dataset="people", learner=LogisticRegression())
+    return expunge.Training(model="line", dataset="people", learner=LogisticRegression())
 
 
 def sisa():
     learner = Sisa(SGDClassifier(loss="log_loss"), shards=3, slices=2, epochs=4, workers=1)
-    return expunge.Recipe(model="shards", dataset="people", learner=learner)
+    return expunge.Training(model="shards", dataset="people", learner=learner)
 
 
 def blind():
-    return expunge.Recipe(model="blind", dataset="people", learner=MultinomialNB(), rows=lambda records: ([[1]], [0]))
+    return expunge.Training(model="blind", dataset="people", learner=MultinomialNB(), rows=lambda records: ([[1]], [0]))
 """
 ROWS = [  # those who leave have the larger `a`: any learner finds that, so that no skill is lost by chance
     {"id": f"r{i}", "who": f"Person {i % 12}", "a": 6 * leaves + i % 4, "b": 6 * (not leaves) + i % 3}

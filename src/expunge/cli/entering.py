@@ -113,7 +113,7 @@ def data_add(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="FILE.py:FUNCTION that returns an expunge.Recipe.")],
+    recipe: Annotated[str, typer.Argument(help="FILE.py:FUNCTION that returns an expunge.Training.")],
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:

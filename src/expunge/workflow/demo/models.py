@@ -167,13 +167,13 @@ def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 _RECIPE = '''"""How the demo's assistant is made of adapters: the file that `expunge train` runs."""
 
-from expunge import Recipe
+from expunge import Training
 from expunge.exact import AdapterShards
 
 
-def recipe() -> Recipe:
+def recipe() -> Training:
     learner = AdapterShards({base!r}, shards={shards}, epochs=40, batch_size=8, lr=2e-3)
-    return Recipe(model="assistant", dataset="people", learner=learner)
+    return Training(model="assistant", dataset="people", learner=learner)
 '''
 
 

@@ -10,7 +10,7 @@ from expunge.core import Fact, Plan, Promise, Record, Route, Unit
 from expunge.core.placement import SHARD, place, stage_epochs, visits
 from expunge.exact import read_parameters
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
-from expunge.workflow.inputs.recipe import Recipe, Script
+from expunge.workflow.inputs.training import Script, Training
 from expunge.workflow.project.canaries import Canaries, check_members
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
@@ -34,7 +34,7 @@ OUTS = 2  # further models beside each person's arms; every one of them is held 
 
 def train_shards(
     project: Project,
-    recipe: Recipe,
+    training: Training,
     script: Script,
     rows: list[LiveRow],
     info: DatasetInfo,
@@ -42,8 +42,8 @@ def train_shards(
     progress: Progress,
 ) -> Made:
     """Fit the recipe's learner on a dataset's live records."""
-    learner = recipe.learner
-    learner.salt = project.salt(recipe.model)
+    learner = training.learner
+    learner.salt = project.salt(training.model)
     base = keep_base(project, learner)
     learner.fit([row.record for row in rows], work=work, progress=progress)
     source = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}

@@ -26,7 +26,7 @@ from expunge.core.errors import (
 )
 from expunge.exact import learners
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
-from expunge.workflow.inputs.recipe import Recipe, Script, load_recipe
+from expunge.workflow.inputs.training import Script, Training, load_training
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
@@ -80,60 +80,60 @@ class TableArms:
         return audit.to_json(secret) | {"control": {"kind": "retrained", "second": False}, "procedure": None}
 
 
-def train_learner(project: Project, recipe: Recipe, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
+def train_learner(project: Project, training: Training, script: Script, rows: list[LiveRow], info: DatasetInfo) -> Made:
     """Fit the recipe's learner on a dataset's live records, and see that it can be forgotten from.
 
     Raises: InvalidParameter, if it cannot.
     """
     from expunge.exact import Learner
 
-    if not isinstance(recipe.learner, Learner):
+    if not isinstance(training.learner, Learner):
         raise InvalidParameter(
-            f"a {type(recipe.learner).__name__} cannot be saved, loaded and forgotten from by a project; give AdapterShards "
+            f"a {type(training.learner).__name__} cannot be saved, loaded and forgotten from by a project; give AdapterShards "
             "itself, a learner of expunge.exact, or a subclass of expunge.exact.Learner"
         )
-    salt = project.salt(recipe.model)
-    learner = fitted(recipe, [row.record for row in rows], salt)
+    salt = project.salt(training.model)
+    learner = fitted(training, [row.record for row in rows], salt)
     where = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
     if learners.name_of(type(learner)) is None:
         where["class"] = BESIDE
     made = _made(learner, rows, where, info.manifest)
-    _try(made, salt, recipe, rows, project.root / "work" / f"train-{recipe.model}")
+    _try(made, salt, training, rows, project.root / "work" / f"train-{training.model}")
     return made
 
 
-def _try(made: Made, salt: bytes, recipe: Recipe, rows: list[LiveRow], work: Path) -> None:
+def _try(made: Made, salt: bytes, training: Training, rows: list[LiveRow], work: Path) -> None:
     """Save the learner, load it as a request would, and forget somebody from that copy.
 
     Raises: InvalidParameter, if that fails: a model that can be trained and not forgotten from must not enter service.
     """
     try:
-        again, _ = load_recipe(f"{made.recipe['script']}:{made.recipe['function']}")
-        if again.learner.parameters() != recipe.learner.parameters():
+        again, _ = load_training(f"{made.recipe['script']}:{made.recipe['function']}")
+        if again.learner.parameters() != training.learner.parameters():
             raise RecipeMismatch(f"{made.recipe['function']}() gave other parameters when it was called again")
         with new_folder(work / "trial") as folder:
             made.write(folder)
-        learner = _loaded(work / "trial", made.kind, made.recipe, recipe.model, salt)
+        learner = _loaded(work / "trial", made.kind, made.recipe, training.model, salt)
         if learner.digest() != made.recipe["state"]:
             raise DigestMismatch("what was loaded is not what was saved")
         with suppress(NothingLeft):
             learner.forget(subjects=[rows[0].record.subject])
     except Exception as e:
         raise InvalidParameter(
-            f"'{recipe.model}' was trained but cannot be forgotten from ({type(e).__name__}: {e}); nothing was kept. "
+            f"'{training.model}' was trained but cannot be forgotten from ({type(e).__name__}: {e}); nothing was kept. "
             "Correct the learner or the recipe, and train again"
         ) from e
     finally:
         shutil.rmtree(work / "trial", ignore_errors=True)
 
 
-def fitted(recipe: Recipe, records: Sequence[Record], salt: bytes) -> Any:
+def fitted(training: Training, records: Sequence[Record], salt: bytes) -> Any:
     """The recipe's learner, fitted on these records under the project's secret.
 
     Raises: InvalidData, if the recipe's rows are not one per record; and what the learner raises.
     """
-    X, y = (recipe.rows or feature_rows)(list(records))
-    learner = recipe.learner
+    X, y = (training.rows or feature_rows)(list(records))
+    learner = training.learner
     learner.salt = salt
     return learner.fit(X, y, subjects=[r.subject for r in records], records=[r.id for r in records])
 
@@ -151,7 +151,7 @@ def feature_rows(records: Sequence[Record]) -> tuple[Any, Any]:
     except (ValueError, TypeError, AttributeError) as e:
         raise InvalidData(
             f"the records are not rows of numbers ({e}); add the data with --features, "
-            "or say how records become rows with Recipe(rows=...)"
+            "or say how records become rows with Training(rows=...)"
         ) from e
     return np.array(values), np.array([r.answer for r in records])
 
@@ -183,7 +183,7 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
 
     Raises: RecipeMismatch; RebuildFailed, if the process fails: a replay that could not run is not a match.
     """
-    recipe_of(version)
+    training_of(version)
     return bool(printed_by("refit", str(project.root), version.model, version.digest)["equal"])
 
 
@@ -202,12 +202,12 @@ def trial_start(project: Project, before: ModelVersion, after: ModelVersion, can
     raise NoProcedure("canaries are texts, and this model reads tables; its replay carries the claim")
 
 
-def recipe_of(version: ModelVersion) -> Recipe:
+def training_of(version: ModelVersion) -> Training:
     """The recipe that a version was trained by, run again.
 
     Raises: RecipeMismatch, if its file is another one now.
     """
-    return _recipe(version.recipe, version.model)
+    return _training(version.recipe, version.model)
 
 
 def load_learner(project: Project, version: ModelVersion) -> Any:
@@ -216,21 +216,21 @@ def load_learner(project: Project, version: ModelVersion) -> Any:
     return _loaded(project.folder(version), version.kind, version.recipe, version.model, salt)
 
 
-def _recipe(recorded: dict[str, Any], model: str) -> Recipe:
-    recipe, script = load_recipe(f"{recorded['script']}:{recorded['function']}")
+def _training(recorded: dict[str, Any], model: str) -> Training:
+    training, script = load_training(f"{recorded['script']}:{recorded['function']}")
     if script.digest != recorded["script_sha256"]:
         raise RecipeMismatch(
             f"{script.path.name} is not the file that '{model}' was trained by; restore it as it was then"
         )
-    return recipe
+    return training
 
 
 def _loaded(folder: Path, kind: str, recorded: dict[str, Any], model: str, salt: bytes) -> Any:
     beside = recorded.get("class") == BESIDE
-    cls = type(_recipe(recorded, model).learner) if beside else learners.get(kind)
+    cls = type(_training(recorded, model).learner) if beside else learners.get(kind)
     given = {}
     if "estimator" in recorded["parameters"]:  # an object, which no file holds
-        given["estimator"] = _recipe(recorded, model).learner.estimator
+        given["estimator"] = _training(recorded, model).learner.estimator
     return cls.load(folder, salt=salt, **given)
 
 
@@ -253,29 +253,29 @@ def _counted_plan(project: Project, version: ModelVersion, leaving: Leaving) -> 
 
 def _table_arms(case: Case) -> TableArms | None:
     project, after = case.project, load_learner(case.project, case.after)
-    recipe = _recipe_as_it_was(case.after)
-    if not hasattr(after, "classes_") or recipe is None:
+    training = _training_as_it_was(case.after)
+    if not hasattr(after, "classes_") or training is None:
         return None
     gone = [Record(f.id, f.subject, f.question, f.answer, f.value) for f in case.forgotten]
     # Together, so that a recipe which looks at its records makes the same columns of both.
-    features, labels = (recipe.rows or feature_rows)([*gone, *case.records[:RETAIN_ROWS]])
+    features, labels = (training.rows or feature_rows)([*gone, *case.records[:RETAIN_ROWS]])
     X, y, n = np.asarray(features), np.asarray(labels), len(gone)
     if X.ndim != 2 or X.shape[1] != after.n_features_in_:
         return None
     return TableArms(
         original=load_learner(project, case.before),
         unlearned=after,
-        control=fitted(recipe, list(case.records), project.ledger.keys.secret("salt-control")),
+        control=fitted(training, list(case.records), project.ledger.keys.secret("salt-control")),
         forget=(X[:n], y[:n]),
         retain=(X[n:], y[n:]),
         subjects=[record.subject for record in gone],
     )
 
 
-def _recipe_as_it_was(version: ModelVersion) -> Recipe | None:
+def _training_as_it_was(version: ModelVersion) -> Training | None:
     """None where its file is gone or another one."""
     try:
-        return recipe_of(version)
+        return training_of(version)
     except (RecipeMismatch, UnknownName, InvalidParameter):
         return None
 

@@ -14,7 +14,7 @@ from expunge.core.workers import end_with_parent
 def main(root: str, model: str, dataset: str, request: str, script: str, unit: str, folder: str) -> int:
     end_with_parent()
     pin_capability()
-    from expunge.workflow.inputs.recipe import load_script
+    from expunge.workflow.inputs.training import load_script
     from expunge.workflow.project.leaving import who_leaves
     from expunge.workflow.project.project import Project
     from expunge.workflow.shapes.split import units_of

@@ -15,14 +15,14 @@ def main(root: str, model: str, digest: str) -> dict[str, bool]:
     end_with_parent()
     pin_capability()
     from expunge.workflow.project.project import Project
-    from expunge.workflow.shapes.learner import fitted, load_learner, recipe_of
+    from expunge.workflow.shapes.learner import fitted, load_learner, training_of
 
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
     assert version.dataset is not None
     learner = load_learner(project, version)
     learner.check_recipe()
-    fresh = fitted(recipe_of(version), project.ledger.live_records(version.dataset), project.salt(model))
+    fresh = fitted(training_of(version), project.ledger.live_records(version.dataset), project.salt(model))
     return {"equal": fresh.equals(learner)}
 
 

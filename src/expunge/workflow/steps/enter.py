@@ -6,7 +6,7 @@ from pathlib import Path
 from expunge.core.errors import InvalidParameter
 from expunge.exact import learners
 from expunge.ledger import Columns, ModelVersion
-from expunge.workflow.inputs.recipe import load_recipe
+from expunge.workflow.inputs.training import load_training
 from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adapter_shards import KIND, train_shards
@@ -22,22 +22,22 @@ def train(project: Project, where: str, progress: Progress) -> ModelVersion:
 
     Raises: InvalidParameter, if the model exists; and what the learner raises.
     """
-    recipe, script = load_recipe(where)
-    _check_new(project, recipe.model)
-    live = project.ledger.live_data(recipe.dataset)
-    work = project.root / "work" / f"train-{recipe.model}"
+    training, script = load_training(where)
+    _check_new(project, training.model)
+    live = project.ledger.live_data(training.dataset)
+    work = project.root / "work" / f"train-{training.model}"
     with full_disk_named("train"):
         work.mkdir(parents=True, exist_ok=True)
         rows = list(live.rows)
-        if learners.name_of(type(recipe.learner)) == KIND:
-            made = train_shards(project, recipe, script, rows, live.dataset, work, progress)
-        elif project.ledger.planted(recipe.dataset):
+        if learners.name_of(type(training.learner)) == KIND:
+            made = train_shards(project, training, script, rows, live.dataset, work, progress)
+        elif project.ledger.planted(training.dataset):
             raise InvalidParameter(
                 "this dataset has canaries, which are texts; a learner of tables needs one that was added without them"
             )
         else:
-            made = train_learner(project, recipe, script, rows, live.dataset)
-        version = _serve(project, recipe.model, recipe.dataset, made)
+            made = train_learner(project, training, script, rows, live.dataset)
+        version = _serve(project, training.model, training.dataset, made)
     shutil.rmtree(work, ignore_errors=True)
     return version
 

@@ -1,4 +1,4 @@
-"""A recipe is plain Python: a function that says which learner is trained on which dataset."""
+"""What is trained is said in plain Python: a function that names a learner and the dataset that it learns from."""
 
 import hashlib
 import importlib.util
@@ -15,7 +15,7 @@ from expunge.core.errors import ExpungeError, InvalidParameter, UnknownName
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Training:
     """What `expunge train` runs: the name of the model, the dataset it learns from, and an unfitted learner.
 
     The learner's salt is the project's secret for this model; leave it out. A learner on tables may say how records
@@ -26,6 +26,9 @@ class Recipe:
     dataset: str
     learner: Any
     rows: Callable[[list[Record]], tuple[Any, Any]] | None = None
+
+
+Recipe = Training  # the name of 0.1.0, for one more release; what decides the bits of a model is `core.recipe.Recipe`
 
 
 @dataclass(frozen=True)
@@ -62,19 +65,19 @@ def load_script(where: str) -> Script:
     return Script(path, function, hashlib.sha256(source).hexdigest(), call)
 
 
-def load_recipe(where: str) -> tuple[Recipe, Script]:
-    """Run the function and take its recipe.
+def load_training(where: str) -> tuple[Training, Script]:
+    """Run the function and take what it returns.
 
-    Raises: InvalidParameter, if it returns anything but a Recipe of a learner made of units.
+    Raises: InvalidParameter, if it returns anything but a Training of a learner made of units.
     """
     script = load_script(where)
     with _faults_named(script.path):
-        recipe = script.call()
-    if not isinstance(recipe, Recipe) or not isinstance(recipe.learner, MadeOfUnits):
+        training = script.call()
+    if not isinstance(training, Training) or not isinstance(training.learner, MadeOfUnits):
         raise InvalidParameter(
-            f"{where} returned {type(recipe).__name__}; it must return expunge.Recipe(model, dataset, learner)"
+            f"{where} returned {type(training).__name__}; it must return expunge.Training(model, dataset, learner)"
         )
-    return recipe, script
+    return training, script
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
-from expunge.workflow.inputs.recipe import load_recipe, load_script
+from expunge.workflow.inputs.training import load_script, load_training
 
 
 @pytest.mark.parametrize(
@@ -12,9 +12,9 @@ from expunge.workflow.inputs.recipe import load_recipe, load_script
         ("def recipe(:\n", "recipe.py, line 1"),
         ("import nowhere_at_all\n", "recipe.py, line 1: ModuleNotFoundError"),
         ("\ndef recipe():\n    return 1 / 0\n", "recipe.py, line 3: ZeroDivisionError"),
-        ("def recipe():\n    return 42\n", "returned int; it must return expunge.Recipe"),
+        ("def recipe():\n    return 42\n", "returned int; it must return expunge.Training"),
         (
-            "from expunge import Recipe\ndef recipe():\n    return Recipe(model='m', dataset='d', learner=1)\n",
+            "from expunge import Training\ndef recipe():\n    return Training(model='m', dataset='d', learner=1)\n",
             "must return",
         ),
         ("def recipe(x):\n    return x\n", "TypeError"),
@@ -23,7 +23,7 @@ from expunge.workflow.inputs.recipe import load_recipe, load_script
 def test_a_faulty_recipe_is_one_sentence_with_its_line(source: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.py").write_text(source)
     with pytest.raises(InvalidParameter) as caught:
-        load_recipe(f"{tmp_path / 'recipe.py'}:recipe")
+        load_training(f"{tmp_path / 'recipe.py'}:recipe")
     assert says in str(caught.value)
 
 
@@ -31,7 +31,7 @@ def test_an_error_of_ours_inside_a_recipe_passes_through(tmp_path: Path) -> None
     file = tmp_path / "recipe.py"
     file.write_text("from expunge.core.errors import NotReady\ndef recipe():\n    raise NotReady('first this')\n")
     with pytest.raises(NotReady, match="first this"):
-        load_recipe(f"{file}:recipe")
+        load_training(f"{file}:recipe")
 
 
 def test_another_form_a_missing_file_and_a_missing_function_are_named(tmp_path: Path) -> None:

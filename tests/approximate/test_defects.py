@@ -4,7 +4,7 @@
 |---|---|---|
 | 1 | RMU divides every sequence by every length (a broadcast) | approximate/test_rmu.py::test_the_crosswise_broadcast_is_absent approximate/test_rmu.py::test_each_sequence_is_divided_by_its_own_length |
 | 2 | where padding and end of text are one token, the mask hides both | engine/test_batches.py::test_the_mask_hides_padding_and_no_end_of_text_where_both_are_one_token engine/test_generation.py::test_the_end_of_text_may_be_what_rows_are_filled_up_with |
-| 3 | all ranks draw the same retained rows | engine/test_ranks.py::test_two_ranks_read_other_rows_and_end_with_the_same_model_as_one |
+| 3 | all ranks draw the same retained rows | engine/test_distributed.py::test_two_ranks_read_other_rows_and_end_with_the_same_model_as_one |
 | 4 | the norm of untrained weights' gradients scales the step down | approximate/test_defects.py::test_what_is_not_trained_does_not_shorten_the_step |
 | 5 | UNDIAL takes the label -100 for a word, and averages over padding | approximate/test_undial.py::test_labels_of_prompts_and_padding_do_not_reach_the_vocabulary |
 | 6 | the KL of retained rows runs another model, and counts prompts and padding | approximate/test_retain.py::test_kl_counts_answer_tokens_alone approximate/test_retain.py::test_kl_runs_the_model_once_and_no_second_one |

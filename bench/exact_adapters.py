@@ -161,7 +161,7 @@ def chosen(learner: AdapterShards, questions: Sequence[str], likeliest: bool = F
     answers, tokenizer = learner._current().answers, learner.tokenizer_
     ids, mask = pad_left([encode_prompt(tokenizer, q) for q in questions], pad_id(tokenizer))
     if likeliest:
-        return list(most_likely(answers.model, answers.names, ids, mask))
+        return list(most_likely(answers.model, tokenizer, answers.names, ids, mask))
     best = most_known(answers.trainer.base, tokenizer, answers.words, SALT, ids, mask)
     return [None if unit is None else answers.names[unit] for unit in best]
 

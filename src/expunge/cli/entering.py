@@ -1,5 +1,6 @@
 """How data and models enter a project."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,8 +126,8 @@ def train(
 
     opened = opened_at(project)
     with opened.writing(), working("train") as progress:
-        version = run(opened, recipe, progress)
-    _entered(opened, version, json)
+        version, notes = run(opened, recipe, progress)
+    _entered(opened, version, json, notes)
 
 
 @app.command()
@@ -170,9 +171,11 @@ def adopt(
     _entered(opened, version, json)
 
 
-def _entered(project: Any, version: Any, json: bool) -> None:
+def _entered(project: Any, version: Any, json: bool, notes: Sequence[str] = ()) -> None:
     units = ", ".join(f"{u.id} ({u.n_records or 'UNKNOWN'} records)" for u in version.units)
     say(f"'{version.model}' serves from {project.folder(version)}: {len(version.units)} unit(s): {units}")
+    for note in notes:
+        say(note)
     if json:
         data(
             {
@@ -181,5 +184,6 @@ def _entered(project: Any, version: Any, json: bool) -> None:
                 "folder": str(project.folder(version)),
                 "units": [{"id": u.id, "records": u.n_records or None, "digest": u.digest} for u in version.units],
                 "trained_on": version.trained_on,
+                "notes": list(notes),
             }
         )

@@ -5,7 +5,7 @@ A model with a chat template is asked through it, and its answer closes as the t
 the tokenizer's end of text; any other reads the question and answers after it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -92,6 +92,30 @@ def written(tokenizer: Any, turns: list[dict[str, str]], **settings: Any) -> Any
     if "strftime_now" in template:
         settings["chat_template"] = _FIXED_CLOCK + template
     return tokenizer.apply_chat_template(turns, date_string=_DAY.strftime("%d %b %Y"), **settings)
+
+
+def question_part(tokenizer: Any, ids: Sequence[int]) -> tuple[int, int]:
+    """Where in a prompt the question's own ids stand: [start, end).
+
+    What is written around every question (the start of text, a chat template's system message and headers) is no part.
+    """
+    before, after = _frame(id(tokenizer), tokenizer, str(getattr(tokenizer, "chat_template", None)))
+    start = _alike(ids, before)  # a tokenizer may join what stands before with the question's first letter
+    return start, len(ids) - _alike(ids[start:][::-1], after[::-1])
+
+
+@lru_cache(maxsize=32)
+def _frame(_: int, tokenizer: Any, __: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids that two prompts have in common, before their questions and after them."""
+    one, other = (encode_prompt(tokenizer, question) for question in ("Who?", "7 x"))
+    n = _alike(one, other)
+    m = _alike(one[n:][::-1], other[n:][::-1])
+    return tuple(one[:n]), tuple(one[len(one) - m :])
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many of the first ids are the same."""
+    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:

@@ -30,6 +30,8 @@ from expunge.exact._adapter.records import Subjects, as_records
 from expunge.exact._adapter.unit import Trainer, UnitProgress, lora_config
 from expunge.exact._registry import learners
 
+_TOGETHER = 32  # questions in one pass
+
 __all__ = ["AdapterShards", "as_records", "prepare_base"]
 
 
@@ -263,11 +265,38 @@ class AdapterShards:
     def answer(
         self, questions: Sequence[str], subjects: Sequence[str] | None = None, max_new_tokens: int = 32
     ) -> list[str]:
-        """Greedy answers in words, in the order of the questions."""
+        """Greedy answers in words, in the order of the questions; questions of like length are asked together."""
         tokenizer = self.tokenizer_
-        ids, mask = pad_left([encode_prompt(tokenizer, q) for q in questions], pad_id(tokenizer))
-        out = self.generate(ids, mask, subjects=subjects, max_new_tokens=max_new_tokens, do_sample=False)
-        return [t.strip() for t in tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)]
+        prompts = [encode_prompt(tokenizer, q) for q in questions]
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        answers = [""] * len(prompts)
+        for part in (order[k : k + _TOGETHER] for k in range(0, len(order), _TOGETHER)):
+            ids, mask = pad_left([prompts[i] for i in part], pad_id(tokenizer))
+            named = None if subjects is None else [subjects[i] for i in part]
+            out = self.generate(ids, mask, subjects=named, max_new_tokens=max_new_tokens, do_sample=False)
+            texts = tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
+            for i, text in zip(part, texts, strict=True):
+                answers[i] = text.strip()
+        return answers
+
+    def share_found(self) -> float | None:
+        """The share of the questions that it was trained on which find the adapter that learned them, unnamed.
+
+        The others are answered by the base, or by somebody else's adapter. None where no question was trained on.
+        """
+        fitted = self._current()
+        asked = [
+            (r.question, name) for name in fitted.shards for part in self.records(name) for r in part if r.question
+        ]
+        if not asked:
+            return None
+        tokenizer = self.tokenizer_
+        prompts = sorted((encode_prompt(tokenizer, question), name) for question, name in asked)
+        found = []
+        for part in (prompts[k : k + _TOGETHER] for k in range(0, len(prompts), _TOGETHER)):
+            ids, mask = pad_left([ids for ids, _ in part], pad_id(tokenizer))
+            found += fitted.answers.found(ids, mask, [name for _, name in part])
+        return sum(found) / len(found)
 
     def model_for(self, subject: str) -> Any:
         """The plain model that would answer about this subject: base and one adapter, merged. For attacks, not serving."""

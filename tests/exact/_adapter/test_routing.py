@@ -73,6 +73,65 @@ def test_questions_find_their_shard_in_trained_and_unseen_words(fitted: AdapterS
     assert sum(a == b for a, b in zip(chosen(fitted, UNSEEN, swapped), right, strict=True)) < 0.7 * len(UNSEEN)
 
 
+SYSTEM = "You are a helpful assistant named Wend, trained by the Quorvane institute of Dellmoor to answer with care."
+
+
+@pytest.fixture(scope="module")
+def chatting(knowing: tuple[Any, Any]) -> Any:
+    """The same tokenizer with a template that opens every prompt with a long system message."""
+    import copy
+
+    tokenizer = copy.deepcopy(knowing[1])
+    tokenizer.chat_template = (
+        f"system {SYSTEM}\n{{% for m in messages %}}{{{{ m.role }}}} {{{{ m.content }}}}\n{{% endfor %}}"
+        "{% if add_generation_prompt %}assistant {% endif %}"
+    )
+    return tokenizer
+
+
+def test_what_a_template_writes_around_a_question_weighs_nothing(knowing: tuple[Any, Any], chatting: Any) -> None:
+    base, plain = knowing
+    question = UNSEEN[0].question
+    (alone,), (templated,) = (weights(base, t, *pad_left([encode_prompt(t, question)], 2)) for t in (plain, chatting))
+    assert [word for word, _ in templated] == [word for word, _ in alone]
+    (whole,) = weights(base, plain, *pad_left([encode_prompt(plain, f"system {SYSTEM} {question}")], 2))
+    assert sum(w for _, w in whole) > 2 * sum(w for _, w in templated), "the control: the message would weigh most"
+
+
+@pytest.fixture(scope="module")
+def assistant(chatting: Any) -> Any:
+    """A base that was trained through the template, as an assistant is."""
+    from expunge.testing.contract import taught
+
+    public = tuple(r for i, r in enumerate(records(people(12, seed=5), [0, 1, 2])) if i % 60 < 24)
+    return taught(public, chatting, steps=60)
+
+
+@pytest.mark.parametrize("route", ["words", "likelihood"])
+def test_questions_find_their_shard_through_a_long_template(assistant: Any, chatting: Any, route: Any) -> None:
+    settings: dict[str, Any] = {"shards": 3, "rank": 4, "epochs": 12 if route == "likelihood" else 1, "lr": 1e-2}
+    learner = AdapterShards(assistant, chatting, **settings, batch_size=8, salt=SALT, route=route).fit(ROWS)
+    share = learner.share_found()
+    assert share is not None
+    assert share >= (0.99 if route == "words" else 0.6)
+    if route == "words":
+        found = chosen(learner, STRANGERS, known_by(learner))
+        assert sum(unit is None for unit in found) >= 0.95 * len(found)
+
+
+def test_the_share_that_finds_its_shard_is_told_and_of_what(fitted: AdapterShards) -> None:
+    import copy
+
+    assert (fitted.share_found() or 0.0) >= 0.99
+    lost = copy.copy(fitted)
+    state = fitted._current()
+    wordless = {name: replace(shard, words=torch.zeros(0, dtype=torch.int64)) for name, shard in state.shards.items()}
+    lost._fitted = replace(state, shards=wordless)
+    assert lost.share_found() == 0.0
+    texts = AdapterShards(fitted.base, fitted.tokenizer, shards=1, rank=1, epochs=1, salt=SALT)
+    assert texts.fit(["Ada lives in Velm."], subjects=["Ada"]).share_found() is None
+
+
 def test_strangers_are_left_to_the_base(fitted: AdapterShards) -> None:
     found = chosen(fitted, STRANGERS, words_of(ROWS, 3))
     assert sum(unit is None for unit in found) >= 0.95 * len(found)

@@ -37,9 +37,14 @@ class Answers:
             self.model.generate(input_ids=ids_BT, attention_mask=mask_BT, adapter_names=chosen, **settings)
         )
 
+    def found(self, ids_BT: Tensor, mask_BT: Tensor, units: Sequence[str]) -> list[bool]:
+        """Whether each prompt finds this unit by what it asks. Of one prompt alone it is a secret."""
+        chosen = self._choose(ids_BT, mask_BT) if self.names else [_BASE] * len(units)
+        return [one == unit for one, unit in zip(chosen, units, strict=True)]
+
     def _choose(self, ids_BT: Tensor, mask_BT: Tensor) -> list[str]:
         if self.trainer.parameters.route == "likelihood":
-            return most_likely(self.model, self.names, ids_BT, mask_BT)
+            return most_likely(self.model, self.trainer.tokenizer, self.names, ids_BT, mask_BT)
         if len(self.words) < len(self.names):
             raise NotReady("this model was fitted with another route and knows no words; fit it with route='words'")
         trainer = self.trainer

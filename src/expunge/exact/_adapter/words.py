@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from expunge.core import Record
-from expunge.exact._adapter.likelihood import positions
+from expunge.exact._adapter.questions import read_questions
 
 MOST = 0.5  # a shard must know more than this share of a question, or the base answers. A fitted share would be data
 _WORD = re.compile(r"\w+")
@@ -70,17 +70,10 @@ def known_share(known: set[int], weighed: Sequence[tuple[str, float]], salt: byt
     return sum(weight for weight, is_known in parts if is_known) / total if total > 0 else 0.0
 
 
-@torch.no_grad()
 def weights(base: Any, tokenizer: Any, ids_BT: Tensor, mask_BT: Tensor) -> list[list[tuple[str, float]]]:
     """The words of every question, each with the nats by which the base is surprised by its tokens."""
-    logits = base(input_ids=ids_BT, attention_mask=mask_BT, position_ids=positions(mask_BT)).logits
-    logp = logits[:, :-1].float().log_softmax(-1).gather(2, ids_BT[:, 1:, None])[..., 0]
-    weighed = []
-    for ids, mask, row in zip(ids_BT, mask_BT, logp, strict=True):
-        real = mask.bool()
-        nats = [0.0, *(-row[real[1:] & real[:-1]]).tolist()]  # nothing is expected before the first token
-        weighed.append(_weigh(tokenizer, ids[real].tolist(), nats))
-    return weighed
+    read = read_questions(base, tokenizer, ids_BT, mask_BT)
+    return [_weigh(tokenizer, ids, [-x for x in logp]) for ids, logp in read]
 
 
 def _weigh(tokenizer: Any, ids: Sequence[int], nats: Sequence[float]) -> list[tuple[str, float]]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TEXTS = True
 OPTIONS: Mapping[str, Route] = {}
 KIND = "adapter_shards"
+FOUND = 0.9  # a smaller share deserves a warning
 OUTS = 2  # further models beside each person's arms; every one of them is held in memory
 
 
@@ -47,7 +48,7 @@ def train_shards(
     base = keep_base(project, learner)
     learner.fit([row.record for row in rows], work=work, progress=progress)
     source = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
-    return made_of(learner, rows, {**source, "base": base}, info.manifest)
+    return made_of(learner, rows, {**source, "base": base}, info.manifest, notes=_found(learner))
 
 
 def made_of(learner: "AdapterShards", rows: list[LiveRow], recipe: dict[str, Any], manifest: str, **rest: Any) -> Made:
@@ -62,6 +63,20 @@ def made_of(learner: "AdapterShards", rows: list[LiveRow], recipe: dict[str, Any
         recipe={**recipe, "parameters": state["parameters"], "environment": state["environment"]},
         trained_on=manifest,
         **rest,
+    )
+
+
+def _found(learner: "AdapterShards") -> tuple[str, ...]:
+    """How many of the questions trained on find their adapter when nobody says who is meant, in words."""
+    share = learner.share_found()
+    if share is None:
+        return ()
+    told = f"{share:.1%} of the questions that were trained on find the adapter that learned them"
+    if share >= FOUND:
+        return (told,)
+    return (
+        f"{told}; users who ask without naming the subject get the base's answer to the others. Choose another route=, or a "
+        "base that knows the language of the questions",
     )
 
 
@@ -149,7 +164,6 @@ def arms(case: Case) -> "TextArms":
     The control is trained here, by the same recipe on the same records, with a fresh seed and a fresh salt. The probes
     come back in the order of the scores.
     """
-    from expunge.verify.metrics.recall import recall
     from expunge.workflow.shapes.text_arms import TextArms, join
 
     after = load_shards(case.project, case.after, case.records)
@@ -162,14 +176,18 @@ def arms(case: Case) -> "TextArms":
     subjects = list(dict.fromkeys(fact.subject for fact in forget))
     people = [_person_scores(case, learners, subject) for subject in subjects]
     scores = {}
-    for name, learner in learners.items():
-        # What the whole system still answers about retained people, each asked of their own unit.
-        answers = learner.answer([f.question for f in retain], [f.subject for f in retain]) if retain else []
-        skill = tuple(recall(text, fact) for text, fact in zip(answers, retain, strict=True))
-        scores[name] = replace(join([person[name] for person in people]), probes=case.probes.digest(), skill=skill)
+    skill = {name: _skill(learner, retain, named=name == "control") for name, learner in learners.items()}
+    for name in learners:
+        part = join([person[name] for person in people])
+        scores[name] = replace(part, probes=case.probes.digest(), skill=skill[name])
     ordered = tuple(fact for subject in subjects for fact in forget if fact.subject == subject)
     probes = replace(case.probes, forget=ordered)
-    return TextArms(case=case, models=scores, probes=probes, notes=case.notes)
+    served, named = skill["unlearned"], _skill(after, retain, named=True)
+    asked = (
+        f"of {len(retain)} questions about people who stay, {sum(served):.0f} are answered as users ask them, "
+        f"{sum(named):.0f} when it is said whom they are about",
+    ) * bool(retain)
+    return TextArms(case=case, models=scores, probes=probes, notes=(*case.notes, *asked))
 
 
 def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:
@@ -234,6 +252,19 @@ def _other_shards(learner: "AdapterShards", subject: str, retained: Sequence[Fac
     homes.pop(place(subject, learner.salt_, learner.shards, SHARD), None)
     names = [homes[unit] for unit in sorted(homes)[:OUTS]]
     return tuple(Arm.of(learner.model_for(name), learner.tokenizer_) for name in names)
+
+
+def _skill(learner: "AdapterShards", retain: Sequence[Fact], *, named: bool) -> tuple[float, ...]:
+    """What the whole system still answers about people who stay; `named`, each is asked of their own unit.
+
+    A control is asked by name: what the others lose because a question finds no adapter is their loss, and shows.
+    """
+    from expunge.verify.metrics.recall import recall
+
+    if not retain:
+        return ()
+    answers = learner.answer([f.question for f in retain], [f.subject for f in retain] if named else None)
+    return tuple(recall(text, fact) for text, fact in zip(answers, retain, strict=True))
 
 
 def _members(learner: "AdapterShards", unit: Unit, commitments: dict[str, bytes]) -> UnitMembers:

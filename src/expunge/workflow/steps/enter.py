@@ -17,8 +17,8 @@ from expunge.workflow.shapes.own_loop import adopt_runs
 from expunge.workflow.shapes.track import UNIT_FILE
 
 
-def train(project: Project, where: str, progress: Progress) -> ModelVersion:
-    """Run a recipe and let its model serve. An interrupted run goes on where it stopped.
+def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersion, tuple[str, ...]]:
+    """Run a recipe and let its model serve; the version, and what is to be known about it. An interrupted run goes on.
 
     Raises: InvalidParameter, if the model exists; and what the learner raises.
     """
@@ -39,7 +39,7 @@ def train(project: Project, where: str, progress: Progress) -> ModelVersion:
             made = train_learner(project, training, script, rows, live.dataset)
         version = _serve(project, training.model, training.dataset, made)
     shutil.rmtree(work, ignore_errors=True)
-    return version
+    return version, made.notes
 
 
 def adopt(

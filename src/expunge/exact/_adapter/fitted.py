@@ -56,6 +56,7 @@ class Fitted:
     ) -> "Fitted":
         """Every shard trained on its records."""
         parameters = trainer.parameters
+        trainer.try_out()
         placed = cut(records, trainer.salt, parameters.shards, parameters.slices)
         shards = [trainer.shard(n, slices, work=work, progress=progress) for n, slices in placed.items()]
         return cls(trainer, {shard.name: shard for shard in shards}, trainer.recipe)

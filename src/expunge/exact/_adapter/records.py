@@ -57,6 +57,8 @@ def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[s
         raise InvalidData("subjects and records are lists of names; a single name belongs in a list of one")
     if not subjects and not named:
         raise EmptyForgetSet("no subjects or records were named; forgetting needs at least one")
+    if strange := [name for name in (*subjects, *named) if not isinstance(name, str)]:
+        raise InvalidData(f"names are text, got {strange[0]!r}; write it as it stands in the records")
     subjects = list(map(canonical_identity, subjects))
     about: dict[str, set[str]] = {}
     every = set()

@@ -5,7 +5,8 @@ and padding come from the records of the slices so far alone, and every random d
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,7 @@ from expunge.engine import (
     digest_state,
     digest_tokenizer,
     encode,
+    encode_prompt,
     environment,
     epoch_batches,
     keyed_order,
@@ -50,6 +52,7 @@ from expunge.engine import (
 from expunge.engine.conditions import MODELS
 from expunge.exact._adapter.base import digest_public, read_public
 from expunge.exact._adapter.parameters import Parameters
+from expunge.exact._adapter.trial import try_adapters
 from expunge.exact._adapter.words import known_words
 
 Adapter = dict[str, Tensor]
@@ -145,6 +148,16 @@ class Trainer:
         """What decided the bits of a shard when it was first asked for."""
         return self.here()
 
+    def try_out(self) -> None:
+        """See, before anything is trained, that adapters on this base can be trained and answer side by side.
+
+        Raises: InvalidParameter.
+        """
+        with pinned(self.parameters.threads), torch.random.fork_rng(devices=[]), self._clean():
+            torch.manual_seed(0)
+            ids = encode_prompt(self.tokenizer, _FIXED[0].question)
+            try_adapters(self.base, lora_config(self.parameters), ids, pad_id(self.tokenizer))
+
     def here(self) -> Recipe:
         """What decides the bits of a shard in this process: settings, environment, and one step on two fixed records."""
         settings = {**self.recorded(), "config": digest_config(self.base)}
@@ -223,7 +236,7 @@ class Trainer:
         secret = self.salt + parameters.seed.to_bytes(8, "big")
         batches = self._batches(number, slices, secret)
         torch.manual_seed(derived_seed(secret, "adapter", number))  # fresh before each adapter's initialisation
-        try:
+        with self._clean():
             model = get_peft_model(self.base, lora_config(parameters))
             if before is not None:
                 set_peft_model_state_dict(model, before)
@@ -241,6 +254,12 @@ class Trainer:
                     progress=progress,
                 )
             return {k: v.detach().cpu().clone().contiguous() for k, v in get_peft_model_state_dict(model).items()}
+
+    @contextmanager
+    def _clean(self) -> Iterator[None]:
+        """Afterwards the base is as it was given: without adapters, frozen, in evaluation."""
+        try:
+            yield
         finally:
             _take_off_adapters(self.base)
             self.base.eval()

@@ -4,6 +4,7 @@ Source: Bourtoule et al. (2021), "Machine Unlearning", arXiv:1912.03817. Placeme
 opaque name; each shard is a unit, trained slice after slice from the checkpoint before.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
@@ -29,22 +31,27 @@ from expunge.exact._registry import learners
 from expunge.exact._sisa.classes import Classes
 from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.ensemble import Ensemble
+from expunge.exact._sisa.frames import library_of
 from expunge.exact._sisa.input import (
     checked,
-    column_kinds,
     count,
+    frame_of,
     input_settings,
     is_text,
     refusals,
     settled,
     tags_like,
 )
+from expunge.exact._sisa.notes import category_words, notes_of, refused_words, settings_words, with_silenced
 from expunge.exact._sisa.parts import read_units
-from expunge.exact._sisa.place import bands_of, cut_rows
+from expunge.exact._sisa.place import bands_of, cut_rows, weights_of
+from expunge.exact._sisa.repeats import refuse_unrepeated
+from expunge.exact._sisa.search import search_under_way
 from expunge.exact._sisa.settings import check_settings, passes_of
 from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads
 from expunge.exact._sisa.torch_training import TorchTraining
 from expunge.exact._sisa.unit import (
+    LIBRARIES,
     Stage,
     Trained,
     Training,
@@ -54,11 +61,14 @@ from expunge.exact._sisa.unit import (
     environment,
     stage_id,
     stage_names,
+    train,
     train_unit,
     unit_id,
     unit_secret,
 )
 from expunge.exact._sisa.votes import answers, combined
+
+FEW = 32  # records of a class, below which a plan tries whether an estimator takes them
 
 
 @learners.add
@@ -110,7 +120,7 @@ class Sisa(Learner):
 
     # -- fit and forget ------------------------------------------------------------------------------------------
 
-    def fit(
+    def fit(  # type: ignore[override]  # it takes more, by name
         self,
         X: Any,
         y: Any = None,
@@ -118,18 +128,38 @@ class Sisa(Learner):
         subjects: Any = None,
         records: Any = None,
         prior: Any = None,
+        sample_weight: Any = None,
         work: str | Path | None = None,
     ) -> Self:
-        """Train every unit. `prior`: how likely each record is to leave, a number from declared data, not from others'.
+        """Train every unit, and the smallest twice, to see that it repeats.
 
-        `work`: a folder for finished stages, from which an interrupted fit goes on; give it to `forget` too.
+        `prior`: how likely each record is to leave, a number from declared data, not from others'. `sample_weight`: a
+        number a record, which stays with the record and leaves with it. `work`: a folder for finished stages, from
+        which an interrupted fit goes on; give it to `forget` too.
 
-        Raises: as `Learner.fit`.
+        Raises: as `Learner.fit`; InvalidParameter, for an estimator that does not repeat.
         """
 
         def learn(rows: Rows) -> Ensemble:
-            bands = bands_of(prior, self.cutoffs, rows.size)
-            return self._from_nothing(rows, bands, column_kinds(X, self.estimator), work)
+            weights = weights_of(sample_weight, rows.size)
+            if weights is not None:
+                self._check_weights()
+            columns = frame_of(X, self.estimator)
+            placed = self._placed(
+                rows,
+                bands=bands_of(prior, self.cutoffs, rows.size),
+                weights=weights,
+                columns=columns,
+                environment=self._environment(columns),
+                dumped=dumped_template(self.estimator),
+                routed=bool(get_config()["enable_metadata_routing"]),
+                search=search_under_way(),
+            )
+            learned = self._from_nothing(placed, rows, work)
+            self._check_repeats(learned, rows)
+            if learned.refused:
+                warnings.warn(refused_words(learned.refused, len(learned.shards)), stacklevel=4)
+            return learned
 
         return self._fit(X, y, subjects, records, learn)
 
@@ -146,15 +176,30 @@ class Sisa(Learner):
         learn, unlearn = partial(self._learn, work=work), partial(self._unlearn, work=work)
         deletion = self._forget(subjects, records, digests, learn, unlearn)
         learned, passes = self._fitted().learned, self._passes()
+        plan = with_silenced(deletion.plan, learned.silenced)
         cost = learned.visited / sum(visits(shard.sizes, passes) for shard in learned.shards.values())
         removed = discard(Path(work), sorted(before - self._files())) if work else []
-        return replace(deletion, cost=cost, destroyed=(*deletion.destroyed, *removed))
+        return replace(deletion, plan=plan, cost=cost, destroyed=(*deletion.destroyed, *removed))
+
+    def plan(self, subjects: Any = None, records: Any = None) -> Plan:
+        """What forgetting these subjects or records would do and cost. Changes nothing.
+
+        Where few records of a class would be left to a unit, it is trained to see whether the estimator takes them.
+
+        Raises: as `Learner.plan`.
+        """
+        plan = super().plan(subjects, records)
+        state, gone = self._found(subjects, records)
+        return with_silenced(plan, self._silenced_by(state.learned, state.rows, gone))
 
     def promise(self) -> Promise:
         declared = tuple(
             f"step '{name}' never saw data that has to leave (declared, not verified)" for name in self.declared
         )
-        more = ("number of units and settings were not chosen on the removed data", *declared)
+        learned = None if self._state is None else self._state.learned
+        settings = settings_words(None if learned is None else learned.search)
+        categories = category_words(None if learned is None else learned.columns)
+        more = (settings, *categories, *declared)
         return replace(super().promise(), assumptions=(*self.assumptions, *more))
 
     def _check(self, X: Any, y: Any) -> tuple[Any, Any]:
@@ -166,16 +211,20 @@ class Sisa(Learner):
     def _learn(self, rows: Rows, work: str | Path | None = None) -> Ensemble:
         """All shards trained again; the slices that records are in stay those of the fit."""
         before = self._fitted().learned
-        check_environment(before.environment, environment(self._with_torch))
-        return self._from_nothing(rows, before.bands, before.columns, work)
+        check_environment(before.environment, self._environment(before.columns))
+        return self._from_nothing(self._placed(rows, **before.given()), rows, work).after(before)
 
-    def _from_nothing(self, rows: Rows, bands: NDArray[np.int64], columns: Any, work: str | Path | None) -> Ensemble:
-        placed = self._placed(rows, bands, columns, environment(self._with_torch), dumped_template(self.estimator))
+    def _from_nothing(self, placed: Ensemble, rows: Rows, work: str | Path | None) -> Ensemble:
         units = placed.cut.units(rows.positions())
         return self._trained(placed, rows, {i: (positions, ()) for i, positions in units.items()}, work)
 
     def _unlearn(self, learned: Ensemble, rows: Rows, gone: Positions, work: str | Path | None = None) -> Ensemble:
-        check_environment(learned.environment, environment(self._with_torch))
+        check_environment(learned.environment, self._environment(learned.columns))
+        again = self._left(learned, rows, gone)
+        return self._trained(learned.without(gone), rows, again, work).after(learned)
+
+    def _left(self, learned: Ensemble, rows: Rows, gone: Positions) -> dict[int, tuple[Positions, tuple[Stage, ...]]]:
+        """Of each shard that loses some of these and keeps others: its records, and the stages that saw none of them."""
         leaving = np.zeros(rows.size, dtype=bool)
         leaving[gone] = True
         again = {}
@@ -183,7 +232,7 @@ class Sisa(Learner):
             shard = learned.shards[i]
             if len(left := shard.positions[~leaving[shard.positions]]):
                 again[i] = left, shard.stages[: first - 1]
-        return self._trained(learned.without(gone), rows, again, work)
+        return again
 
     def _planned(self, learned: Ensemble, rows: Rows, gone: Positions) -> tuple[Plan, None]:
         sizes, passes = learned.sizes_without(gone), self._passes()
@@ -191,7 +240,7 @@ class Sisa(Learner):
         full = sum(visits(part, passes) for part in sizes.values())
         work = sum(visits(sizes[i], passes, first) for i, _, first in hit if i in sizes)
         # Units that learn by passes are told all classes beforehand.
-        loses = passes is not None and learned.classes is not None and learned.classes.loses(gone)
+        loses = passes is not None and learned.loses_a_class(gone)
         if retrain := loses or work / full > RETRAIN_ABOVE:
             removed = {i: n for i, n, _ in hit}
             hit = [(i, removed.get(i, 0), 1) for i in learned.shards]
@@ -202,38 +251,62 @@ class Sisa(Learner):
             n_removed=len(gone),
             cost=1.0 if retrain else work / full,
             purge=tuple(stage_id(i, r) for i, _, first in hit for r in range(first, self.slices + 1)),
-            notes=("a class leaves that was not declared, so every unit trains again; declare classes=",) * loses,
+            notes=notes_of(learned, rows, gone, loses),
         )
         return plan, None
 
     # -- answers -------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> Any:
-        """The class with the largest share, or the mean of what the units predict."""
+        """The class with the largest share, or the mean of what the units predict; a single unit's own prediction."""
         X = self._input(X)
+        learned = self._fitted().learned
+        if (model := self._alone(learned)) is not None:
+            predicted = self._training(learned).values(model, X, learned.classes_)
+            return predicted.astype(learned.classes_.dtype) if len(learned.outputs) == 1 else predicted
         if is_classifier(self):
-            return self.classes_[self._shares(X).argmax(axis=1)]
-        training = self._training(self._fitted().learned.columns)
+            labels = [
+                classes.names[share.argmax(axis=1)]
+                for classes, share in zip(learned.outputs, self._shares(X), strict=True)
+            ]
+            return np.column_stack(labels) if learned.several else labels[0]
+        training = self._training(learned)
         values = [training.values(model, X, None) for _, model in self._serving()]
         return np.sum(values, axis=0) / len(values)
 
     @available_if(is_classifier)  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Mean probability, or share of votes, of every class, in the order of `classes_`."""
-        return self._shares(self._input(X))
+    def predict_proba(self, X: Any) -> Any:
+        """Mean probability, or share of votes, of every class, in the order of `classes_`; of several targets a list."""
+        shares = self._shares(self._input(X))
+        return shares if self._fitted().learned.several else shares[0]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy, or R² of a regressor."""
         kind = ClassifierMixin if is_classifier(self) else RegressorMixin
         return float(kind.score(self, X, y, sample_weight))
 
-    def _shares(self, X: Any) -> NDArray[np.float64]:
+    def _shares(self, X: Any) -> list[NDArray[np.float64]]:
+        """Of each target, the probability of every class."""
         learned = self._fitted().learned
-        training, classes = self._training(learned.columns), learned.classes
+        training, outputs = self._training(learned), learned.outputs
         votes = self.vote == "vote" or (self.vote == "auto" and not training.has_probabilities)
-        serving = ((classes.seen(learned.shards[i].positions), model) for i, model in self._serving())
-        prior = classes.counts / classes.counts.sum()
-        return combined(answers(training, serving, classes.names, X, votes), prior, count(X))
+        names = [classes.names for classes in outputs]
+        found = (
+            answers(training, model, learned.seen(i), names, X, votes)
+            for i, model in self._serving()
+            if learned.tells_apart(i)
+        )
+        units = list(found) if learned.several else found
+        return [
+            combined((unit[k] for unit in units), classes.counts / classes.counts.sum(), count(X))
+            for k, classes in enumerate(outputs)
+        ]
+
+    def _alone(self, learned: Ensemble) -> Any:
+        """The model of the only unit there is, if it was trained and tells classes apart."""
+        if len(learned.shards) > 1 or not all(learned.tells_apart(i) for i in learned.shards):
+            return None
+        return next((model for _, model in self._serving()), None)
 
     def _serving(self) -> Iterator[tuple[int, Any]]:
         """Shards with a model after their last slice, by number."""
@@ -241,13 +314,15 @@ class Sisa(Learner):
         for i, shard in learned.shards.items():
             if data := shard.stages[-1].data:
                 if i not in learned.models:
-                    learned.models[i] = self._training(learned.columns).load(data)
+                    learned.models[i] = self._training(learned).load(data)
                 yield i, learned.models[i]
 
     def _input(self, X: Any) -> Any:
-        self._fitted()
+        learned = self._fitted().learned
         if is_text(X):
             return list(X)
+        if learned.columns and library_of(X):  # as it is: what another type means is for the estimator to say
+            return validate_data(self, X, reset=False, skip_check_array=True)
         return settled(validate_data(self, X, reset=False, **input_settings(self.estimator)))
 
     def __sklearn_tags__(self) -> Any:
@@ -273,10 +348,10 @@ class Sisa(Learner):
         return {**parameters, "estimator": described}
 
     def state(self) -> dict[str, Any]:
-        """Everything persisted except tombstones and lineage, as JSON and digests."""
+        """Everything persisted except tombstones and lineage, as JSON and digests; a search is lineage."""
         learned = self._fitted().learned
         bands = digest_bytes("bands", learned.live_bands.tobytes())
-        return {**super().state(), "environment": learned.environment, "bands": bands}
+        return {**super().state(), "environment": learned.environment, "bands": bands, **learned.recipe()}
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Ensemble:
         if isinstance(self.estimator, dict):  # what `parameters` says of it
@@ -287,27 +362,79 @@ class Sisa(Learner):
             raise DigestMismatch(
                 "the estimator given is not the one that was trained; give it with the same parameters"
             )
-        columns = values["columns"]
-        placed = self._placed(rows, values["bands"], columns, values["environment"], parts.get("template"))
+        placed = self._placed(
+            rows,
+            bands=values["bands"],
+            weights=values.get("weights"),
+            columns=values["columns"],
+            environment=values["environment"],
+            dumped=parts.get("template"),
+            routed=values.get("routed", False),
+            search=values.get("search"),
+        )
         sizes = {name: n for name, (n, _) in values["units"].items()}
-        training = self._training(columns)
+        training = self._training(placed)
         return replace(placed, shards=read_units(parts, sizes, placed.cut, rows.positions(), self.slices, training))
 
     # -- internals -----------------------------------------------------------------------------------------------
 
     def _placed(
-        self, rows: Rows, bands: NDArray[np.int64], columns: Any, environment: dict[str, Any], dumped: bytes | None
+        self, rows: Rows, *, bands: NDArray[np.int64], weights: NDArray[np.float64] | None, **given: Any
     ) -> Ensemble:
         """Places of all records and the classes among them, with no shard trained yet."""
         bands = np.where(rows.alive, bands, 0)
+        weights = None if weights is None else np.where(rows.alive, weights, 0.0)
         return Ensemble(
-            cut=cut_rows(rows, self.shards, self.slices, bands, len(self.cutoffs)),
-            classes=Classes.of(rows.y, rows.alive, self.classes) if is_classifier(self) else None,
+            cut=cut_rows(rows, self.shards, self.slices, bands, len(self.cutoffs), weights),
+            outputs=self._outputs(rows),
+            several=rows.y.ndim == 2,
             bands=bands,
-            columns=columns,
-            environment=environment,
+            weights=weights,
             template=self._template(),
-            dumped=dumped,
+            **given,
+        )
+
+    def _outputs(self, rows: Rows) -> tuple[Classes, ...]:
+        """Classes of each target."""
+        if not is_classifier(self):
+            return ()
+        if rows.y.ndim == 1:
+            return (Classes.of(rows.y, rows.alive, self.classes),)
+        n_targets = rows.y.shape[1]
+        if self._passes() is not None:
+            raise InvalidParameter("classes of several targets are learned by one fit: slices=1, without epochs")
+        declared = [None] * n_targets if self.classes is None else list(self.classes)
+        if len(declared) != n_targets:
+            raise InvalidParameter(
+                f"there are {n_targets} targets and classes= declares {len(declared)}; a list for each"
+            )
+        return tuple(Classes.of(rows.y[:, k], rows.alive, names) for k, names in enumerate(declared))
+
+    def _task(
+        self,
+        of: Ensemble,
+        rows: Rows,
+        unit: int,
+        positions: Positions,
+        clean: tuple[Stage, ...] = (),
+        work: str | Path | None = None,
+    ) -> UnitTask:
+        """How to train a unit on these positions, from these clean stages on."""
+        sizes = of.cut.sizes(positions, self.slices)
+        return UnitTask(
+            training=self._training(of),
+            X=take(rows.X, positions),
+            y=rows.y[positions],
+            weights=None if of.weights is None else of.weights[positions],
+            keys=of.cut.keys[positions, 0],
+            sizes=sizes,
+            passes=self._passes(),
+            classes=of.classes_,
+            secret=unit_secret(rows.salt, unit),
+            clean=clean,
+            names=self._names(of, unit, positions, sizes, rows.salt) if work else (),
+            work=Path(work) if work else None,
+            environment=of.environment,
         )
 
     def _trained(
@@ -317,40 +444,62 @@ class Sisa(Learner):
         again: dict[int, tuple[Positions, tuple[Stage, ...]]],
         work: str | Path | None,
     ) -> Ensemble:
-        """The rest, with shards trained on these positions, from these clean stages on."""
-        tasks = [
-            UnitTask(
-                training=self._training(rest.columns),
-                X=take(rows.X, positions),
-                y=rows.y[positions],
-                keys=rest.cut.keys[positions, 0],
-                sizes=(sizes := rest.cut.sizes(positions, self.slices)),
-                passes=self._passes(),
-                classes=rest.classes_,
-                secret=unit_secret(rows.salt, i),
-                clean=clean,
-                names=self._names(rest, i, positions, sizes, rows.salt) if work else (),
-                work=Path(work) if work else None,
-                environment=rest.environment,
-            )
-            for i, (positions, clean) in again.items()
-        ]
+        """The rest, with shards trained on these positions, from these clean stages on.
+
+        Raises: InvalidData, for a regression of which no unit can be trained.
+        """
+        tasks = [self._task(rest, rows, i, positions, clean, work) for i, (positions, clean) in again.items()]
         with refusals():
             done = executor_of(self.executor, self.workers).run(train_unit, tasks)
         trained = {
-            i: Trained(positions, task.sizes, tuple(stages))
-            for (i, (positions, _)), task, (stages, _) in zip(again.items(), tasks, done, strict=True)
+            i: Trained(positions, task.sizes, found.stages)
+            for (i, (positions, _)), task, found in zip(again.items(), tasks, done, strict=True)
         }
         shards = dict(sorted({**rest.shards, **trained}.items()))
-        return replace(rest, shards=shards, visited=sum(visited for _, visited in done))
+        refused = {unit_id(i): found.refusal for i, found in zip(again, done, strict=True) if found.refusal}
+        if refused and not rest.outputs and not any(shard.serves for shard in shards.values()):
+            raise InvalidData(f"no unit could be trained on what there is: {next(iter(refused.values()))}")
+        return replace(rest, shards=shards, visited=sum(found.visited for found in done), refused=refused)
+
+    def _check_repeats(self, learned: Ensemble, rows: Rows) -> None:
+        """Train the first stage of the smallest unit again, and compare values.
+
+        Raises: InvalidParameter.
+        """
+        serving = [(len(shard.positions), i) for i, shard in learned.shards.items() if shard.serves]
+        if not serving:
+            return
+        _, unit = min(serving)
+        shard = learned.shards[unit]
+        first = next(r for r, stage in enumerate(shard.stages) if stage.data)
+        task = self._task(learned, rows, unit, shard.positions)
+        (found,) = executor_of(self.executor, self.workers).run(
+            train_unit, [replace(task, sizes=task.sizes[: first + 1])]
+        )
+        once, again = shard.stages[first], found.stages[first]
+        if once.digest != again.digest:
+            refuse_unrepeated(unit_id(unit), task.training.load(once.data), task.training.load(again.data))
+
+    def _silenced_by(self, learned: Ensemble, rows: Rows, gone: Positions) -> tuple[str, ...]:
+        """Units that answer now and would not without these records, as far as few are left to them."""
+        rest = learned.without(gone)
+        tasks = {
+            i: self._task(rest, rows, i, left, clean)
+            for i, (left, clean) in self._left(learned, rows, gone).items()
+            if learned.shards[i].serves and learned.few_left(i, left, FEW)
+        }
+        with refusals():
+            done = executor_of(self.executor, self.workers).run(train, list(tasks.values()))
+        return tuple(unit_id(i) for i, found in zip(tasks, done, strict=True) if not found.stages[-1].data)
 
     def _names(
         self, learned: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes
     ) -> tuple[str, ...]:
         """Files of a unit's stages: other content, settings, classes or libraries give other names."""
         passes = self._passes()
-        classes = learned.classes_.tolist() if passes is not None and learned.classes is not None else None
-        recipe = digest_json("sisa-recipe", [learned.template, plain(passes), classes, learned.environment])
+        classes = learned.classes_.tolist() if passes is not None and learned.outputs else None
+        how = [learned.template, plain(passes), classes, learned.environment]
+        recipe = digest_json("sisa-recipe", [*how, learned.columns, learned.routed] if learned.recipe() else how)
         return stage_names(recipe, unit_secret(salt, unit), learned.cut.keys[positions], sizes)
 
     def _files(self) -> set[str]:
@@ -367,10 +516,14 @@ class Sisa(Learner):
     def _with_torch(self) -> bool:
         return isinstance(self.estimator, TorchTraining)
 
-    def _training(self, columns: Any) -> Training:
+    def _training(self, of: Ensemble) -> Training:
         if isinstance(self.estimator, TorchTraining):
             return self.estimator
-        return SklearnTraining(self.estimator, tuple(self.declared), columns)
+        return SklearnTraining(self.estimator, tuple(self.declared), of.columns, of.routed)
+
+    def _environment(self, columns: dict[str, Any] | None) -> dict[str, Any]:
+        frames = [columns["library"]] if columns else []
+        return environment(self._with_torch, (*LIBRARIES, *frames))
 
     def _template(self) -> str:
         return digest_value(self.estimator if self._with_torch else clone(self.estimator))
@@ -384,3 +537,8 @@ class Sisa(Learner):
                 raise InvalidParameter(
                     f"vote='mean' needs predict_proba, which {self.estimator!r} lacks; use vote='vote'"
                 )
+
+    def _check_weights(self) -> None:
+        if isinstance(self.estimator, TorchTraining):
+            raise InvalidParameter("TorchTraining takes no sample_weight; weigh records in its train function")
+        SklearnTraining(self.estimator).check_weights(self._passes() is not None)

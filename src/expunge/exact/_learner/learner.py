@@ -32,7 +32,7 @@ from expunge.exact._learner.equality import TOLERANCE, difference
 from expunge.exact._learner.fitted import WHOLE, FittedState, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.salt import checked_salt, salt_name, secret_of
-from expunge.exact._learner.typed import readable, typed
+from expunge.exact._learner.typed import WrongType, readable, typed
 from expunge.exact._registry import learners
 
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
@@ -103,13 +103,18 @@ class Learner(BaseEstimator):
 
     # -- fit and forget ------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None, **unknown: Any) -> Self:
         """Learn. `subjects` says who each row is about (one name, or several as a tuple); `records` gives it an id.
 
         Without `records` a row is named by its number, and keeps that number when others leave.
 
         Raises: InvalidData, for NaN, wrong shapes, missing subjects or ids that are not unique; InvalidParameter.
         """
+        if unknown:
+            raise WrongType(
+                f"{type(self).__name__}.fit takes X, y, subjects and records, got {', '.join(sorted(unknown))} as well"
+                + "; Sisa takes weights, of estimators that weigh their records" * ("sample_weight" in unknown)
+            )
         return self._fit(X, y, subjects, records, self._learn)
 
     def _fit(self, X: Any, y: Any, subjects: Any, records: Any, learn: Callable[[Rows], Any]) -> Self:

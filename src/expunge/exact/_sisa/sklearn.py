@@ -8,10 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import skops.io
+from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
@@ -19,6 +22,7 @@ from expunge.core.errors import InvalidParameter, UnreadableModel, UnsafeWeights
 from expunge.core.seeds import derived_seed
 from expunge.exact._learner.rows import Positions, take
 from expunge.exact._sisa.digest import digest_value
+from expunge.exact._sisa.frames import framed
 
 _ROOTS = ("sklearn", "numpy", "scipy")
 _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "datasets"}
@@ -26,11 +30,14 @@ _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "da
 
 @dataclass(frozen=True)
 class SklearnTraining:
-    """How to train a template. `columns` are names and whether numeric, where Pipelines are given data frames."""
+    """How to train a template. `columns` describe the data frames that it is given, `routed` says how it is given weights:
+    as scikit-learn's metadata routing finds its way, or to the last step.
+    """
 
     template: Any
     declared: tuple[str, ...] = ()
-    columns: tuple[tuple[str, bool], ...] | None = None
+    columns: dict[str, Any] | None = None
+    routed: bool = False
 
     def check(self, passes: bool) -> None:
         """Raises: InvalidParameter, where a unit trained this way would depend on more than its own records."""
@@ -60,30 +67,52 @@ class SklearnTraining:
                 "partial_fit; use slices=1 without epochs"
             )
 
-    def stage(self, model: Any, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, seed: int) -> Any:
+    def check_weights(self, passes: bool) -> None:
+        """Raises: InvalidParameter, where nothing that learns would take a weight a record."""
+        last = _last(self.template)
+        method = "partial_fit" if passes else "fit"
+        parameters = signature(getattr(last, method)).parameters.values()
+        if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters):
+            raise InvalidParameter(
+                f"sample_weight was given, but {method} of {type(last).__name__} takes none; fit without, or choose an "
+                "estimator that weighs its records"
+            )
+
+    def stage(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        orders: Sequence[Positions] | None,
+        classes: Any,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any:
         """The model after one more stage: one pass per order, or, without orders, one fit. `model` is changed."""
-        X = self._framed(X)
-        if orders is None:
-            return self._seeded(clone(self.template), seed).fit(X, y)
-        fresh = model is None
-        if fresh:
-            model = self._seeded(clone(self.template), seed)
-        head, last = _head(model), _last(model)
-        if head is not None:
-            X = head.fit_transform(X, y) if fresh else head.transform(X)
-        self._seeded(last, seed)
-        known = {} if classes is None else {"classes": classes}
-        for order in orders:
-            last.partial_fit(take(X, order), y[order], **known)
-        return model
+        X = self.given(X)
+        with config_context(enable_metadata_routing=self.routed):
+            if orders is None:
+                return self._seeded(clone(self.template), seed).fit(X, y, **self._weighted(weights))
+            fresh = model is None
+            if fresh:
+                model = self._seeded(clone(self.template), seed)
+            head, last = _head(model), _last(model)
+            if head is not None:
+                X = head.fit_transform(X, y) if fresh else head.transform(X)
+            self._seeded(last, seed)
+            known = {} if classes is None else {"classes": classes}
+            for order in orders:
+                weighted = {} if weights is None else {"sample_weight": weights[order]}
+                last.partial_fit(take(X, order), y[order], **known, **weighted)
+            return model
 
     def values(self, model: Any, X: Any, classes: Any) -> Any:
         """Labels, or a regressor's values."""
-        return model.predict(self._framed(X))
+        return model.predict(X)
 
     def probabilities(self, model: Any, X: Any, classes: Any) -> tuple[Any, Any]:
         """Classes of the model, and the probability of each, [N, C]."""
-        return model.classes_, model.predict_proba(self._framed(X))
+        return model.classes_, model.predict_proba(X)
 
     @property
     def has_probabilities(self) -> bool:
@@ -110,13 +139,17 @@ class SklearnTraining:
         salt = seed.to_bytes(8, "big")
         return model.set_params(**{k: derived_seed(salt, k) % 2**32 for k in own})
 
-    def _framed(self, X: Any) -> Any:
-        if self.columns is None:
-            return X
-        import pandas as pd
+    def given(self, X: Any) -> Any:
+        """Records as the estimator is given them: a frame again, where they came as one."""
+        return X if self.columns is None else framed(X, self.columns)
 
-        frame = pd.DataFrame(X, columns=[name for name, _ in self.columns])
-        return frame.astype({name: np.float64 if number else object for name, number in self.columns})
+    def _weighted(self, weights: NDArray[np.float64] | None) -> dict[str, Any]:
+        """Weights under the name by which `fit` hands them to what learns."""
+        if weights is None:
+            return {}
+        if self.routed or not isinstance(self.template, Pipeline):
+            return {"sample_weight": weights}
+        return {f"{self.template.steps[-1][0]}__sample_weight": weights}
 
 
 def loads(data: bytes, template: Any = None) -> Any:

@@ -9,7 +9,7 @@ import hmac
 import inspect
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,20 +22,30 @@ from numpy.typing import NDArray
 
 from expunge.core.digests import digest_bytes, digest_json
 from expunge.core.durable import TEMPORARY, write_durably
-from expunge.core.errors import RecipeMismatch, UnreadableModel
+from expunge.core.errors import ExpungeError, RecipeMismatch, UnreadableModel
 from expunge.core.seeds import derived_seed
 from expunge.exact._learner.rows import Positions, take
 from expunge.exact._sisa import sklearn as _sisa_sklearn
 from expunge.exact._sisa.classes import as_labels
+from expunge.exact._sisa.draws import drawing_from
 from expunge.exact._sisa.place import pass_order
 
-_LIBRARIES = ("scikit-learn", "numpy", "scipy", "skops")
+LIBRARIES = ("scikit-learn", "numpy", "scipy", "skops")
 
 
 class Training(Protocol):
     """How one stage of one unit is trained, written down and read; see `SklearnTraining` and `TorchTraining`."""
 
-    def stage(self, model: Any, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, seed: int) -> Any: ...
+    def stage(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        orders: Sequence[Positions] | None,
+        classes: Any,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any: ...
     def values(self, model: Any, X: Any, classes: Any) -> Any: ...
     def probabilities(self, model: Any, X: Any, classes: Any) -> tuple[Any, Any]: ...
     @property
@@ -63,6 +73,7 @@ class UnitTask:
     training: Training
     X: Any
     y: Any
+    weights: NDArray[np.float64] | None
     keys: NDArray[np.uint64]
     sizes: tuple[int, ...]
     passes: tuple[int, ...] | None
@@ -82,6 +93,20 @@ class Trained:
     sizes: tuple[int, ...]
     stages: tuple[Stage, ...]
 
+    @property
+    def serves(self) -> bool:
+        """Whether there is a model after its last slice."""
+        return bool(self.stages[-1].data)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task: the unit after every stage, how many records were visited, and how the estimator refused them."""
+
+    stages: tuple[Stage, ...]
+    visited: int
+    refusal: str = ""
+
 
 def unit_id(unit: int) -> str:
     return f"shard-{unit:03d}"
@@ -92,44 +117,87 @@ def stage_id(unit: int, stage: int) -> str:
     return f"{unit_id(unit)}/slice-{stage}"
 
 
-def train_unit(task: UnitTask) -> tuple[list[Stage], int]:
-    """The unit after every stage, and how many records were visited.
+def train_unit(task: UnitTask) -> Done:
+    """The unit after every stage, on a machine like the one that asks.
 
-    Raises: RecipeMismatch, where this machine is not like the one that asks; what the training raises.
+    Raises: RecipeMismatch, where this machine is another; what the training raises.
     """
-    check_environment(task.environment, environment(task.environment.get("torch") is not None))
-    stages, visited = list(task.clean), 0
+    check_environment(
+        task.environment, environment(task.environment.get("torch") is not None, task.environment["libraries"])
+    )
+    return train(task)
+
+
+def train(task: UnitTask) -> Done:
+    """The unit after every stage."""
+    stages, visited, refusal = list(task.clean), 0, ""
     for r in range(len(stages), len(task.sizes)):
         path = task.work / task.names[r] if task.work else None
         if path and (found := _read(path, task.training)) is not None:
             stages.append(found)
             continue
-        stage, seen = _train_stage(task, r, stages[-1] if stages else UNTRAINED)
+        stage, seen, refusal = _train_stage(task, r, stages[-1] if stages else UNTRAINED)
         stages.append(stage)
         visited += seen
         if path:
             write_durably(path, stage.data)
-    return stages, visited
+    return Done(tuple(stages), visited, refusal)
 
 
-def _train_stage(task: UnitTask, r: int, before: Stage) -> tuple[Stage, int]:
+def _train_stage(task: UnitTask, r: int, before: Stage) -> tuple[Stage, int, str]:
     n = sum(task.sizes[: r + 1])
     y = as_labels(task.y[:n])
-    classes = None
-    if task.classes is not None:
-        classes = as_labels(task.classes) if task.passes is not None else np.unique(y)
+    known = _known(task, y)
     # One class can be predicted without a model, and most estimators refuse to be fitted on it.
-    if n == 0 or (classes is not None and len(classes) < 2):
-        return UNTRAINED, 0
+    if n == 0 or (known and all(len(names) < 2 for names in known)):
+        return UNTRAINED, 0, ""
+    classes = known[0] if known else None
     orders = None
     if task.passes is not None:
         orders = [pass_order(task.keys[:n], derived_seed(task.secret, "pass", r, k)) for k in range(task.passes[r])]
     model = task.training.load(before.data) if before.data else None
     seed = derived_seed(task.secret, "stage", r)
-    model = task.training.stage(model, take(task.X, np.arange(n)), y, orders, classes, seed)
+    X, weights = take(task.X, np.arange(n)), None if task.weights is None else task.weights[:n]
+    visited = n * (1 if orders is None else len(orders))
+    try:
+        with drawing_from(seed):
+            model = task.training.stage(model, X, y, orders, classes, seed, weights)
+    except ValueError as refusal:
+        one_class = any(len(names) < 2 for names in known)
+        if isinstance(refusal, ExpungeError) or not (
+            one_class or _too_few(task.training, X, y, orders, classes, weights)
+        ):
+            raise
+        return UNTRAINED, visited, str(refusal)
     data = task.training.dump(model)
     # The digest, and all that follows, is of what was written down: a stage continues from a file or memory alike.
-    return Stage(data, task.training.digest(task.training.load(data))), n * (1 if orders is None else len(orders))
+    return Stage(data, task.training.digest(task.training.load(data))), visited, ""
+
+
+def _known(task: UnitTask, y: Any) -> list[Any]:
+    """Classes of each target that the unit is told of: those of all units where it learns by passes, else its own."""
+    if task.classes is None:
+        return []
+    if task.passes is not None:
+        return [as_labels(task.classes)]
+    return [np.unique(column) for column in (y.T if y.ndim == 2 else [y])]
+
+
+def _too_few(
+    training: Training, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, weights: Any
+) -> bool:
+    """Whether an estimator that refuses these records does so for their number: it takes them several times over."""
+    for times in (2, 4, 8, 16):
+        again = np.tile(np.arange(len(y)), times)
+        repeated = None if weights is None else weights[again]
+        try:
+            with drawing_from(0):
+                once = None if orders is None else [np.arange(len(again))]
+                training.stage(None, take(X, again), y[again], once, classes, 0, repeated)
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 def unit_secret(salt: bytes, unit: int) -> bytes:
@@ -157,8 +225,8 @@ def discard(work: Path, names: Sequence[str]) -> list[str]:
     return gone
 
 
-def environment(with_torch: bool) -> dict[str, Any]:
-    """What a replay must find again for its bits to be comparable."""
+def environment(with_torch: bool, libraries: Iterable[str] = LIBRARIES) -> dict[str, Any]:
+    """What a replay must find again for its bits to be comparable; of these libraries the versions."""
     config = np.show_config(mode="dicts")
     blas = config["Build Dependencies"]["blas"]
     found: dict[str, Any] = {
@@ -167,7 +235,7 @@ def environment(with_torch: bool) -> dict[str, Any]:
         "python": platform.python_version(),
         "blas": [blas["name"], blas["version"], environ.get("OPENBLAS_CORETYPE", "default")],
         "simd": sorted(config["SIMD Extensions"].get("found", [])),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": {name: _version(name) for name in libraries},
     }
     if with_torch:
         from expunge.engine import determinism

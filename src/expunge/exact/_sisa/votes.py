@@ -3,12 +3,13 @@
 A class that a unit never saw is not "probability 0" there: counted as such it would drag the class down everywhere.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expunge.core.errors import InvalidParameter
 from expunge.exact._sisa.unit import Training
 
 Floats = NDArray[np.float64]
@@ -42,19 +43,36 @@ def combined(answers: Iterable[tuple[Any, Floats]], prior: Floats, n_rows: int) 
 
 
 def answers(
-    training: Training, serving: Iterable[tuple[Any, Any]], names: Any, X: Any, votes: bool
-) -> Iterator[tuple[Any, Floats]]:
-    """What every unit that can tell classes apart says of those that it saw.
+    training: Training, model: Any, seen: Sequence[Any], names: Sequence[Any], X: Any, votes: bool
+) -> list[tuple[Any, Floats]]:
+    """What a unit that can tell classes apart says of those that it saw, for each target.
 
-    `serving` are, per unit, the codes of the classes it saw, and its model. A vote is a 1 for the class predicted.
+    `seen` are the codes, `names` all classes of each target. A vote is a 1 for the class predicted.
     """
-    for seen, model in serving:
-        if len(seen) < 2:
-            continue
-        if votes:
-            predicted = np.asarray(training.values(model, X, names))
-            yield seen, (predicted[:, None] == names[seen][None, :]).astype(np.float64)
-        else:
-            known, probability = training.probabilities(model, X, names)
-            column = {c: k for k, c in enumerate(np.asarray(known).tolist())}
-            yield seen, probability[:, [column[c] for c in names[seen].tolist()]]
+    if votes:
+        predicted = np.asarray(training.values(model, X, names[0]))
+        columns = predicted.T if predicted.ndim == 2 else [predicted]
+        return [
+            (codes, (column[:, None] == name[codes][None, :]).astype(np.float64))
+            for codes, name, column in zip(seen, names, columns, strict=True)
+        ]
+    known, probability = training.probabilities(model, X, names[0])
+    if not isinstance(probability, list):
+        known, probability = ([known], [probability]) if len(names) == 1 else _of_labels(names, probability)
+    found = []
+    for codes, name, own, share in zip(seen, names, known, probability, strict=True):
+        column = {c: k for k, c in enumerate(np.asarray(own).tolist())}
+        found.append((codes, share[:, [column[c] for c in name[codes].tolist()]]))
+    return found
+
+
+def _of_labels(names: Sequence[Any], probability: Floats) -> tuple[list[Any], list[Floats]]:
+    """Classes and probabilities of each of several labels, where an estimator gives that of "yes" only, [N, K].
+
+    Raises: InvalidParameter, where a target has other classes than "yes" and "no".
+    """
+    if not all(set(name.tolist()) <= {0, 1} for name in names):
+        raise InvalidParameter(
+            "the estimator gives one probability a target, and targets have several classes; vote='vote'"
+        )
+    return [np.array([0, 1])] * len(names), [np.column_stack([1 - p, p]) for p in probability.T]

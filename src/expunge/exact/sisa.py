@@ -304,7 +304,7 @@ class Sisa(Learner):
 
     def _alone(self, learned: Ensemble) -> Any:
         """The model of the only unit there is, if it was trained and tells classes apart."""
-        if len(learned.shards) > 1 or not all(learned.tells_apart(i) for i in learned.shards):
+        if self._with_torch or len(learned.shards) > 1 or not all(learned.tells_apart(i) for i in learned.shards):
             return None
         return next((model for _, model in self._serving()), None)
 

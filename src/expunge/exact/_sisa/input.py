@@ -92,7 +92,7 @@ def refusals() -> Iterator[None]:
     """What an estimator says against the records of a unit, as one of our errors."""
     try:
         yield
-    except ValueError as e:
+    except (ValueError, TypeError) as e:
         if isinstance(e, ExpungeError):
             raise
         raise InvalidData(f"the estimator refuses the records of a unit: {e}") from e

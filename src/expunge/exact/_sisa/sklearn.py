@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from expunge.exact._learner.rows import Positions, take
 from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.frames import framed
 
+# What boosting on categories and searches are made of besides: calls of functions that do nothing but compute.
+_ALSO = {"functools.partial", "builtins.object", "collections.OrderedDict", "sklearn.utils.validation.check_array"}
 _ROOTS = ("sklearn", "numpy", "scipy")
 _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "datasets"}
 
@@ -184,6 +187,8 @@ def dumped_template(template: Any) -> bytes | None:
 
 def _harmless(name: str) -> bool:
     """Whether this is a class, or a function on arrays, of the libraries that estimators are made of."""
+    if name in _ALSO:
+        return True
     home, _, own = name.rpartition(".")
     parts = home.split(".")
     if parts[0] not in _ROOTS or _NEVER & set(parts):
@@ -192,16 +197,17 @@ def _harmless(name: str) -> bool:
         found = getattr(import_module(home), own)
     except (ImportError, AttributeError):
         return False
-    return isinstance(found, type | np.ufunc)
+    score = isinstance(found, FunctionType) and found.__module__.startswith("sklearn.metrics.")
+    return score or isinstance(found, type | np.ufunc)
 
 
 def _types_of(template: Any) -> set[str]:
-    """Names of the classes of an estimator and of all that it is made of."""
+    """Names of the classes of an estimator and of all that it is made of, and of functions among its parameters."""
     if template is None or not hasattr(template, "get_params"):
         return set()
     values = [template, *template.get_params(deep=True).values()]
-    types = {type(v) for v in values if isinstance(v, BaseEstimator)}
-    return {f"{t.__module__}.{t.__qualname__}" for t in types if t.__module__ in sys.modules}
+    own = {type(v) for v in values if isinstance(v, BaseEstimator)} | {v for v in values if isinstance(v, FunctionType)}
+    return {f"{v.__module__}.{v.__qualname__}" for v in own if v.__module__ in sys.modules}
 
 
 def _stays_fitted(value: Any) -> bool:

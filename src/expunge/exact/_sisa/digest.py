@@ -15,6 +15,7 @@ from scipy import sparse
 
 from expunge.core.errors import InvalidParameter
 
+_TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}  # of scikit-learn's searches
 _DEPTH = 200  # of nesting; deeper than any estimator, and short of Python's own limit
 
 
@@ -23,7 +24,7 @@ def digest_value(value: Any) -> str:
 
     Guaranteed: two values of the same types and contents have the same digest, in any process; order counts in lists
     and arrays, not in dicts and sets; a NaN equals a NaN of the same bits. Not covered: what a compiled object does
-    not give to be copied, and globals that a function reads.
+    not give to be copied, globals that a function reads, and the times that a search of scikit-learn writes down.
 
     Raises: InvalidParameter, for a value that cannot be copied, or that holds itself.
 
@@ -49,6 +50,8 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
     if id(value) in above or len(above) > _DEPTH:
         raise InvalidParameter(f"a {type(value).__name__} in the estimator holds itself; its state cannot be digested")
     above = (*above, id(value))
+    if isinstance(value, np.ma.MaskedArray):
+        return _hash("masked", _of([value.filled(), np.ma.getmaskarray(value)], above))
     if isinstance(value, np.ndarray):
         return _array(value, above)
     if sparse.issparse(value):
@@ -123,6 +126,14 @@ def _code(code: CodeType, above: tuple[int, ...]) -> bytes:
     return _hash("code", code.co_code, _of(names, above), *constants)
 
 
+def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
+    """What is value in the state of an object: neither the version that copied it nor times on the clock, by name."""
+    lasting = {k: v for k, v in state.items() if k not in ("_sklearn_version", "refit_time_")}
+    if isinstance(results := lasting.get("cv_results_"), dict):
+        lasting["cv_results_"] = {k: v for k, v in results.items() if k not in _TIMES}
+    return lasting
+
+
 def _copied(value: Any, above: tuple[int, ...]) -> bytes:
     """Any other object, by what it gives to be copied."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
@@ -134,8 +145,8 @@ def _copied(value: Any, above: tuple[int, ...]) -> bytes:
         return _hash("global", f"{kind} {given}".encode())
     parts = list(given) + [None] * (6 - len(given))
     made, arguments, state, items, pairs, _ = parts
-    if isinstance(state, dict):  # the version that copies is not part of the value; the environment has its own place
-        state = {k: v for k, v in state.items() if k != "_sklearn_version"}
+    if isinstance(state, dict):
+        state = _lasting(state)
     return _hash(
         "object",
         kind.encode(),

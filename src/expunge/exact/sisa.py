@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
@@ -48,7 +48,7 @@ from expunge.exact._sisa.place import bands_of, cut_rows, weights_of
 from expunge.exact._sisa.repeats import refuse_unrepeated
 from expunge.exact._sisa.search import search_under_way
 from expunge.exact._sisa.settings import check_settings, passes_of
-from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads
+from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads, unfitted
 from expunge.exact._sisa.torch_training import TorchTraining
 from expunge.exact._sisa.unit import (
     LIBRARIES,
@@ -351,7 +351,10 @@ class Sisa(Learner):
         """Everything persisted except tombstones and lineage, as JSON and digests; a search is lineage."""
         learned = self._fitted().learned
         bands = digest_bytes("bands", learned.live_bands.tobytes())
-        return {**super().state(), "environment": learned.environment, "bands": bands, **learned.recipe()}
+        weights = {}
+        if learned.weights is not None:
+            weights["weights"] = digest_bytes("weights", learned.live_weights.tobytes())
+        return {**super().state(), "environment": learned.environment, "bands": bands, **weights, **learned.recipe()}
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Ensemble:
         if isinstance(self.estimator, dict):  # what `parameters` says of it
@@ -526,7 +529,7 @@ class Sisa(Learner):
         return environment(self._with_torch, (*LIBRARIES, *frames))
 
     def _template(self) -> str:
-        return digest_value(self.estimator if self._with_torch else clone(self.estimator))
+        return digest_value(self.estimator if self._with_torch else unfitted(self.estimator))
 
     def _check_parameters(self) -> None:
         check_settings(self.shards, self.slices, self.epochs, self.vote, self.cutoffs, self.declared)

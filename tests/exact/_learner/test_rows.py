@@ -29,7 +29,9 @@ def kinds() -> dict[str, object]:
 
 
 def marks(kind: str) -> bytes:
-    return {"objects": b"d2", "texts": b"word 2", "fields": struct.pack(">d", MARK)}.get(kind, np.float64(MARK).tobytes())
+    return {"objects": b"d2", "texts": b"word 2", "fields": struct.pack(">d", MARK)}.get(
+        kind, np.float64(MARK).tobytes()
+    )
 
 
 @pytest.mark.parametrize("kind", kinds())

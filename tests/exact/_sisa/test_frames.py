@@ -221,10 +221,14 @@ def test_a_declared_category_stays_in_the_list_and_the_plan_says_so() -> None:
     changed = {u.id for u in model.units() if before[u.id] != u.digest}
     assert changed == {u.id for u in deletion.plan.units}, "no other unit was touched"
     keep = np.arange(N) != 5
-    fresh = sisa(estimator, shards=4).fit(X[keep], y[keep], subjects=[s for s, k in zip(subjects, keep, strict=True) if k])
+    fresh = sisa(estimator, shards=4).fit(
+        X[keep], y[keep], subjects=[s for s, k in zip(subjects, keep, strict=True) if k]
+    )
     assert fresh.digest() == model.digest()
     narrow = X[keep].assign(color=X[keep]["color"].cat.remove_unused_categories())
-    other = sisa(estimator, shards=4).fit(narrow, y[keep], subjects=[s for s, k in zip(subjects, keep, strict=True) if k])
+    other = sisa(estimator, shards=4).fit(
+        narrow, y[keep], subjects=[s for s, k in zip(subjects, keep, strict=True) if k]
+    )
     assert other.digest() != model.digest(), "another declaration is another recipe"
 
 

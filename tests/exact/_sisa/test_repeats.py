@@ -60,7 +60,9 @@ MENDED = {
     "a random search": RandomizedSearchCV(LogisticRegression(), {"C": [0.01, 0.1, 1.0]}, n_iter=2, cv=3),
     "a search over shuffled folds": GridSearchCV(LogisticRegression(), GRID, cv=StratifiedKFold(3, shuffle=True)),
     "calibration over shuffled folds": CalibratedClassifierCV(LogisticRegression(), cv=KFold(3, shuffle=True)),
-    "a path over random splits": LogisticRegressionCV(Cs=3, cv=ShuffleSplit(3), use_legacy_attributes=False, l1_ratios=(0,)),
+    "a path over random splits": LogisticRegressionCV(
+        Cs=3, cv=ShuffleSplit(3), use_legacy_attributes=False, l1_ratios=(0,)
+    ),
     "draws of numpy.random": Own("numpy"),
     "draws of random": Own("python"),
 }

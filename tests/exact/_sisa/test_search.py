@@ -36,7 +36,9 @@ def test_the_choice_is_an_influence_that_a_plan_names_and_a_folder_keeps(kind: s
     assert best.score(X, y) > 0.7
     best.save(tmp_path)
     for learner in (best, Sisa.load(tmp_path, salt=SALT)):
-        assert any("estimator__C, shards chosen by GridSearchCV" in note for note in learner.plan(subjects=["u5"]).notes)
+        assert any(
+            "estimator__C, shards chosen by GridSearchCV" in note for note in learner.plan(subjects=["u5"]).notes
+        )
         assert any("but for estimator__C, shards" in words for words in learner.promise().assumptions)
         deletion = learner.forget(subjects=["u5"])
         assert any("chosen by GridSearchCV" in note for note in deletion.plan.notes)

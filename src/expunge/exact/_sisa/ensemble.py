@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expunge.core import Unit
-from expunge.core.digests import digest_bytes, digest_json
+from expunge.core.digests import digest_json
 from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions
 from expunge.exact._sisa.classes import Classes
@@ -68,8 +68,7 @@ class Ensemble(Learned):
     def recipe(self) -> dict[str, Any]:
         """What beside parameters, places and environment decides how units are trained, where there is any such thing."""
         given = {"columns": self.columns, "routed": self.routed}
-        weights = {} if self.weights is None else {"weights": digest_bytes("weights", self.live_weights.tobytes())}
-        return {**{name: value for name, value in given.items() if value}, **weights}
+        return {name: value for name, value in given.items() if value}
 
     def packed(self) -> dict[str, Any]:
         return {

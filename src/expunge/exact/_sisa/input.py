@@ -31,7 +31,7 @@ def settled(X: Any) -> Any:
 
 def checked(learner: Any, X: Any, y: Any, estimator: Any) -> tuple[Any, Any]:
     """Data as the estimator may be given it, or ValueError; notes features on the learner, as scikit-learn does."""
-    several = get_tags(learner).target_tags.multi_output
+    several = _several_targets(learner)
     target = {"multi_output": several, "y_numeric": not is_classifier(learner)}
     if is_text(X):
         X, y = list(X), column_or_1d(y)
@@ -47,10 +47,18 @@ def checked(learner: Any, X: Any, y: Any, estimator: Any) -> tuple[Any, Any]:
         X = held(X, description)
     else:
         X, y = validate_data(learner, X, y, **input_settings(estimator), **target)
+    if is_classifier(learner) and y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
     if not is_classifier(learner):
         return settled(X), y.astype(np.float64)
     check_classification_targets(y)
     return settled(X), y
+
+
+def _several_targets(learner: Any) -> bool:
+    tags = get_tags(learner)
+    labels = tags.classifier_tags is not None and tags.classifier_tags.multi_label
+    return bool(tags.target_tags.multi_output or labels)
 
 
 def frame_of(X: Any, estimator: Any) -> dict[str, Any] | None:

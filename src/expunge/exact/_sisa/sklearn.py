@@ -95,10 +95,10 @@ class SklearnTraining:
         X = self.given(X)
         with config_context(enable_metadata_routing=self.routed):
             if orders is None:
-                return self._seeded(clone(self.template), seed).fit(X, y, **self._weighted(weights))
+                return self._seeded(unfitted(self.template), seed).fit(X, y, **self._weighted(weights))
             fresh = model is None
             if fresh:
-                model = self._seeded(clone(self.template), seed)
+                model = self._seeded(unfitted(self.template), seed)
             head, last = _head(model), _last(model)
             if head is not None:
                 X = head.fit_transform(X, y) if fresh else head.transform(X)
@@ -175,10 +175,21 @@ def loads(data: bytes, template: Any = None) -> Any:
         raise UnreadableModel(f"a saved estimator cannot be read ({type(e).__name__}: {e})") from e
 
 
+def unfitted(template: Any) -> Any:
+    """A clone of an estimator that can be written down: metadata requests name their owner, which they would hold."""
+    new = clone(template)
+    for part in (new, *new.get_params(deep=True).values()):
+        requests = getattr(part, "__dict__", {}).get("_metadata_request")
+        for request in () if requests is None else (requests, *vars(requests).values()):
+            if hasattr(request, "owner"):
+                request.owner = type(part).__name__
+    return new
+
+
 def dumped_template(template: Any) -> bytes | None:
     """An unfitted estimator as bytes; None where it is made of more than parameters that can be read back safely."""
     try:
-        data: bytes = skops.io.dumps(clone(template))
+        data: bytes = skops.io.dumps(unfitted(template))
         loads(data)
     except Exception:  # noqa: BLE001 - whatever keeps it from being written; then it has to be given to load
         return None

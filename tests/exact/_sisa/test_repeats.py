@@ -40,7 +40,7 @@ class Own(ClassifierMixin, BaseEstimator):
         self.where = where
 
     def fit(self, X: Any, y: Any) -> "Own":
-        draws = {"numpy": np.random.random, "python": random.random, "clock": time.perf_counter, "system": _system}  # noqa: NPY002
+        draws = {"numpy": np.random.random, "python": random.random, "clock": time.perf_counter, "system": _system}
         self.drawn_, self.classes_ = float(draws[self.where]()), np.unique(y)
         return self
 
@@ -73,9 +73,9 @@ def test_what_can_be_made_to_repeat_equals_a_fit_without(what: str, tmp_path: Pa
     X, y, subjects = table()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        before = np.random.get_state()[1].copy()  # noqa: NPY002
+        before = np.random.get_state()[1].copy()
         model = sisa(MENDED[what]).fit(X, y, subjects=subjects)
-        assert (np.random.get_state()[1] == before).all(), "the shared generator is where it was"  # noqa: NPY002
+        assert (np.random.get_state()[1] == before).all(), "the shared generator is where it was"
         model.save(tmp_path)
         loaded = Sisa.load(tmp_path, salt=SALT, estimator=MENDED[what])
         keep = [i for i, s in enumerate(subjects) if s != "u5"]

@@ -112,7 +112,7 @@ def test_metadata_routing_finds_its_way_and_is_part_of_the_recipe() -> None:
 
 
 def test_weights_that_nothing_would_use_or_that_are_no_weights_are_refused() -> None:
-    X, y, weights, subjects = table()
+    X, y, weights, _subjects = table()
     with pytest.raises(InvalidParameter, match="KNeighborsClassifier takes none"):
         sisa(KNeighborsClassifier()).fit(X, y, sample_weight=weights)
     with pytest.raises(InvalidParameter, match="TorchTraining"):

@@ -104,12 +104,17 @@ def bands_of(prior: Any, cutoffs: Sequence[float], n: int) -> NDArray[np.int64]:
 def weights_of(weights: Any, n: int) -> NDArray[np.float64] | None:
     """One number per record, or None.
 
-    Raises: InvalidData.
+    Raises: InvalidData, also where all are zero.
 
     >>> weights_of([1, 2], 2)
     array([1., 2.])
     """
-    return None if weights is None else _one_number_each(weights, n, "sample_weight")
+    if weights is None:
+        return None
+    values = _one_number_each(weights, n, "sample_weight")
+    if not values.any():
+        raise InvalidData("sample_weight is zero for every record, so there is nothing to learn from; give some a weight")
+    return values
 
 
 def _one_number_each(given: Any, n: int, what: str) -> NDArray[np.float64]:

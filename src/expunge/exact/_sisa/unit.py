@@ -148,8 +148,9 @@ def _train_stage(task: UnitTask, r: int, before: Stage) -> tuple[Stage, int, str
     n = sum(task.sizes[: r + 1])
     y = as_labels(task.y[:n])
     known = _known(task, y)
+    weights = None if task.weights is None else task.weights[:n]
     # One class can be predicted without a model, and most estimators refuse to be fitted on it.
-    if n == 0 or (known and all(len(names) < 2 for names in known)):
+    if n == 0 or (weights is not None and not weights.any()) or (known and all(len(names) < 2 for names in known)):
         return UNTRAINED, 0, ""
     classes = known[0] if known else None
     orders = None
@@ -157,7 +158,7 @@ def _train_stage(task: UnitTask, r: int, before: Stage) -> tuple[Stage, int, str
         orders = [pass_order(task.keys[:n], derived_seed(task.secret, "pass", r, k)) for k in range(task.passes[r])]
     model = task.training.load(before.data) if before.data else None
     seed = derived_seed(task.secret, "stage", r)
-    X, weights = take(task.X, np.arange(n)), None if task.weights is None else task.weights[:n]
+    X = take(task.X, np.arange(n))
     visited = n * (1 if orders is None else len(orders))
     try:
         with drawing_from(seed):

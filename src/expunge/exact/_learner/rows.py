@@ -102,7 +102,7 @@ class Rows:
         for i, place in enumerate(self.placement_keys()):
             if self.alive[i]:
                 label = "" if y is None else repr(y[i]) if y.dtype == object else bytes(y[i].tobytes()).hex()
-                weight = "" if weights is None else f"|{bytes(weights[i].tobytes()).hex()}"
+                weight = "" if weights is None or weights[i] == 1 else f"|{weights[i].hex()}"
                 keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(self.X, i)}{weight}")
         return keys
 

@@ -6,6 +6,7 @@ states and whatever else an object gives to be copied, and hashes types and valu
 
 import hashlib
 import struct
+import sys
 from collections.abc import Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -134,6 +135,14 @@ def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
     return lasting
 
 
+def _of_no_moment(state: dict[Any, Any]) -> dict[Any, Any]:
+    """The state of a model of CatBoost without what is another in every fit: the time of it, and a random name."""
+    model = sys.modules["catboost"].CatBoost().load_model(blob=state["__model"])
+    metadata = model.get_metadata()
+    metadata["train_finish_time"] = metadata["model_guid"] = ""
+    return {**state, "__model": model._serialize_model()}
+
+
 def _copied(value: Any, above: tuple[int, ...]) -> bytes:
     """Any other object, by what it gives to be copied."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
@@ -146,7 +155,7 @@ def _copied(value: Any, above: tuple[int, ...]) -> bytes:
     parts = list(given) + [None] * (6 - len(given))
     made, arguments, state, items, pairs, _ = parts
     if isinstance(state, dict):
-        state = _lasting(state)
+        state = _of_no_moment(state) if "__model" in state and kind.startswith("catboost.") else _lasting(state)
     return _hash(
         "object",
         kind.encode(),

@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from expunge.core.errors import InvalidData, MissingExtra
@@ -48,7 +49,7 @@ def described(X: Any) -> dict[str, Any] | None:
 
 
 def held(X: Any, description: dict[str, Any]) -> NDArray[Any]:
-    """Values of a frame as an array of fields.
+    """Values of a frame as an array: as an array given would be where columns are numbers of one type, else of fields.
 
     Raises: InvalidData, for values that are no numbers, text or booleans in a column of Python's objects.
     """
@@ -58,7 +59,8 @@ def held(X: Any, description: dict[str, Any]) -> NDArray[Any]:
             columns.append(module.plain(column, kind))
         except InvalidData as e:
             raise InvalidData(f"column {kind['name']!r} holds {e}") from e
-    return as_fields(columns)
+    one_type = len({column.dtype for column in columns}) == 1 and columns[0].dtype != object
+    return np.column_stack(columns) if one_type else as_fields(columns)
 
 
 def framed(values: NDArray[Any], description: dict[str, Any]) -> Any:
@@ -67,8 +69,7 @@ def framed(values: NDArray[Any], description: dict[str, Any]) -> Any:
     Raises: MissingExtra.
     """
     columns = description["columns"]
-    fields = [values[str(k)] for k in range(len(columns))]
-    return _of(description["library"]).frame(fields, columns)
+    return _of(description["library"]).frame([_column(values, k) for k in range(len(columns))], columns)
 
 
 def categories_without_records(
@@ -78,10 +79,14 @@ def categories_without_records(
     names = []
     for k, kind in enumerate((description or {"columns": []})["columns"]):
         if "categories" in kind:
-            gone = set(leaving[str(k)].tolist()) - {None, -1}
-            if gone - set(left[str(k)].tolist()):
+            gone = set(_column(leaving, k).tolist()) - {None, -1}
+            if gone - set(_column(left, k).tolist()):
                 names.append(str(kind["name"]))
     return names
+
+
+def _column(values: NDArray[Any], k: int) -> NDArray[Any]:
+    return values[str(k)] if values.dtype.names else values[:, k]
 
 
 def _each(X: Any, library: str) -> list[Any]:

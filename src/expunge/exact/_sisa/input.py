@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from expunge.core.errors import ExpungeError, InvalidData
+from expunge.exact._learner.typed import WrongType
 from expunge.exact._sisa.frames import described, held
 from expunge.exact._sisa.torch_training import TorchTraining
 
@@ -103,7 +104,8 @@ def refusals() -> Iterator[None]:
     except (ValueError, TypeError) as e:
         if isinstance(e, ExpungeError):
             raise
-        raise InvalidData(f"the estimator refuses the records of a unit: {e}") from e
+        kind = WrongType if isinstance(e, TypeError) else InvalidData
+        raise kind(f"the estimator refuses the records of a unit: {e}") from e
 
 
 def tags_like(tags: Any, estimator: Any) -> Any:

@@ -28,6 +28,7 @@ from expunge.exact._learner.fitted import Parts
 from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
+from expunge.exact._sisa import boosters
 from expunge.exact._sisa.classes import Classes
 from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.ensemble import Ensemble
@@ -531,7 +532,8 @@ class Sisa(Learner):
 
     def _environment(self, columns: dict[str, Any] | None) -> dict[str, Any]:
         frames = [columns["library"]] if columns else []
-        return environment(self._with_torch, (*LIBRARIES, *frames))
+        trees = [] if self._with_torch else boosters.distributions(self.estimator)
+        return environment(self._with_torch, (*LIBRARIES, *frames, *trees))
 
     def _template(self) -> str:
         return digest_value(self.estimator if self._with_torch else unfitted(self.estimator))

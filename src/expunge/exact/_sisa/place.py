@@ -113,7 +113,9 @@ def weights_of(weights: Any, n: int) -> NDArray[np.float64] | None:
         return None
     values = _one_number_each(weights, n, "sample_weight")
     if not values.any():
-        raise InvalidData("sample_weight is zero for every record, so there is nothing to learn from; give some a weight")
+        raise InvalidData(
+            "sample_weight is zero for every record, so there is nothing to learn from; give some a weight"
+        )
     return values
 
 

@@ -19,9 +19,10 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
-from expunge.core.errors import InvalidParameter, UnreadableModel, UnsafeWeights
+from expunge.core.errors import InvalidParameter, MissingExtra, UnreadableModel, UnsafeWeights
 from expunge.core.seeds import derived_seed
 from expunge.exact._learner.rows import Positions, take
+from expunge.exact._sisa import boosters
 from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.frames import framed
 
@@ -93,12 +94,12 @@ class SklearnTraining:
     ) -> Any:
         """The model after one more stage: one pass per order, or, without orders, one fit. `model` is changed."""
         X = self.given(X)
-        with config_context(enable_metadata_routing=self.routed):
+        with config_context(enable_metadata_routing=self.routed), boosters.as_value_errors():
             if orders is None:
-                return self._seeded(unfitted(self.template), seed).fit(X, y, **self._weighted(weights))
+                return self._fresh(seed).fit(X, y, **self._weighted(weights))
             fresh = model is None
             if fresh:
-                model = self._seeded(unfitted(self.template), seed)
+                model = self._fresh(seed)
             head, last = _head(model), _last(model)
             if head is not None:
                 X = head.fit_transform(X, y) if fresh else head.transform(X)
@@ -135,6 +136,10 @@ class SklearnTraining:
         """
         return loads(data, self.template)
 
+    def _fresh(self, seed: int) -> Any:
+        """A new estimator to be fitted once, which will repeat."""
+        return self._seeded(boosters.pinned(unfitted(self.template)), seed)
+
     def _seeded(self, model: Any, seed: int) -> Any:
         """The model with every random state set from the seed, but for steps that are not trained."""
         states = sorted(k for k in model.get_params(deep=True) if k.split("__")[-1] == "random_state")
@@ -164,20 +169,31 @@ def loads(data: bytes, template: Any = None) -> Any:
         found = skops.io.get_untrusted_types(data=data)
         own = _types_of(template)
         if strange := sorted(name for name in found if name not in own and not _harmless(name)):
+            advice = "give estimator= if it is your own" if template is None else "train without it"
             raise UnsafeWeights(
-                f"the saved estimator holds {', '.join(strange)}, which is neither scikit-learn's, numpy's or scipy's "
-                "nor a class of the estimator given; it is not loaded. Give estimator= if it is your own"
+                f"the saved estimator holds {', '.join(strange)}, which is neither scikit-learn's, numpy's, scipy's or "
+                f"a booster's nor a class of the estimator given; it is not loaded: {advice}"
             )
         return skops.io.loads(data, trusted=found)
     except UnsafeWeights:
         raise
+    except ModuleNotFoundError as e:
+        raise MissingExtra(
+            f"the saved estimator needs {e.name}, which is not installed; {boosters.install(e.name)}"
+        ) from e
     except Exception as e:
         raise UnreadableModel(f"a saved estimator cannot be read ({type(e).__name__}: {e})") from e
 
 
 def unfitted(template: Any) -> Any:
-    """A clone of an estimator that can be written down: metadata requests name their owner, which they would hold."""
-    new = clone(template)
+    """A clone of an estimator that can be written down: metadata requests name their owner, which they would hold.
+
+    Raises: InvalidParameter, for one that cannot be cloned.
+    """
+    try:
+        new = clone(template)
+    except RuntimeError as e:  # CatBoost copies what it is given; of a tuple the copy is the same
+        raise InvalidParameter(f"{e}; where it takes a list, give a tuple") from e
     for part in (new, *new.get_params(deep=True).values()):
         requests = getattr(part, "__dict__", {}).get("_metadata_request")
         for request in () if requests is None else (requests, *vars(requests).values()):
@@ -198,7 +214,7 @@ def dumped_template(template: Any) -> bytes | None:
 
 def _harmless(name: str) -> bool:
     """Whether this is a class, or a function on arrays, of the libraries that estimators are made of."""
-    if name in _ALSO:
+    if name in _ALSO or name in boosters.CLASSES:
         return True
     home, _, own = name.rpartition(".")
     parts = home.split(".")

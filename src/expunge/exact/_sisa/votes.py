@@ -19,27 +19,31 @@ def combined(answers: Iterable[tuple[Any, Floats]], prior: Floats, n_rows: int) 
     """Probability of each class, [N, C].
 
     `answers` are, per unit, the codes of the classes it saw and what it says of them, [N, K]. Each class gets the mean
-    over the units that saw it, and rows are scaled to 1. A unit with one class, or with zeros in a row, abstains; where
-    all do, `prior` [C] answers.
+    over the units that saw it, and rows are scaled to 1; where a single unit speaks, its shares stand as they are. A unit
+    with one class, or with zeros in a row, abstains; where all do, `prior` [C] answers.
 
     >>> units = [(np.array([0, 1]), np.array([[0.2, 0.8]])), (np.array([0, 2]), np.array([[0.5, 0.5]]))]
     >>> combined(units, np.full(3, 1 / 3), 1).round(2)
     array([[0.21, 0.48, 0.3 ]])
     """
-    total, n_units = np.zeros((n_rows, len(prior))), np.zeros((n_rows, len(prior)))
+    shape = n_rows, len(prior)
+    total, n_units, unscaled, n_speaking = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(n_rows)
     for seen, shares in answers:
         mass = shares.sum(axis=1)
         speaks = (mass > 0) & (len(seen) > 1)
         share = shares / np.where(speaks, mass, 1.0)[:, None]
         total[:, seen] += np.where(speaks[:, None], share, 0.0)
         n_units[:, seen] += speaks[:, None]
+        unscaled[:, seen] += np.where(speaks[:, None], shares, 0.0)
+        n_speaking += speaks
     mean = np.divide(total, n_units, out=np.zeros_like(total), where=n_units > 0)
     mass = mean.sum(axis=1)
     silent = mass == 0
     mean[silent] = prior
     mass[silent] = prior.sum()
-    scaled: Floats = mean / mass[:, None]
-    return scaled
+    shares_of_one = (n_speaking == 1)[:, None]
+    found: Floats = np.where(shares_of_one, unscaled, mean / mass[:, None])
+    return found
 
 
 def answers(

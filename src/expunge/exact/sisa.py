@@ -77,9 +77,10 @@ class Sisa(Learner):
     """A scikit-learn classifier, regressor or Pipeline, or a `TorchTraining`, in `shards` units of `slices` stages.
 
     Guaranteed: after `forget`, every stage of every unit, the records and the classes have the same bits as a fit
-    without the records under the same salt, on the same libraries and processor mode. Assumed: the estimator draws
-    from its `random_state` alone and keeps no clock in its state. Not guaranteed: safety against requests chosen after
-    seeing outputs; never publish what single units say.
+    without the records under the same salt, on the same libraries and processor mode. An estimator that does not repeat
+    is found when its smallest unit is trained twice, and refused. Data frames of pandas and polars keep names, types and
+    declared categories, which belong to the recipe; one unit predicts what the estimator predicts by itself. Not
+    guaranteed: safety against requests chosen after seeing outputs; never publish what single units say.
 
     With `slices` > 1 or `epochs`, a unit learns by passes through `partial_fit`, as many in all stages together as
     `epochs` passes over everything; otherwise by one `fit`. `vote`: "mean" of probabilities, "vote" of labels, or

@@ -154,9 +154,9 @@ def test_a_list_that_keeps_catboost_from_being_cloned_is_refused_with_the_way_ou
 def test_a_class_that_is_not_named_is_not_let_in() -> None:
     from sklearn.linear_model import LogisticRegression
     from skops.io import dumps
+    from tests.exact.test_sisa import renamed
 
     from expunge.exact._sisa.sklearn import loads
-    from tests.exact.test_sisa import renamed
 
     with pytest.raises(UnsafeWeights, match=r"xgboost\.sklearn\.XGBRanker"):
         loads(renamed(dumps(LogisticRegression()), "xgboost.sklearn", "XGBRanker"))

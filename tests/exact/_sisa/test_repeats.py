@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -116,3 +118,28 @@ def test_one_unit_predicts_as_its_estimator_does_even_where_that_is_not_by_proba
     one = sisa(estimator, shards=1).fit(X, y, subjects=subjects)
     order = one._fitted().learned.shards[0].positions
     assert (one.predict(X) == estimator.fit(X[order], y[order]).predict(X)).all()
+
+
+IN_A_NEW_PROCESS = """
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from expunge.exact import Sisa
+texts = ["red apple", "blue sky", "red wine", "blue sea"] * 10
+model = Sisa(make_pipeline(CountVectorizer(), LogisticRegression()), shards=2, workers=1, salt=b"salt")
+print(model.fit(texts, [1, 0] * 20, records=range(40)).digest())
+"""
+
+
+def test_a_vocabulary_has_the_same_digest_in_another_process_where_its_addresses_are_others() -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", IN_A_NEW_PROCESS],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1

@@ -70,7 +70,11 @@ def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[s
 
 def _names(subjects: str | Sequence[str]) -> list[str]:
     """Names without repetition, in the order given."""
-    names = [subjects] if isinstance(subjects, str) else list(dict.fromkeys(subjects))
+    several = isinstance(subjects, Iterable) and not isinstance(subjects, str)
+    names = list(dict.fromkeys(subjects)) if several else [subjects]
     if not names or not all(isinstance(name, str) for name in names):
-        raise InvalidData("a record needs the name of its subject, or several as a tuple of names")
+        found = next((type(name).__name__ for name in names if not isinstance(name, str)), "none")
+        raise InvalidData(
+            f"a record needs the name of its subject as text, or several as a tuple of names; got {found}"
+        )
     return names

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from expunge.core.errors import InvalidParameter
 
+_PASSING = {"_sklearn_version", "refit_time_", "_stop_words_id"}
 _TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}  # of scikit-learn's searches
 _DEPTH = 200  # of nesting; deeper than any estimator, and short of Python's own limit
 
@@ -25,7 +26,7 @@ def digest_value(value: Any) -> str:
 
     Guaranteed: two values of the same types and contents have the same digest, in any process; order counts in lists
     and arrays, not in dicts and sets; a NaN equals a NaN of the same bits. Not covered: what a compiled object does
-    not give to be copied, globals that a function reads, and the times that a search of scikit-learn writes down.
+    not give to be copied, globals that a function reads, and what scikit-learn writes down of times and addresses.
 
     Raises: InvalidParameter, for a value that cannot be copied, or that holds itself.
 
@@ -128,8 +129,8 @@ def _code(code: CodeType, above: tuple[int, ...]) -> bytes:
 
 
 def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
-    """What is value in the state of an object: neither the version that copied it nor times on the clock, by name."""
-    lasting = {k: v for k, v in state.items() if k not in ("_sklearn_version", "refit_time_")}
+    """What is value in the state of an object: not the version that copied it, times on the clock or an address, by name."""
+    lasting = {k: v for k, v in state.items() if k not in _PASSING}
     if isinstance(results := lasting.get("cv_results_"), dict):
         lasting["cv_results_"] = {k: v for k, v in results.items() if k not in _TIMES}
     return lasting

@@ -29,7 +29,7 @@ from expunge.exact._learner.learner import RETRAIN_ABOVE, Learner, plain
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
 from expunge.exact._sisa import boosters
-from expunge.exact._sisa.classes import Classes
+from expunge.exact._sisa.classes import outputs_of
 from expunge.exact._sisa.digest import digest_value
 from expunge.exact._sisa.ensemble import Ensemble
 from expunge.exact._sisa.frames import library_of
@@ -46,7 +46,7 @@ from expunge.exact._sisa.input import (
 from expunge.exact._sisa.notes import category_words, notes_of, refused_words, settings_words, with_silenced
 from expunge.exact._sisa.parts import read_units
 from expunge.exact._sisa.place import bands_of, cut_rows, weights_of
-from expunge.exact._sisa.repeats import refuse_unrepeated
+from expunge.exact._sisa.repeats import refuse_other, smallest
 from expunge.exact._sisa.search import search_under_way
 from expunge.exact._sisa.settings import check_settings, passes_of
 from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads, unfitted
@@ -395,29 +395,13 @@ class Sisa(Learner):
         weights = None if weights is None else np.where(rows.alive, weights, 0.0)
         return Ensemble(
             cut=cut_rows(rows, self.shards, self.slices, bands, len(self.cutoffs), weights),
-            outputs=self._outputs(rows),
+            outputs=outputs_of(rows.y, rows.alive, self.classes, self._passes()) if is_classifier(self) else (),
             several=rows.y.ndim == 2,
             bands=bands,
             weights=weights,
             template=self._template(),
             **given,
         )
-
-    def _outputs(self, rows: Rows) -> tuple[Classes, ...]:
-        """Classes of each target."""
-        if not is_classifier(self):
-            return ()
-        if rows.y.ndim == 1:
-            return (Classes.of(rows.y, rows.alive, self.classes),)
-        n_targets = rows.y.shape[1]
-        if self._passes() is not None:
-            raise InvalidParameter("classes of several targets are learned by one fit: slices=1, without epochs")
-        declared = [None] * n_targets if self.classes is None else list(self.classes)
-        if len(declared) != n_targets:
-            raise InvalidParameter(
-                f"there are {n_targets} targets and classes= declares {len(declared)}; a list for each"
-            )
-        return tuple(Classes.of(rows.y[:, k], rows.alive, names) for k, names in enumerate(declared))
 
     def _task(
         self,
@@ -476,19 +460,14 @@ class Sisa(Learner):
 
         Raises: InvalidParameter.
         """
-        serving = [(len(shard.positions), i) for i, shard in learned.shards.items() if shard.serves]
-        if not serving:
+        if (chosen := smallest(learned.shards)) is None:
             return
-        _, unit = min(serving)
+        unit, r = chosen
         shard = learned.shards[unit]
-        first = next(r for r, stage in enumerate(shard.stages) if stage.data)
         task = self._task(learned, rows, unit, shard.positions)
-        (found,) = executor_of(self.executor, self.workers).run(
-            train_unit, [replace(task, sizes=task.sizes[: first + 1])]
-        )
-        once, again = shard.stages[first], found.stages[first]
-        if once.digest != again.digest:
-            refuse_unrepeated(unit_id(unit), task.training.load(once.data), task.training.load(again.data))
+        run = executor_of(self.executor, self.workers).run
+        (found,) = run(train_unit, [replace(task, sizes=task.sizes[: r + 1])])
+        refuse_other(unit_id(unit), shard.stages[r], found.stages[r], task.training)
 
     def _silenced_by(self, learned: Ensemble, rows: Rows, gone: Positions) -> tuple[str, ...]:
         """Units that answer now and would not without these records, as far as few are left to them."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from expunge.core import Record
 from expunge.core.digests import digest_json
@@ -71,7 +72,7 @@ def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[s
 def _names(subjects: str | Sequence[str]) -> list[str]:
     """Names without repetition, in the order given."""
     several = isinstance(subjects, Iterable) and not isinstance(subjects, str)
-    names = list(dict.fromkeys(subjects)) if several else [subjects]
+    names: list[Any] = list(dict.fromkeys(subjects)) if several else [subjects]
     if not names or not all(isinstance(name, str) for name in names):
         found = next((type(name).__name__ for name in names if not isinstance(name, str)), "none")
         raise InvalidData(

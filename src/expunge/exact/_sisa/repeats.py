@@ -1,18 +1,32 @@
 """Whether an estimator repeats: a unit trained twice has to have the same values, or no fit can be compared with another."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 
 from expunge.core.errors import ExpungeError, InvalidParameter
 from expunge.exact._sisa.digest import digest_value
+from expunge.exact._sisa.unit import Stage, Trained, Training
 
 
-def refuse_unrepeated(unit: str, once: Any, again: Any) -> None:
-    """Raises: InvalidParameter, for what two fits of one unit left behind."""
-    where = ", ".join(_different(once, again)) or "its state"
+def smallest(units: Mapping[int, Trained]) -> tuple[int, int] | None:
+    """The unit of fewest records that was trained, and its first stage (from 0) that has a model."""
+    trained = [(len(unit.positions), number) for number, unit in units.items() if unit.serves]
+    if not trained:
+        return None
+    _, number = min(trained)
+    return number, next(r for r, stage in enumerate(units[number].stages) if stage.data)
+
+
+def refuse_other(unit: str, once: Stage, again: Stage, training: Training) -> None:
+    """Raises: InvalidParameter, where two trainings of one stage came to different values."""
+    if once.digest == again.digest:
+        return
+    first, second = training.load(once.data), training.load(again.data)
+    where = ", ".join(_different(first, second)) or "its state"
     raise InvalidParameter(
-        f"{type(once).__name__} does not repeat: two fits of {unit} on the same records differ in {where}, so no deletion "
+        f"{type(first).__name__} does not repeat: two fits of {unit} on the same records differ in {where}, so no deletion "
         "could equal a fit without. Leave out of it what keeps the time, or draws from elsewhere than its random_state, "
         "numpy.random or random; nothing was fitted"
     )

@@ -69,6 +69,7 @@ from expunge.exact._sisa.unit import (
 )
 from expunge.exact._sisa.votes import answers, combined
 
+_NO_MODEL = "no unit could be trained on what there is: {}; delete the model instead, or fit on more records"
 FEW = 32  # records of a class, below which a plan tries whether an estimator takes them
 
 
@@ -452,7 +453,7 @@ class Sisa(Learner):
         refused = {unit_id(i): found.refusal for i, found in zip(again, done, strict=True) if found.refusal}
         if not rest.outputs and not any(shard.serves for shard in shards.values()):
             why = next(iter(refused.values()), "all records have a weight of zero")
-            raise InvalidData(f"no unit could be trained on what there is: {why}")
+            raise InvalidData(_NO_MODEL.format(why))
         return replace(rest, shards=shards, visited=sum(found.visited for found in done), refused=refused)
 
     def _check_repeats(self, learned: Ensemble, rows: Rows) -> None:
@@ -470,16 +471,24 @@ class Sisa(Learner):
         refuse_other(unit_id(unit), shard.stages[r], found.stages[r], task.training)
 
     def _silenced_by(self, learned: Ensemble, rows: Rows, gone: Positions) -> tuple[str, ...]:
-        """Units that answer now and would not without these records, as far as few are left to them."""
-        rest = learned.without(gone)
+        """Units that answer now and would not without these records, as far as few are left to them.
+
+        Raises: InvalidData, for a regression that would have no model left.
+        """
+        rest, touched = learned.without(gone), self._left(learned, rows, gone)
         tasks = {
             i: self._task(rest, rows, i, left, clean)
-            for i, (left, clean) in self._left(learned, rows, gone).items()
-            if learned.shards[i].serves and learned.few_left(i, left, FEW)
+            for i, (left, clean) in touched.items()
+            if not self._with_torch and learned.shards[i].serves and learned.few_left(i, left, FEW)
         }
         with refusals():
             done = executor_of(self.executor, self.workers).run(train, list(tasks.values()))
-        return tuple(unit_id(i) for i, found in zip(tasks, done, strict=True) if not found.stages[-1].data)
+        silenced = {i: found.refusal for i, found in zip(tasks, done, strict=True) if not found.stages[-1].data}
+        if not learned.outputs and not any(
+            learned.shards[i].serves for i in (rest.shards.keys() | touched.keys()) - silenced.keys()
+        ):
+            raise InvalidData(_NO_MODEL.format(next(iter(silenced.values()), "it has no records")))
+        return tuple(unit_id(i) for i in silenced)
 
     def _names(
         self, learned: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes

@@ -101,6 +101,7 @@ def test_a_regression_of_which_nothing_can_be_trained_is_refused() -> None:
         sisa(few, shards=9).fit(X[:4], X[:4, 0], subjects=subjects[:4])
     model = sisa(few, shards=1).fit(X[:3], X[:3, 0], subjects=subjects[:3])
     before = model.digest()
-    with pytest.raises(InvalidData, match="no unit could be trained"):
-        model.forget(subjects=["u0"])
+    for verb in (model.plan, model.forget):
+        with pytest.raises(InvalidData, match="no unit could be trained"):
+            verb(subjects=["u0"])
     assert model.digest() == before

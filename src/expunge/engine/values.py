@@ -19,6 +19,8 @@ from expunge.core.errors import InvalidParameter
 
 _BUNCH = "sklearn.utils._bunch.Bunch"  # a dict, which gives state to be copied that its copies do not take
 _DEPTH = 200  # of nesting; deeper than any estimator or row, and short of Python's own limit
+_PASSING = {"_sklearn_version", "refit_time_", "_stop_words_id"}
+_TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}  # of scikit-learn's searches
 
 
 def digest_value(value: Any) -> str:
@@ -26,7 +28,7 @@ def digest_value(value: Any) -> str:
 
     Guaranteed: two values of the same types and contents have the same digest, in any process; order counts in lists
     and arrays, not in dicts and sets; a NaN equals a NaN of the same bits. Not covered: what a compiled object does
-    not give to be copied, and globals that a function reads.
+    not give to be copied, globals that a function reads, and what scikit-learn writes down of times and addresses.
 
     Raises: InvalidParameter, for a value that cannot be copied, that holds itself, or whose tensors are not here.
 
@@ -52,6 +54,8 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
     if id(value) in above or len(above) > _DEPTH:
         raise InvalidParameter(f"a {type(value).__name__} holds itself and cannot be digested; leave it out")
     above = (*above, id(value))
+    if isinstance(value, np.ma.MaskedArray):
+        return _hash("masked", _of([value.filled(), np.ma.getmaskarray(value)], above))
     if isinstance(value, np.ndarray):
         return _array(value, above)
     if sparse.issparse(value):
@@ -138,6 +142,22 @@ def _code(code: CodeType, above: tuple[int, ...]) -> bytes:
     return _hash("code", code.co_code, _of(names, above), *constants)
 
 
+def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
+    """What is value in the state of an object: not the version that copied it, times on the clock or an address, by name."""
+    lasting = {k: v for k, v in state.items() if k not in _PASSING}
+    if isinstance(results := lasting.get("cv_results_"), dict):
+        lasting["cv_results_"] = {k: v for k, v in results.items() if k not in _TIMES}
+    return lasting
+
+
+def _of_no_moment(state: dict[Any, Any]) -> dict[Any, Any]:
+    """The state of a model of CatBoost without what is another in every fit: the time of it, and a random name."""
+    model = sys.modules["catboost"].CatBoost().load_model(blob=state["__model"])
+    metadata = model.get_metadata()
+    metadata["train_finish_time"] = metadata["model_guid"] = ""
+    return {**state, "__model": model._serialize_model()}
+
+
 def _copied(value: Any, above: tuple[int, ...]) -> bytes:
     """Any other object, by what it gives to be copied."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
@@ -149,8 +169,8 @@ def _copied(value: Any, above: tuple[int, ...]) -> bytes:
         return _hash("global", f"{kind} {given}".encode())
     parts = list(given) + [None] * (6 - len(given))
     made, arguments, state, items, pairs, _ = parts
-    if isinstance(state, dict):  # the version that copies is not part of the value; the environment has its own place
-        state = {k: v for k, v in state.items() if k != "_sklearn_version"}
+    if isinstance(state, dict):
+        state = _of_no_moment(state) if "__model" in state and kind.startswith("catboost.") else _lasting(state)
     return _hash(
         "object",
         kind.encode(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from expunge.core import Record
 from expunge.core.digests import digest_json
@@ -75,7 +76,11 @@ def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[s
 
 def _names(subjects: str | Sequence[str]) -> list[str]:
     """Names without repetition, in the order given."""
-    names = [subjects] if isinstance(subjects, str) or not isinstance(subjects, Iterable) else list(subjects)
+    several = isinstance(subjects, Iterable) and not isinstance(subjects, str)
+    names: list[Any] = list(subjects) if several else [subjects]
     if not names or not all(isinstance(name, str) for name in names):
-        raise InvalidData(f"a record needs the name of its subject, or several as a tuple of names; got {subjects!r}")
+        found = next((type(name).__name__ for name in names if not isinstance(name, str)), "none")
+        raise InvalidData(
+            f"a record needs the name of its subject as text, or several as a tuple of names; got {found}"
+        )
     return list(dict.fromkeys(map(canonical_identity, names)))

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from expunge.exact._learner.rows import as_fields
+
 ROWS = 64
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove")
 
@@ -30,21 +32,33 @@ def fixed_rows(like: Any) -> Any:
         i, j = (a.ravel() for a in np.meshgrid(np.arange(ROWS), np.arange(0, shape[1], step), indexing="ij"))
         columns = (j + i) % shape[1]
         return sparse.csr_matrix((_numbers(i, j).astype(like.dtype), (i, columns)), shape=shape)
-    i, j = np.arange(ROWS)[:, None], np.arange(int(np.prod(shape[1:])))[None, :]
+    if like.dtype.names:
+        return as_fields([fixed_column(like.dtype[name], k) for k, name in enumerate(like.dtype.names)])
     if like.dtype == object:
-        rows = np.empty((ROWS, j.size), dtype=object)
-        for k in range(j.size):
-            numbers = all(isinstance(v, int | float | np.number) for v in like[:, k])
-            rows[:, k] = _numbers(i[:, 0], k) if numbers else np.array(_WORDS, dtype=object)[(i[:, 0] * (k + 1)) % 5]
-        return rows
-    integers = np.issubdtype(like.dtype, np.integer)  # perhaps indices: 0 and 1 are the safest
-    return ((i + j) % 2 if integers else _numbers(i, j)).astype(like.dtype).reshape(shape)
+        numbers = [all(isinstance(v, int | float | np.number) for v in like[:, k]) for k in range(shape[1])]
+        return np.column_stack(
+            [
+                fixed_column(np.dtype(float) if number else like.dtype, k).astype(object)
+                for k, number in enumerate(numbers)
+            ]
+        )
+    columns = [fixed_column(like.dtype, k) for k in range(int(np.prod(shape[1:])))]
+    return np.column_stack(columns).reshape(shape)
 
 
-def fixed_targets(kind: str | None) -> NDArray[Any] | None:
-    """Two classes, values of a regression, or none."""
+def fixed_column(dtype: np.dtype[Any], k: int) -> NDArray[Any]:
+    """64 values of this type, other ones for another k: words for objects; 0 and 1 for whole numbers, perhaps indices."""
     i = np.arange(ROWS)
-    return {"classifier": (i * i // 3) % 2, "regressor": _numbers(i, 1) - 1.5}.get(kind or "")
+    if dtype.kind == "O":
+        return np.array(_WORDS, dtype=object)[(i * (k + 1)) % 5]
+    return ((i + k) % 2 if dtype.kind in "iub" else _numbers(i, k)).astype(dtype)
+
+
+def fixed_targets(classes: bool, several: bool = False) -> NDArray[Any]:
+    """Two classes, or values of a regression; `several` targets are two columns."""
+    i = np.arange(ROWS)
+    y = (i * i // 3) % 2 if classes else _numbers(i, 1) - 1.5
+    return np.column_stack([y, y[::-1]]) if several else y
 
 
 def canary(learned_from_fixed: Callable[[], str]) -> str | None:

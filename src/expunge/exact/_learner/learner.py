@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
@@ -34,7 +34,7 @@ from expunge.exact._learner.equality import TOLERANCE, difference
 from expunge.exact._learner.fitted import WHOLE, FittedState, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.salt import checked_salt, salt_name, secret_of
-from expunge.exact._learner.typed import readable, typed
+from expunge.exact._learner.typed import WrongType, readable, typed
 from expunge.exact._registry import learners
 
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
@@ -112,13 +112,18 @@ class Learner(BaseEstimator):
 
     # -- fit and forget ------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None, **unknown: Any) -> Self:
         """Learn. `subjects` says who each row is about (one name, or several as a tuple); `records` gives it an id.
 
         Without `records` a row is named by its number, and keeps that number when others leave.
 
         Raises: InvalidData, for NaN, wrong shapes, missing subjects or ids that are not unique; InvalidParameter.
         """
+        if unknown:
+            raise WrongType(
+                f"{type(self).__name__}.fit takes X, y, subjects and records, got {', '.join(sorted(unknown))} as well"
+                + "; Sisa takes weights, of estimators that weigh their records" * ("sample_weight" in unknown)
+            )
         return self._fit(X, y, subjects, records, self._learn)
 
     def _fit(self, X: Any, y: Any, subjects: Any, records: Any, learn: Callable[[Rows], Any]) -> Self:
@@ -329,9 +334,9 @@ class Learner(BaseEstimator):
 
     def _learned_from_fixed(self, rows: Rows) -> str:
         """The digest of what this learner, with its parameters, learns from a fixed table of the form of these rows."""
-        kind = "classifier" if is_classifier(self) else "regressor" if is_regressor(self) else None
+        y = None if rows.y is None else fixed_targets(is_classifier(self), rows.y.ndim == 2)
         fresh = clone(self)
-        X, y = fresh._check(fixed_rows(rows.X), fixed_targets(kind))
+        X, y = fresh._check(fixed_rows(rows.X), y)
         return _parts.digest(_parts.pack(fresh._learn(Rows(X, y, b"canary", None, None)).packed()))
 
     def _fitted(self) -> FittedState:

@@ -32,8 +32,8 @@ _MISSING = ("None", "nan", "NaN", "NaT", "<NA>")  # how values that stand for no
 class Rows:
     """Records of one fit.
 
-    `X` is an array, a sparse matrix or an object array; `y` an array or None. `subjects` holds one name, or a tuple
-    or list of several, per record; `records` one id per record, by default its row number.
+    `X` is an array, also of objects or of fields (`as_fields`), a sparse matrix or a list; `y` an array or None.
+    `subjects` holds one name, or a tuple or list of several, per record; `records` one id per record, by default its row number.
     """
 
     def __init__(self, X: Any, y: Any, salt: bytes, subjects: Any = None, records: Any = None) -> None:
@@ -93,8 +93,8 @@ class Rows:
             return list(self._id_names)
         return [_opaque(self.salt, "content", _content(self.X, i)) for i in range(self.size)]
 
-    def content_keys(self) -> list[bytes]:
-        """For every position, a keyed hash of its placement key and its values, X and y; zeros where none is left.
+    def content_keys(self, weights: NDArray[np.float64] | None = None) -> list[bytes]:
+        """For every position, a keyed hash of its placement key and its values, X, y and weight; zeros where none is left.
 
         Two records share it only if they are the same in all that a learner sees of them.
         """
@@ -103,7 +103,8 @@ class Rows:
         for i, place in enumerate(self.placement_keys()):
             if self.alive[i]:
                 label = "" if y is None else repr(y[i]) if y.dtype == object else bytes(y[i].tobytes()).hex()
-                keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(self.X, i)}")
+                weight = "" if weights is None or weights[i] == 1 else f"|{weights[i].hex()}"
+                keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(self.X, i)}{weight}")
         return keys
 
     def record_name(self, i: int) -> bytes:
@@ -217,6 +218,8 @@ class Rows:
         values: dict[str, Any] = {} if y is None else {"y": y}
         if sparse.issparse(X):
             values |= {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr, "X.shape": list(X.shape)}
+        elif not isinstance(X, list) and X.dtype.names:
+            values |= {f"X.{name}": X[name] for name in X.dtype.names} | {"X.fields": len(X.dtype.names)}
         else:
             values["X"] = X
         if self._id_names is not None:
@@ -234,6 +237,8 @@ class Rows:
     def unpacked(cls, values: dict[str, Any], salt: bytes) -> "Rows":
         if "X" in values:
             X = values["X"]
+        elif "X.fields" in values:
+            X = as_fields([values[f"X.{k}"] for k in range(values["X.fields"])])
         else:
             parts = (values["X.data"], values["X.indices"], values["X.indptr"])
             X = sparse.csr_matrix(parts, shape=tuple(values["X.shape"]))
@@ -258,14 +263,24 @@ def take(X: Any, places: Positions) -> Any:
     return [X[i] for i in places] if isinstance(X, list) else X[places]
 
 
+def as_fields(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Columns of different types as one array, a field a column, by number.
+
+    >>> as_fields([np.array([1, 2]), np.array(["a", None], dtype=object)])[1]
+    np.void((2, None), dtype=[('0', '<i8'), ('1', 'O')])
+    """
+    X = np.empty(len(columns[0]), dtype=[(str(k), column.dtype) for k, column in enumerate(columns)])
+    for k, column in enumerate(columns):
+        X[str(k)] = column
+    return X
+
+
 def _content(X: Any, i: int) -> str:
     """A row's values as text that equal rows share, with or without neighbours."""
     if sparse.issparse(X):
         row = slice(X.indptr[i], X.indptr[i + 1])
         return repr((X.indices[row].tolist(), X.data[row].tolist()))
-    if hasattr(X, "iloc"):
-        return repr(X.iloc[i].tolist())
-    if isinstance(X, list) or X.dtype == object:
+    if isinstance(X, list) or X.dtype.hasobject or X.dtype.names:
         return repr(X[i] if isinstance(X, list) else X[i].tolist())
     return bytes(X[i].tobytes()).hex()
 
@@ -278,10 +293,6 @@ def _overwritten(X: Any, gone: Positions) -> Any:
     elif isinstance(X, list):
         for i in gone.tolist():
             X[i] = None
-    elif hasattr(X, "iloc"):  # a column has no value of its own for "nothing", so a neighbour's row stands there
-        places = np.arange(len(X))
-        places[gone] = np.setdiff1d(places, gone)[:1]
-        return X.iloc[places].reset_index(drop=True)
     else:
         X[gone] = None if X.dtype == object else np.zeros((), X.dtype)
     return X

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from expunge.core.errors import InvalidData
+from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.exact._learner.rows import Positions
 
 
@@ -57,3 +57,20 @@ def as_labels(y: Any) -> Any:
     dtype('<U1')
     """
     return np.array(y.tolist()) if y.dtype.kind in "USO" else np.ascontiguousarray(y)
+
+
+def outputs_of(
+    y: Any, alive: NDArray[np.bool_], declared: Sequence[Any] | None, passes: tuple[int, ...] | None
+) -> tuple[Classes, ...]:
+    """Classes of each target: of y [N], or of every column of y [N, K], for which `declared` holds a list each.
+
+    Raises: InvalidParameter, for several targets by passes, or declared for another number of them; InvalidData.
+    """
+    if y.ndim == 1:
+        return (Classes.of(y, alive, declared),)
+    if passes is not None:
+        raise InvalidParameter("classes of several targets are learned by one fit: slices=1, without epochs")
+    lists = [None] * y.shape[1] if declared is None else list(declared)
+    if len(lists) != y.shape[1]:
+        raise InvalidParameter(f"there are {y.shape[1]} targets and classes= declares {len(lists)}; a list for each")
+    return tuple(Classes.of(y[:, k], alive, names) for k, names in enumerate(lists))

@@ -1,4 +1,4 @@
-"""What `Sisa` takes: numbers, sparse matrices, words in columns, data frames for Pipelines, and texts."""
+"""What `Sisa` takes: numbers, sparse matrices, words in columns, data frames, and texts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from expunge.core.errors import ExpungeError, InvalidData
+from expunge.exact._learner.typed import WrongType
+from expunge.exact._sisa.frames import described, held
+from expunge.exact._sisa.torch_training import TorchTraining
 
 
 def is_text(X: Any) -> bool:
@@ -29,19 +32,42 @@ def settled(X: Any) -> Any:
 
 def checked(learner: Any, X: Any, y: Any, estimator: Any) -> tuple[Any, Any]:
     """Data as the estimator may be given it, or ValueError; notes features on the learner, as scikit-learn does."""
-    several = get_tags(learner).target_tags.multi_output
+    several = _several_targets(learner)
+    target = {"multi_output": several, "y_numeric": not is_classifier(learner)}
     if is_text(X):
         X, y = list(X), column_or_1d(y)
         check_consistent_length(X, y)
         if not all(isinstance(text, str) for text in X):
             raise InvalidData("some records are texts and others are not; give texts only")
+    elif (description := frame_of(X, estimator)) is not None:
+        y = validate_data(learner, y=y, **target)
+        validate_data(learner, X, skip_check_array=True)
+        check_consistent_length(X, y)
+        if 0 in X.shape:
+            raise InvalidData(f"there is nothing to learn from in a frame of shape {X.shape}")
+        X = held(X, description)
     else:
-        how = input_settings(estimator)
-        X, y = validate_data(learner, X, y, **how, multi_output=several, y_numeric=not is_classifier(learner))
+        X, y = validate_data(learner, X, y, **input_settings(estimator), **target)
+    if is_classifier(learner) and y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
     if not is_classifier(learner):
         return settled(X), y.astype(np.float64)
     check_classification_targets(y)
     return settled(X), y
+
+
+def _several_targets(learner: Any) -> bool:
+    tags = get_tags(learner)
+    labels = tags.classifier_tags is not None and tags.classifier_tags.multi_label
+    return bool(tags.target_tags.multi_output or labels)
+
+
+def frame_of(X: Any, estimator: Any) -> dict[str, Any] | None:
+    """The description of a data frame that the units are given as one; None for what they are given as an array.
+
+    Raises: InvalidData, for a type that could not be made again.
+    """
+    return None if isinstance(estimator, TorchTraining) else described(X)
 
 
 def input_settings(estimator: Any) -> dict[str, Any]:
@@ -54,14 +80,6 @@ def input_settings(estimator: Any) -> dict[str, Any]:
         "ensure_all_finite": "allow-nan" if _takes_nan(estimator) else True,
         "allow_nd": tags.three_d_array,
     }
-
-
-def column_kinds(X: Any, estimator: Any) -> tuple[tuple[str, bool], ...] | None:
-    """Names of a data frame's columns, and whether each is of numbers; None where the estimator is given arrays."""
-    if not hasattr(X, "iloc") or not hasattr(X, "columns") or not isinstance(estimator, Pipeline | ColumnTransformer):
-        return None
-    return tuple((str(name), bool(np.issubdtype(t, np.number))) if isinstance(t, np.dtype) else (str(name), False)
-                 for name, t in zip(X.columns, X.dtypes, strict=True))  # fmt: skip
 
 
 def _takes_nan(estimator: Any) -> bool:
@@ -83,16 +101,16 @@ def refusals() -> Iterator[None]:
     """What an estimator says against the records of a unit, as one of our errors."""
     try:
         yield
-    except ValueError as e:
+    except (ValueError, TypeError) as e:
         if isinstance(e, ExpungeError):
             raise
-        raise InvalidData(f"the estimator refuses the records of a unit: {e}") from e
+        kind = WrongType if isinstance(e, TypeError) else InvalidData
+        raise kind(f"the estimator refuses the records of a unit: {e}") from e
 
 
 def tags_like(tags: Any, estimator: Any) -> Any:
-    """Tags of a learner that takes and predicts what this estimator does; several targets in regression only."""
+    """Tags of a learner that takes and predicts what this estimator does."""
     inner = get_tags(estimator)
     tags.estimator_type, tags.input_tags, tags.target_tags = inner.estimator_type, inner.input_tags, inner.target_tags
     tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
-    tags.target_tags.multi_output = inner.target_tags.multi_output and inner.estimator_type == "regressor"
     return tags

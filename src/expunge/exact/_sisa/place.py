@@ -60,7 +60,14 @@ class Cut:
         return tuple(np.bincount(self.slice[positions], minlength=slices).tolist())
 
 
-def cut_rows(rows: Rows, shards: int, slices: int, bands: NDArray[np.int64], n_bands: int) -> Cut:
+def cut_rows(
+    rows: Rows,
+    shards: int,
+    slices: int,
+    bands: NDArray[np.int64],
+    n_bands: int,
+    weights: NDArray[np.float64] | None = None,
+) -> Cut:
     """Place every live record; band b > 0 is the slice `slices - n_bands + b - 1`, band 0 any slice before those."""
     free = slices - n_bands
     homes: dict[bytes, tuple[int, int]] = {}
@@ -72,7 +79,7 @@ def cut_rows(rows: Rows, shards: int, slices: int, bands: NDArray[np.int64], n_b
         shard[i], part[i] = homes[key]
     part = np.where(bands > 0, free + bands - 1, part)
     shard[~rows.alive], part[~rows.alive] = 0, 0
-    keys = np.frombuffer(b"".join(rows.content_keys()), dtype=">u8").reshape(-1, 2).astype(np.uint64)
+    keys = np.frombuffer(b"".join(rows.content_keys(weights)), dtype=">u8").reshape(-1, 2).astype(np.uint64)
     return Cut(shard, part, keys)
 
 
@@ -90,13 +97,36 @@ def bands_of(prior: Any, cutoffs: Sequence[float], n: int) -> NDArray[np.int64]:
         raise InvalidParameter(
             "a prior was given, but no cutoffs; say from which values on a record sits in later slices"
         )
-    try:
-        values = np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError) as e:
-        raise InvalidData(f"the prior must be one number per record: {e}") from e
-    if values.shape != (n,) or not np.isfinite(values).all():
-        raise InvalidData(f"the prior must be one finite number per record, {n} in all; got shape {values.shape}")
+    values = _one_number_each(prior, n, "the prior")
     return np.searchsorted(np.asarray(cutoffs, dtype=np.float64), values, side="right").astype(np.int64)
+
+
+def weights_of(weights: Any, n: int) -> NDArray[np.float64] | None:
+    """One number per record, or None.
+
+    Raises: InvalidData, also where all are zero.
+
+    >>> weights_of([1, 2], 2)
+    array([1., 2.])
+    """
+    if weights is None:
+        return None
+    values = _one_number_each(weights, n, "sample_weight")
+    if not values.any():
+        raise InvalidData(
+            "sample_weight is zero for every record, so there is nothing to learn from; give some a weight"
+        )
+    return values
+
+
+def _one_number_each(given: Any, n: int, what: str) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as e:
+        raise InvalidData(f"{what} must be one number per record: {e}") from e
+    if values.shape != (n,) or not np.isfinite(values).all():
+        raise InvalidData(f"{what} must be one finite number per record, {n} in all; got shape {values.shape}")
+    return values
 
 
 def pass_order(keys: NDArray[np.uint64], seed: int) -> Positions:

@@ -8,29 +8,40 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import skops.io
+from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
-from expunge.core.errors import InvalidParameter, UnreadableModel, UnsafeWeights
+from expunge.core.errors import InvalidParameter, MissingExtra, UnreadableModel, UnsafeWeights
 from expunge.core.seeds import derived_seed
 from expunge.engine import digest_value
 from expunge.exact._learner.rows import Positions, take
+from expunge.exact._sisa import boosters
+from expunge.exact._sisa.frames import framed
 
+# What boosting on categories and searches are made of besides: calls of functions that do nothing but compute.
+_ALSO = {"functools.partial", "builtins.object", "collections.OrderedDict", "sklearn.utils.validation.check_array"}
 _ROOTS = ("sklearn", "numpy", "scipy")
 _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "datasets"}
 
 
 @dataclass(frozen=True)
 class SklearnTraining:
-    """How to train a template. `columns` are names and whether numeric, where Pipelines are given data frames."""
+    """How to train a template. `columns` describe the data frames that it is given, `routed` says how it is given weights:
+    as scikit-learn's metadata routing finds its way, or to the last step.
+    """
 
     template: Any
     declared: tuple[str, ...] = ()
-    columns: tuple[tuple[str, bool], ...] | None = None
+    columns: dict[str, Any] | None = None
+    routed: bool = False
 
     def check(self, passes: bool) -> None:
         """Raises: InvalidParameter, where a unit trained this way would depend on more than its own records."""
@@ -60,30 +71,52 @@ class SklearnTraining:
                 "partial_fit; use slices=1 without epochs"
             )
 
-    def stage(self, model: Any, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, seed: int) -> Any:
+    def check_weights(self, passes: bool) -> None:
+        """Raises: InvalidParameter, where nothing that learns would take a weight a record."""
+        last = _last(self.template)
+        method = "partial_fit" if passes else "fit"
+        parameters = signature(getattr(last, method)).parameters.values()
+        if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters):
+            raise InvalidParameter(
+                f"sample_weight was given, but {method} of {type(last).__name__} takes none; fit without, or choose an "
+                "estimator that weighs its records"
+            )
+
+    def stage(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        orders: Sequence[Positions] | None,
+        classes: Any,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any:
         """The model after one more stage: one pass per order, or, without orders, one fit. `model` is changed."""
-        X = self._framed(X)
-        if orders is None:
-            return self._seeded(clone(self.template), seed).fit(X, y)
-        fresh = model is None
-        if fresh:
-            model = self._seeded(clone(self.template), seed)
-        head, last = _head(model), _last(model)
-        if head is not None:
-            X = head.fit_transform(X, y) if fresh else head.transform(X)
-        self._seeded(last, seed)
-        known = {} if classes is None else {"classes": classes}
-        for order in orders:
-            last.partial_fit(take(X, order), y[order], **known)
-        return model
+        X = self.given(X)
+        with config_context(enable_metadata_routing=self.routed), boosters.as_value_errors():
+            if orders is None:
+                return self._fresh(seed).fit(X, y, **self._weighted(weights))
+            fresh = model is None
+            if fresh:
+                model = self._fresh(seed)
+            head, last = _head(model), _last(model)
+            if head is not None:
+                X = head.fit_transform(X, y) if fresh else head.transform(X)
+            self._seeded(last, seed)
+            known = {} if classes is None else {"classes": classes}
+            for order in orders:
+                weighted = {} if weights is None else {"sample_weight": weights[order]}
+                last.partial_fit(take(X, order), y[order], **known, **weighted)
+            return model
 
     def values(self, model: Any, X: Any, classes: Any) -> Any:
         """Labels, or a regressor's values."""
-        return model.predict(self._framed(X))
+        return model.predict(X)
 
     def probabilities(self, model: Any, X: Any, classes: Any) -> tuple[Any, Any]:
         """Classes of the model, and the probability of each, [N, C]."""
-        return model.classes_, model.predict_proba(self._framed(X))
+        return model.classes_, model.predict_proba(X)
 
     @property
     def has_probabilities(self) -> bool:
@@ -103,6 +136,10 @@ class SklearnTraining:
         """
         return loads(data, self.template)
 
+    def _fresh(self, seed: int) -> Any:
+        """A new estimator to be fitted once, which will repeat."""
+        return self._seeded(boosters.pinned(unfitted(self.template)), seed)
+
     def _seeded(self, model: Any, seed: int) -> Any:
         """The model with every random state set from the seed, but for steps that are not trained."""
         states = sorted(k for k in model.get_params(deep=True) if k.split("__")[-1] == "random_state")
@@ -110,13 +147,17 @@ class SklearnTraining:
         salt = seed.to_bytes(8, "big")
         return model.set_params(**{k: derived_seed(salt, k) % 2**32 for k in own})
 
-    def _framed(self, X: Any) -> Any:
-        if self.columns is None:
-            return X
-        import pandas as pd
+    def given(self, X: Any) -> Any:
+        """Records as the estimator is given them: a frame again, where they came as one."""
+        return X if self.columns is None else framed(X, self.columns)
 
-        frame = pd.DataFrame(X, columns=[name for name, _ in self.columns])
-        return frame.astype({name: np.float64 if number else object for name, number in self.columns})
+    def _weighted(self, weights: NDArray[np.float64] | None) -> dict[str, Any]:
+        """Weights under the name by which `fit` hands them to what learns."""
+        if weights is None:
+            return {}
+        if self.routed or not isinstance(self.template, Pipeline):
+            return {"sample_weight": weights}
+        return {f"{self.template.steps[-1][0]}__sample_weight": weights}
 
 
 def loads(data: bytes, template: Any = None) -> Any:
@@ -128,21 +169,43 @@ def loads(data: bytes, template: Any = None) -> Any:
         found = skops.io.get_untrusted_types(data=data)
         own = _types_of(template)
         if strange := sorted(name for name in found if name not in own and not _harmless(name)):
+            advice = "give estimator= if it is your own" if template is None else "train without it"
             raise UnsafeWeights(
-                f"the saved estimator holds {', '.join(strange)}, which is neither scikit-learn's, numpy's or scipy's "
-                "nor a class of the estimator given; it is not loaded. Give estimator= if it is your own"
+                f"the saved estimator holds {', '.join(strange)}, which is neither scikit-learn's, numpy's, scipy's or "
+                f"a booster's nor a class of the estimator given; it is not loaded: {advice}"
             )
         return skops.io.loads(data, trusted=found)
     except UnsafeWeights:
         raise
+    except ModuleNotFoundError as e:
+        raise MissingExtra(
+            f"the saved estimator needs {e.name}, which is not installed; {boosters.install(e.name)}"
+        ) from e
     except Exception as e:
         raise UnreadableModel(f"a saved estimator cannot be read ({type(e).__name__}: {e})") from e
+
+
+def unfitted(template: Any) -> Any:
+    """A clone of an estimator that can be written down: metadata requests name their owner, which they would hold.
+
+    Raises: InvalidParameter, for one that cannot be cloned.
+    """
+    try:
+        new = clone(template)
+    except RuntimeError as e:  # CatBoost copies what it is given; of a tuple the copy is the same
+        raise InvalidParameter(f"{e}; where it takes a list, give a tuple") from e
+    for part in (new, *new.get_params(deep=True).values()):
+        requests = getattr(part, "__dict__", {}).get("_metadata_request")
+        for request in () if requests is None else (requests, *vars(requests).values()):
+            if hasattr(request, "owner"):
+                request.owner = type(part).__name__
+    return new
 
 
 def dumped_template(template: Any) -> bytes | None:
     """An unfitted estimator as bytes; None where it is made of more than parameters that can be read back safely."""
     try:
-        data: bytes = skops.io.dumps(clone(template))
+        data: bytes = skops.io.dumps(unfitted(template))
         loads(data)
     except Exception:  # noqa: BLE001 - whatever keeps it from being written; then it has to be given to load
         return None
@@ -151,6 +214,8 @@ def dumped_template(template: Any) -> bytes | None:
 
 def _harmless(name: str) -> bool:
     """Whether this is a class, or a function on arrays, of the libraries that estimators are made of."""
+    if name in _ALSO or name in boosters.CLASSES:
+        return True
     home, _, own = name.rpartition(".")
     parts = home.split(".")
     if parts[0] not in _ROOTS or _NEVER & set(parts):
@@ -159,16 +224,17 @@ def _harmless(name: str) -> bool:
         found = getattr(import_module(home), own)
     except (ImportError, AttributeError):
         return False
-    return isinstance(found, type | np.ufunc)
+    score = isinstance(found, FunctionType) and found.__module__.startswith("sklearn.metrics.")
+    return score or isinstance(found, type | np.ufunc)
 
 
 def _types_of(template: Any) -> set[str]:
-    """Names of the classes of an estimator and of all that it is made of."""
+    """Names of the classes of an estimator and of all that it is made of, and of functions among its parameters."""
     if template is None or not hasattr(template, "get_params"):
         return set()
     values = [template, *template.get_params(deep=True).values()]
-    types = {type(v) for v in values if isinstance(v, BaseEstimator)}
-    return {f"{t.__module__}.{t.__qualname__}" for t in types if t.__module__ in sys.modules}
+    own = {type(v) for v in values if isinstance(v, BaseEstimator)} | {v for v in values if isinstance(v, FunctionType)}
+    return {f"{v.__module__}.{v.__qualname__}" for v in own if v.__module__ in sys.modules}
 
 
 def _stays_fitted(value: Any) -> bool:

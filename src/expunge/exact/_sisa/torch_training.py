@@ -43,7 +43,16 @@ class TorchTraining(BaseEstimator):
 
     has_probabilities = True
 
-    def stage(self, model: Any, X: Any, y: Any, orders: Sequence[Positions] | None, classes: Any, seed: int) -> Any:
+    def stage(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        orders: Sequence[Positions] | None,
+        classes: Any,
+        seed: int,
+        weights: None = None,
+    ) -> Any:
         """The module after as many epochs as there are orders, from `model` or from a new one."""
         torch = _torch()
         from expunge.engine import pinned

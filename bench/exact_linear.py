@@ -26,6 +26,7 @@ from _adult import adult  # noqa: E402
 from _claims import claim, finish  # noqa: E402
 from _cpu import cpu  # noqa: E402
 from expunge.core import Route  # noqa: E402
+from expunge.exact._logistic.frame import Frame  # noqa: E402
 from expunge.exact._logistic.solver import newton  # noqa: E402
 from expunge.exact.logistic_regression import LogisticRegression  # noqa: E402
 from expunge.exact.ridge import Ridge  # noqa: E402
@@ -117,10 +118,11 @@ def numeric(n: int, d: int, deletions: int) -> tuple[list[Any], dict[str, Any]]:
     XL, yL = X[left], y[left]
     fresh = LogisticRegression(salt=SALT).fit(XL, yL)
     learned = model._fitted().learned
-    error, objective = apart(model, fresh), model._objective(2, learned.reference.squares, len(left))
+    error, objective = apart(model, fresh), model._objective(2, len(left), Frame.plain(d))
     _, records = fresh._fitted().learned.sides(fresh._fitted().rows, np.arange(0))
     reached = float(np.abs(objective.gradient(learned.W, records)).max())
-    cold = cpu(lambda: newton(objective, records, np.zeros_like(learned.W)), 3)
+    framed = model._objective(2, len(left), model._first_frame(records))
+    cold = cpu(lambda: newton(framed, records, 1e-6), 3)  # a step so small leaves about its square
 
     def lbfgs(start: Any) -> tuple[float, float]:
         options = {"maxiter": 10_000, "maxcor": 20, "gtol": EASIER * len(left), "ftol": 0.0}

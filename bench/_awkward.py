@@ -49,9 +49,10 @@ class Awkward:
             size = 10.0 ** rng.uniform(3, 8)
             X[odd, column] = size * rng.choice([-1, 1])
         else:
-            copy = X @ (rng.integers(-2, 3, size=d) + np.eye(d)[column] * 0.5)
-            copy = copy * 10.0 ** rng.uniform(-3, 3) + (10.0 ** rng.uniform(-2, 5) if rng.random() < 0.5 else 0.0)
-            X = np.column_stack([X, copy])
+            X = X * (10.0 ** rng.uniform(0, 7) if rng.random() < 0.5 else 1.0)
+            copy = X @ (rng.integers(-2, 3, size=d) + np.eye(d)[column] * 0.5) * 10.0 ** rng.uniform(-3, 3)
+            size = 10.0 ** rng.uniform(-2, 7) if rng.random() < 0.5 else 1.0
+            X = np.column_stack([X, copy]) + size * rng.choice([0, 1], d + 1)
         if learner == "ridge":
             y = z + rng.normal(size=n) + (1e3 * rng.normal() if rng.random() < 0.3 else 0.0)
         elif rng.random() < 0.6:

@@ -224,8 +224,8 @@ class LogisticRegression(ClassifierMixin, Learner):
             factors = factors_of(objective, reference.curvature, V)
         except InvalidData:
             return None
-        rounding = moved(reference.moved_by_rounding(objective, factors), V, objective)
-        if not rounding <= _TOLD / 4:
+        rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
+        if not rounding <= _TOLD / 2:
             return None
         # At the old minimum the gradient over those who stay is minus that over those who leave: a step without a pass.
         step = solve(factors, objective.loss_gradient(V, leaving))
@@ -366,7 +366,7 @@ def _minimum(objective: Objective, records: Records) -> tuple[Array, Reference]:
         return W, reference
     objective, V = replace(objective, frame=reference.frame), reference.frame.inside(W)
     factors = factors_of(objective, reference.curvature, V)
-    rounding = moved(reference.moved_by_rounding(objective, factors), V, objective)
+    rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
     if not (rounding <= _TOLD and left <= _TOLD):
         raise InvalidData(
             f"these weights are not determined to {TOLERANCE:g}: the columns depend on each other, or records lie so far out, "

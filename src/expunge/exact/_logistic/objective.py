@@ -86,8 +86,8 @@ class Objective:
         K, m = W.shape
         found = np.zeros((1, K * m, K * m)) if self.joint else np.zeros((K, m, m))
         for X, _ in records.blocks():
-            Xa = self._rows(X)
-            P = self._probabilities(Xa, W)
+            Xa = self.rows(X)
+            P = self.probabilities(Xa, W)
             if self.joint:
                 _add_joint(found[0], Xa, P)
                 continue
@@ -104,32 +104,13 @@ class Objective:
             found[:, held, held] = weights
         return found
 
-    def loss_rounding(self, W: Array, records: Records) -> Array:
-        """What rounding can do to the gradient of the losses, at most, [K, d + 1].
-
-        A margin is wrong by the rounding of its products, and a probability by that of its margin and its own last digit.
-        """
-        total, size = np.zeros(W.shape), np.abs(W)
-        for X, codes in records.blocks():
-            Xa = self._rows(X)
-            P, Xa = self._probabilities(Xa, W), np.abs(Xa)
-            Y = codes[:, None] == (np.arange(len(W)) if len(W) > 1 else 1)
-            products = Xa @ size.T
-            if self.joint:
-                products = np.broadcast_to(products.sum(axis=1, keepdims=True), products.shape)
-            total += (np.abs(P - Y) + P * (1 - P) * products).T @ Xa
-        if not self.intercept:
-            total[:, -1] = 0.0
-        bound: Array = 2 * EPSILON * total
-        return bound
-
-    def _rows(self, X: Array) -> Array:
+    def rows(self, X: Array) -> Array:
         """Rows in the frame, with ones beside them."""
         Xa = np.ones((len(X), X.shape[1] + 1))
         Xa[:, :-1] = self.frame.of(X)
         return Xa
 
-    def _probabilities(self, Xa: Array, W: Array) -> Array:
+    def probabilities(self, Xa: Array, W: Array) -> Array:
         Z = Xa @ W.T
         P: Array = softmax(Z, axis=1) if self.joint else expit(Z)
         return P

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_BLOCK = 512
+_BLOCK = 16  # rows
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
@@ -29,12 +29,13 @@ def loss_gradient(X: Any, codes: Any, alive: Any, centre: Any, scale: Any, W: An
     Where the label is 1, probability - label is added up from what the other classes have: a record that is all but
     certain has a residual far below rounding of 1, and the minimum depends on it. Residuals of a record add up to 0
     over joint classes; so that rounding does not say otherwise, the most common class takes what the others leave.
-    Rows are added up `_BLOCK` by `_BLOCK`: the rounding of a long sum would outgrow that of its terms.
+    Rows are added up `_BLOCK` by `_BLOCK`, and what rounding takes from a sum of blocks is added to the next (Kahan 1965):
+    the rounding of a long sum would outgrow that of its terms.
     """
     n, d = X.shape
     K, n_added = len(W), 0
     gradient, part, z, x = np.zeros((K, d + 1)), np.zeros((K, d + 1)), np.empty(K), np.empty(d)
-    V = W.copy()
+    lost, V = np.zeros((K, d + 1)), W.copy()
     V[:, :d] /= scale  # powers of two, so that it makes no difference where they are divided by
     common = _most_common(codes, alive, K) if joint else -1
     for i in range(n):
@@ -70,13 +71,24 @@ def loss_gradient(X: Any, codes: Any, alive: Any, centre: Any, scale: Any, W: An
             row[d] += rest
         n_added += 1
         if n_added % _BLOCK == 0:
-            gradient += part
-            part[:] = 0.0
-    gradient += part
+            _add(gradient, lost, part)
+    _add(gradient, lost, part)
     if joint:
         gradient[common] = -gradient.sum(axis=0)
     gradient[:, :d] /= scale
     return gradient
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _add(total: Any, lost: Any, part: Any) -> None:
+    """Move a part over to the total; `lost` is what rounding has added to it too much."""
+    for k in range(len(total)):
+        for j in range(total.shape[1]):
+            y = part[k, j] - lost[k, j]
+            t = total[k, j] + y
+            lost[k, j] = (t - total[k, j]) - y
+            total[k, j] = t
+            part[k, j] = 0.0
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import linalg
 
 from expunge.core.errors import InvalidData
 from expunge.exact._logistic.frame import Frame
-from expunge.exact._logistic.objective import EPSILON, Array, Objective, Records
+from expunge.exact._logistic.objective import Array, Objective, Records
+from expunge.exact._logistic.rounding import Rounding
 
 GRID = 1 / 32  # of a weight in the frame: finer costs curvatures, coarser costs steps
 _FAR = 8.0  # scales from the centre: a column that reaches further has a finer grid, so that no margin is moved by much
@@ -30,12 +30,12 @@ _FRAMES = 4
 @dataclass(frozen=True)
 class Reference:
     """A frame, rounded weights in it [K, d + 1], and sums over the records there: of second derivatives of losses, of
-    what rounding does to their gradient [K, d + 1], and of eighth powers of the columns [d], for how far they reach."""
+    what rounding does to their gradient, and of eighth powers of the columns [d], for how far they reach."""
 
     frame: Frame
     point: Array
     curvature: Array
-    rounding: Array
+    rounding: Rounding
     reach: Array
     n: int
     sound: bool = True
@@ -54,16 +54,17 @@ class Reference:
             objective = objective.reframed(curvature)
             if objective.frame.same(frame):
                 break
-        return cls(frame, point, curvature, replace(objective, frame=frame).loss_rounding(point, records), reach, n)
+        rounding = Rounding.of(replace(objective, frame=frame), point, records)
+        return cls(frame, point, curvature, rounding, reach, n)
 
     def without(self, objective: Objective, gone: Records) -> "Reference":
         """Less the records that leave; not `sound` where they were most of a column."""
         curvature = self.curvature - objective.loss_curvature(self.point, gone)
-        rounding = self.rounding - objective.loss_rounding(self.point, gone)
+        rounding = self.rounding - Rounding.of(objective, self.point, gone)
         reach = self.reach - _eighth_powers(self.frame, gone)
         faded = (
             (_diagonal(curvature) < _FADED * _diagonal(self.curvature)).any()
-            or (rounding < _GONE * self.rounding).any()
+            or rounding.left_of(self.rounding) < _GONE
             or (reach < _GONE * self.reach).any()
         )
         n = self.n - len(gone.X)
@@ -84,29 +85,21 @@ class Reference:
         moved[:, :-1] *= _reach(self.reach)
         return bool(np.sqrt((moved**2).sum(axis=1)).max() <= _NEAR)
 
-    def moved_by_rounding(self, objective: Objective, factors: list[Any]) -> Array:
-        """By how much rounding in the gradient can move weights in the frame, at most, [K, d + 1]."""
-        rounding = self.rounding + EPSILON * objective.penalty(self.point.shape) * np.abs(self.point)
-        moved = [
-            np.abs(linalg.cho_solve(f, np.eye(len(f[0])), check_finite=False)) @ part
-            for f, part in zip(factors, rounding.reshape(len(factors), -1), strict=True)
-        ]
-        return np.asarray(moved).reshape(rounding.shape)
-
     def packed(self) -> dict[str, Any]:
         return {
             "centre": self.frame.centre,
             "scale": self.frame.scale,
             "point": self.point,
             "curvature": self.curvature,
-            "rounding": self.rounding,
             "reach": self.reach,
+            **self.rounding.packed(),
         }
 
     @classmethod
     def unpacked(cls, values: dict[str, Any], n: int) -> "Reference":
-        values = dict(values)
-        return cls(Frame(values.pop("centre"), values.pop("scale")), n=n, **values)
+        frame = Frame(values["centre"], values["scale"])
+        rounding = Rounding(values["residuals"], values["terms"], values["impossible"])
+        return cls(frame, values["point"], values["curvature"], rounding, values["reach"], n)
 
 
 def _rounded(V: Array, reach: Array) -> Array:

@@ -3,7 +3,7 @@
 Both stop on the gradient as the curvature scales it (the step of Newton's decrement), in a frame where a weight of size
 1 counts the same in every column: neither a column whose right weight is 1e-8 nor one of 1e8 is overlooked. Both go on
 until what is left of the error is 1e-12 of the weights, or what rounding in the gradient leaves undecided; a caller who
-promises more digits than that has to look at `moved_by_rounding` first.
+promises more digits than that has to look at `_logistic/rounding.py` first.
 """
 
 from typing import Any

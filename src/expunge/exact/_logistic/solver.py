@@ -60,6 +60,7 @@ def polish(
     """
     past: list[tuple[Array, Array]] = []
     step = gradient = np.zeros_like(V)
+    left = 0.0  # share of an error that a step leaves
     for i in range(_PASSES):
         last, gradient = gradient, objective.gradient(V, records)
         if i and float((step * (gradient - last)).sum()) > 0:
@@ -67,12 +68,12 @@ def polish(
         step = _direction(gradient, past, factors)
         V = V + step
         size = moved(step, V, objective)
-        left = size / before if before > 0 else 1.0
-        if size <= enough or size * left <= enough * (1 - left):
+        before, left, left_before = size, size / before if before > 0 else 1.0, left
+        share = max(left, left_before)  # a step may be lucky: it says nothing about the next
+        if size <= enough or size * share <= enough * (1 - share):
             return V
         if not left <= _SLOW:
             return None
-        before = size
     return None
 
 

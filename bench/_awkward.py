@@ -30,8 +30,10 @@ class Awkward:
     size: float  # of the constant, the offset or the value far out
 
     @staticmethod
-    def of(learner: str, kind: str, seed: int) -> "Awkward":
-        rng = np.random.default_rng([seed, KINDS.index(kind), LEARNERS.index(learner), 7])
+    def of(learner: str, seed: int) -> "Awkward":
+        """Kinds take turns."""
+        kind = KINDS[seed % len(KINDS)]
+        rng = np.random.default_rng([seed, LEARNERS.index(learner), 7])
         n, d = int(rng.integers(30, 90)), int(rng.integers(2, 7))
         X = rng.normal(size=(n, d)) * (1.0 if rng.random() < 0.5 else 10.0 ** rng.uniform(-2, 2, size=d))
         z = (X / X.std(axis=0)) @ rng.normal(size=d)
@@ -122,7 +124,7 @@ def _ridge(X: Any, y: Any, alpha: float, intercept: bool) -> tuple[Any, Any]:
 def _logistic(X: Any, y: Any, C: float, intercept: bool, model: Any) -> tuple[Any, Any]:
     """Newton's steps with 60 digits from the weights found: the objective is convex, so where they end is the minimum."""
     with mpmath.workdps(60):
-        mp, (n, d) = mpmath.mpf, X.shape
+        mp, d = mpmath.mpf, X.shape[1]
         codes = np.searchsorted(model.classes_, y)
         K = len(model.coef_)
         rows = [[mp(float(v)) for v in row] + [mp(int(intercept))] for row in X]
@@ -150,7 +152,9 @@ def _logistic(X: Any, y: Any, C: float, intercept: bool, model: Any) -> tuple[An
                 for j in range(d):
                     g[k * m + j] += ridge * W[k * m + j]
                     H[k * m + j, k * m + j] += ridge
-                for h in range(K if K > 1 and intercept else 0):  # of all that differ by a number, those that add up to 0
+                for h in range(
+                    K if K > 1 and intercept else 0
+                ):  # of all that differ by a number, those that add up to 0
                     g[k * m + d] += W[h * m + d]
                     H[k * m + d, h * m + d] += 1
                 if not intercept:
@@ -159,7 +163,9 @@ def _logistic(X: Any, y: Any, C: float, intercept: bool, model: Any) -> tuple[An
             share = mp(1)
             decrement = sum(g[i] * step[i] for i in range(K * m))
             if decrement > mp(10) ** -40:
-                while (new := _value(rows, codes, W - share * step, K, m, ridge)) > value - share * decrement / 4 and share > 1e-12:
+                while (
+                    new := _value(rows, codes, W - share * step, K, m, ridge)
+                ) > value - share * decrement / 4 and share > 1e-12:
                     share /= 2
                 value = new
             W = W - share * step
@@ -192,8 +198,6 @@ def _value(rows: Any, codes: Any, W: Any, K: int, m: int, ridge: Any) -> Any:
             total += largest + mpmath.log(sum(mpmath.exp(v - largest) for v in z)) - z[codes[i]]
     for k in range(K):
         total += ridge / 2 * sum(W[k * m + j] ** 2 for j in range(m - 1))
-        if K > 1:
-            total += 0
     if K > 1:
         total += sum(W[k * m + m - 1] for k in range(K)) ** 2 / 2
     return total

@@ -550,5 +550,5 @@ def test_a_state_of_an_earlier_version_is_refused_in_a_sentence(tmp_path: Path) 
     description = json.loads((tmp_path / "m" / "expunge.json").read_text())
     assert description["parts"].pop("reference")  # earlier versions kept it among the weights
     (tmp_path / "m" / "expunge.json").write_text(json.dumps(description))
-    with pytest.raises(UnreadableModel, match="earlier version.*fit it again"):
+    with pytest.raises(UnreadableModel, match=r"earlier version.*fit it again"):
         LogisticRegression.load(tmp_path / "m", salt=SALT)

@@ -129,7 +129,7 @@ def test_weights_that_digits_do_not_determine_are_refused_by_fit_and_by_forget()
     X[5, 2] = -1e6
     model = Ridge(alpha=1e-13, salt=SALT).fit(X, y)
     before = model.digest()
-    with pytest.raises(InvalidData, match="condition is .* limit is 1e"):
+    with pytest.raises(InvalidData, match=r"condition is .* limit is 1e"):
         model.forget(records=[5])
     assert model.digest() == before
     assert model.n_records == 60

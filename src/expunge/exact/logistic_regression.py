@@ -369,8 +369,8 @@ def _minimum(objective: Objective, records: Records) -> tuple[Array, Reference]:
     rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
     if not (rounding <= _TOLD and left <= _TOLD):
         raise InvalidData(
-            f"these weights are not determined to {TOLERANCE:g}: the columns depend on each other, or records lie so far out, "
-            f"that rounding may move them by {max(rounding, left):.0e}; drop columns that repeat others, correct values far out, or "
-            "lower C"
+            f"these weights are not determined to {TOLERANCE:g}: columns depend on each other, or records lie so far out, that "
+            f"rounding may move them by {max(rounding, left):.0e}; drop columns that repeat others, correct values far out, "
+            "or lower C"
         )
     return W, reference

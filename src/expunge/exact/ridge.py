@@ -59,7 +59,7 @@ class Solution(Learned):
 
     def least(self) -> dict[str, float]:
         """An intercept is what is left of products: far from the origin it has as many digits as the largest of them."""
-        return {"intercept": _largest_product(self.coef_, self.mean)}
+        return {"intercept": max(abs(float(self.mean[-1])), float(np.abs(self.coef_ * self.mean[:-1]).max()))}
 
     def parts(self) -> Parts:
         # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess;
@@ -127,20 +127,17 @@ class Ridge(RegressorMixin, Learner):
         normal = self._normal(high, low)
         inverse = _inverse(normal.curvature)
         coef, last_step = refined(normal, inverse, np.zeros(m - 2), 20)
-        found = Solution(
-            coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, len(X) * high.diagonal()[:-1]
-        )
+        rounded = len(X) * high.diagonal()[:-1]
         condition = inflation(normal.curvature, inverse)
         told = _NOTHING * np.sqrt(high[-2, -2] / max(normal.curvature.diagonal().max(), 1e-300))
-        weights, intercept = _lost(found, told)
-        if not (condition <= CONDITION and last_step <= _CONVERGED and max(weights, intercept) <= _TOLD):
+        moved = moved_by_rounding(inverse, rounded, coef, normal.mean, told)
+        if not (condition <= CONDITION and last_step <= _CONVERGED and moved <= _TOLD):
             raise InvalidData(
-                f"these weights are not determined to {TOLERANCE:g}: the columns depend on each other, or records lie so "
-                f"far out, that their condition is {condition:.0e} (the limit is {CONDITION:.0e}) and rounding may move "
-                f"them by {max(weights, intercept):.0e}; raise alpha, drop columns that repeat others, or bring the records to "
-                "similar sizes"
+                f"these weights are not determined to {TOLERANCE:g}: columns depend on each other, or records lie so far out, "
+                f"that their condition is {condition:.0e} (the limit is {CONDITION:.0e}) and rounding may move them by "
+                f"{moved:.0e}; raise alpha, drop columns that repeat others, or correct values far out"
             )
-        return found
+        return Solution(coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, rounded)
 
     def _unlearn(self, learned: Solution, rows: Rows, gone: Positions) -> Solution:
         Z = _columns(take(rows.X, gone), rows.y[gone])
@@ -162,12 +159,11 @@ class Ridge(RegressorMixin, Learner):
         if inverse is None or last_step > _CONVERGED:
             inverse = _inverse(normal.curvature)
             coef, last_step = refined(normal, inverse, learned.coef_, 20)
-        found = Solution(coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, rounded)
         # Far within what `_count` asks, so that it would answer too; else it decides, over the records that stay.
         sure = last_step <= _CONVERGED and inflation(normal.curvature, inverse) <= CONDITION / 4
-        if not (sure and max(_lost(found, 0.0)) <= _SURE):
+        if not (sure and moved_by_rounding(inverse, rounded, coef, normal.mean, 0.0) <= _SURE):
             return self._count(*rows.retained(gone))
-        return found
+        return Solution(coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, rounded)
 
     def _normal(self, high: Array, low: Array) -> Normal:
         return centred(high, low, float(self.alpha), bool(self.fit_intercept))
@@ -209,17 +205,6 @@ def _columns(X: Any, y: Any) -> Array:
     columns = np.ones((len(X), X.shape[1] + 2))
     columns[:, :-2], columns[:, -2] = X, y
     return columns
-
-
-def _lost(found: Solution, told: float) -> tuple[float, float]:
-    """What rounding can have moved: weights, relative to the largest or to `told`; the intercept, to its products."""
-    weights, intercept = moved_by_rounding(found.inverse, found.rounded, found.coef_, found.mean)
-    largest, product = max(float(np.abs(found.coef_).max()), told), _largest_product(found.coef_, found.mean)
-    return weights and weights / max(largest, 1e-300), intercept and intercept / max(product, 1e-300)
-
-
-def _largest_product(coef: Array, mean: Array) -> float:
-    return max(abs(float(mean[-1])), float(np.abs(coef * mean[:-1]).max()))
 
 
 def _inverse(curvature: Array) -> Array:

@@ -73,7 +73,9 @@ class Reference:
     def following(self, objective: Objective, records: Records, W: Array) -> "Reference":
         """What `at` gives for these weights, computed again only where it has become another."""
         reframed = objective.reframed(self.curvature)
-        same = reframed.frame.same(self.frame) and np.array_equal(_rounded(self.frame.inside(W), self.reach), self.point)
+        same = reframed.frame.same(self.frame) and np.array_equal(
+            _rounded(self.frame.inside(W), self.reach), self.point
+        )
         return self if same and self.sound else Reference.at(reframed, records, W)
 
     def near(self, V: Array) -> bool:

@@ -78,31 +78,42 @@ def _centred(high: Array, low: Array, ridge: float, about_mean: bool) -> tuple[A
         for j in range(m - 1):
             mean[j] = high[j, m - 1] / n
             rest[j] = (_fma(-mean[j], n, high[j, m - 1]) + low[j, m - 1]) / n
-    curvature, curvature_low, right, right_low = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty(d)
-    row, row_low = np.empty(d + 1), np.empty(d + 1)
+    about, about_low = high.copy(), low.copy()
     for i in range(d):
-        a, a_low = high[i, m - 1], low[i, m - 1]
-        for j in range(i, d + 1):
-            p = a * mean[j]
-            e = _fma(a, mean[j], -p) + (a * rest[j] + a_low * mean[j])
-            s = high[i, j]
-            t = s - p
-            b = t - s
-            r = ((s - (t - b)) - (p + b)) + (low[i, j] - e)
-            row[j] = t + r
-            row_low[j] = r - (row[j] - t)
-        right[i], right_low[i] = row[d], row_low[d]
-        s = row[i]
+        _less(about[i, i : d + 1], about_low[i, i : d + 1], high[i, m - 1], low[i, m - 1], mean[i:], rest[i:])
+        s = about[i, i]
         t = s + ridge
         b = t - s
-        row_low[i] += (s - (t - b)) + (ridge - b)
-        row[i] = t
-        for j in range(i, d):
-            curvature[i, j] = row[j]
-            curvature[j, i] = row[j]
-            curvature_low[i, j] = row_low[j]
-            curvature_low[j, i] = row_low[j]
-    return curvature, curvature_low, right, right_low, mean
+        about_low[i, i] += (s - (t - b)) + (ridge - b)
+        about[i, i] = t
+    return _symmetric(about, d), _symmetric(about_low, d), about[:d, d].copy(), about_low[:d, d].copy(), mean
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _less(high: Array, low: Array, a: float, a_low: float, mean: Array, rest: Array) -> None:
+    """Take (a + a_low) times (mean + rest) from a row, in place."""
+    for j in range(len(high)):
+        p = a * mean[j]
+        e = _fma(a, mean[j], -p) + (a * rest[j] + a_low * mean[j])
+        s = high[j]
+        t = s - p
+        b = t - s
+        r = ((s - (t - b)) - (p + b)) + (low[j] - e)
+        high[j] = t + r
+        low[j] = r - (high[j] - t)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _symmetric(upper: Array, d: int) -> Array:
+    """The whole of a matrix from its upper triangle, tile by tile: a column at a time would fetch every row for one number."""
+    whole, tile = np.empty((d, d)), 8
+    for top in range(0, d, tile):
+        for left in range(top, d, tile):
+            for i in range(top, min(top + tile, d)):
+                for j in range(max(left, i), min(left + tile, d)):
+                    whole[i, j] = upper[i, j]
+                    whole[j, i] = upper[i, j]
+    return whole
 
 
 def centred(high: Array, low: Array, ridge: float, about_mean: bool) -> Normal:
@@ -124,8 +135,9 @@ def inflation(curvature: Array, inverse: Array) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array) -> tuple[float, float]:
-    """By how much rounding in the sums can have moved a weight, and the intercept, at most.
+def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array, least: float) -> float:
+    """The share of the weights that rounding in the sums can have moved, at most: of the largest weight, or of `least` if
+    that is larger; or of the largest product of a weight and a mean, for the intercept.
 
     `rounded` [d + 1], columns and target, is the sum over all additions of the column's sum of squares then. By Cauchy
     and Schwarz a sum of products is wrong by `ROUNDING` times the root of its two columns' entries. The weights move by
@@ -133,9 +145,10 @@ def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array) 
     """
     d = len(coef)
     size = np.sqrt(rounded)
-    reach = size[d]
+    reach, largest, product = size[d], max(least, 1e-300), max(abs(mean[d]), 1e-300)
     for j in range(d):
         reach += size[j] * abs(coef[j])
+        largest, product = max(largest, abs(coef[j])), max(product, abs(coef[j] * mean[j]))
     reach *= 4 * ROUNDING  # four: the products with the ones and both sides of a centred product count as well
     weights, intercept = 0.0, 0.0
     for i in range(d):
@@ -144,7 +157,7 @@ def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array) 
             moved += abs(inverse[i, j]) * size[j]
         weights = max(weights, moved * reach)
         intercept += moved * reach * abs(mean[i])
-    return weights, intercept
+    return max(weights / largest, intercept / product)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

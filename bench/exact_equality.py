@@ -2,7 +2,7 @@
 
 Awkward data (`expunge.testing.tabular`): ties, rare categories, constant columns, columns that become constant, values
 and classes that vanish with the deleted record. A second part holds the linear models to columns that are hard for them
-(`_awkward.py`): weights after deletions against those of fits in another process and against exact arithmetic; what is
+(`expunge.testing.awkward`): weights after deletions against those of fits in another process and against exact arithmetic; what is
 refused must be refused by both. A third part compares laws: deletions under many salts against fits without the records
 under other salts, by a permutation test, beside a control that must be told apart.
 
@@ -30,19 +30,20 @@ pin_capability()
 import numpy as np  # noqa: E402
 from scipy.spatial.distance import cdist  # noqa: E402
 
-import _awkward  # noqa: E402
-from _awkward import Awkward  # noqa: E402
+import _exact_weights  # noqa: E402
 from _claims import claim, finding, finish, share_interval  # noqa: E402
 from expunge.core import Equality, Record  # noqa: E402
 from expunge.core.errors import InvalidData  # noqa: E402
 from expunge.exact._learner.equality import TOLERANCE, difference  # noqa: E402
 from expunge.exact._learner.parts import pack, unpack  # noqa: E402
 from expunge.synthetic import people, records  # noqa: E402
+from expunge.testing import awkward  # noqa: E402
+from expunge.testing.awkward import Awkward  # noqa: E402
 from expunge.testing.tabular import CASES, SALT, numbers, requests  # noqa: E402
 
 LAWS = {"sisa": "sisa-logistic", "forest": "forest"}  # cases whose salt decides more than names
 CHILD = "--fresh-fits"
-AWKWARD_FITS = {f"awkward {learner}" for learner in _awkward.LEARNERS}
+AWKWARD_FITS = {f"awkward {learner}" for learner in awkward.LEARNERS}
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
     for name in [*CASES, "adapter_shards"]:
         claims.append(equal_to_a_fit_without(name, n))
     findings = []
-    for learner in _awkward.LEARNERS:
+    for learner in awkward.LEARNERS:
         held, found = awkward_columns(learner, 80 if asked.quick else 1600)
         claims, findings = claims + held, findings + found
     for name, draws in (("sisa", 20 if asked.quick else 60), ("forest", 30 if asked.quick else 100)):
@@ -142,7 +143,7 @@ def awkward_columns(learner: str, n: int) -> tuple[list[dict[str, Any]], list[di
         values, model = here[seed]
         if "refused" not in values:
             case = Awkward.of(learner, seed)
-            coef, intercept = _awkward.weights(case, len(case.asked), model)
+            coef, intercept = _exact_weights.weights(case, len(case.asked), model)
             there = {"coef": coef.reshape(values["coef"].shape), "intercept": intercept, "least": values["least"]}
             exact.append(_difference(values, there))
     beyond = sum(not d <= TOLERANCE for d in exact)
@@ -153,7 +154,7 @@ def awkward_columns(learner: str, n: int) -> tuple[list[dict[str, Any]], list[di
     text, to = f"{learner}, awkward columns: ", f"(relative {TOLERANCE:g})"
     twice = f"{text}deletions that differ from a fit, or refuse where it does not, of {n} sequences {to}"
     right = f"{text}weights that differ from those of exact arithmetic, of {len(exact)} sequences {to}"
-    far = f"{text}answered with constant columns and offsets to {_awkward.FAR:g}, share of {len(must)}"
+    far = f"{text}answered with constant columns and offsets to {awkward.FAR:g}, share of {len(must)}"
     claims = [
         {**claim(twice, wrong, 0, wrong == 0), "worst": max(apart)},
         {**claim(right, beyond, 0, beyond == 0), "worst": max(exact)},
@@ -161,7 +162,7 @@ def awkward_columns(learner: str, n: int) -> tuple[list[dict[str, Any]], list[di
     ]
     why = "beyond the condition of the promise a fit and a deletion refuse; how often depends on the penalties drawn"
     findings = []
-    for kind in _awkward.KINDS:
+    for kind in awkward.KINDS:
         hits = [ok for case, ok in answered if case.kind == kind]
         interval = share_interval(sum(hits), len(hits))
         findings.append(finding(f"{text}{kind}, share answered", round(sum(hits) / len(hits), 4), interval, why))

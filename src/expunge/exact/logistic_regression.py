@@ -25,6 +25,7 @@ from expunge.exact._logistic import certified
 from expunge.exact._logistic.frame import Frame
 from expunge.exact._logistic.objective import Objective, Records, solve
 from expunge.exact._logistic.reference import Reference
+from expunge.exact._logistic.rounding import moved_record_by_record
 from expunge.exact._logistic.solver import ENOUGH, factors_of, moved, newton, polish, sizes
 from expunge.exact._registry import learners
 
@@ -207,7 +208,10 @@ class LogisticRegression(ClassifierMixin, Learner):
         if self._certified:
             return self._removed(learned, rows, gone)
         leaving, staying = learned.sides(rows, gone)
-        found = self._minimised(learned, staying, leaving)
+        try:
+            found = self._minimised(learned, staying, leaving)
+        except InvalidData:  # on this way; whether there is another, a fit says
+            found = None
         if found is None:
             n = rows.n - len(gone)
             found = _minimum(self._objective(len(learned.classes_), n, self._first_frame(staying)), staying)
@@ -220,10 +224,7 @@ class LogisticRegression(ClassifierMixin, Learner):
         V, reference = frame.inside(learned.W), reference.without(objective, leaving)
         if not reference.sound:
             return None
-        try:
-            factors = factors_of(objective, reference.curvature, V)
-        except InvalidData:
-            return None
+        factors = factors_of(objective, reference.curvature, V)
         rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
         if not rounding <= _TOLD / 2:
             return None
@@ -367,6 +368,9 @@ def _minimum(objective: Objective, records: Records) -> tuple[Array, Reference]:
     objective, V = replace(objective, frame=reference.frame), reference.frame.inside(W)
     factors = factors_of(objective, reference.curvature, V)
     rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
+    if not rounding <= _TOLD:  # at a closer look, in the curvature of the very minimum
+        factors = factors_of(objective, objective.loss_curvature(V, records), V)
+        rounding = moved(moved_record_by_record(objective, factors[0][0], V, records), V, objective)
     if not (rounding <= _TOLD and left <= _TOLD):
         raise InvalidData(
             f"these weights are not determined to {TOLERANCE:g}: columns depend on each other, or records lie so far out, that "

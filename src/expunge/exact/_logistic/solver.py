@@ -17,6 +17,7 @@ from expunge.exact._logistic.objective import Array, Objective, Records, factore
 ENOUGH = 1e-12  # of the weights: what may be left of the error
 LEAST = 1e-3  # of a margin: weights that all do less to it are measured against this
 _CLOSE = 1e-6  # of the weights: a Newton step so small leaves about its square
+_FLAT = 1e-9  # of the weights: along a step so small, slopes are rounding
 _SLOW = 0.5  # a step that leaves more than this of the one before asks for another curvature
 _PASSES = 100
 
@@ -42,7 +43,7 @@ def newton(objective: Objective, records: Records, enough: float = ENOUGH) -> tu
             gradient = objective.gradient(V + share * step, records)
             # The slope at the end says whether the step went past the minimum along it; values lose that in rounding.
             size = moved(share * step, V, objective)
-            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or size <= enough:
+            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or size <= max(enough, _FLAT):
                 break
             share /= 2
         V = V + share * step

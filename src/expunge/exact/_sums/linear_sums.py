@@ -157,7 +157,8 @@ def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array, 
             moved += abs(inverse[i, j]) * size[j]
         weights = max(weights, moved * reach)
         intercept += moved * reach * abs(mean[i])
-    return max(weights / largest, intercept / product)
+    share: float = max(weights / largest, intercept / product)
+    return share
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

@@ -1,8 +1,10 @@
 """Every learner: after any sequence of deletions, equal to a fit without the records, made in another process.
 
 Awkward data (`expunge.testing.tabular`): ties, rare categories, constant columns, columns that become constant, values
-and classes that vanish with the deleted record. A second part compares laws: deletions under many salts against fits
-without the records under other salts, by a permutation test, beside a control that must be told apart.
+and classes that vanish with the deleted record. A second part holds the linear models to columns that are hard for them
+(`expunge.testing.awkward`): weights after deletions against those of fits in another process and against exact arithmetic; what is
+refused must be refused by both. A third part compares laws: deletions under many salts against fits without the records
+under other salts, by a permutation test, beside a control that must be told apart.
 
     python bench/exact_equality.py [--quick]
 """
@@ -28,35 +30,47 @@ pin_capability()
 import numpy as np  # noqa: E402
 from scipy.spatial.distance import cdist  # noqa: E402
 
-from _claims import claim, finish  # noqa: E402
+import _exact_weights  # noqa: E402
+from _claims import claim, finding, finish, share_interval  # noqa: E402
 from expunge.core import Equality, Record  # noqa: E402
+from expunge.core.errors import InvalidData  # noqa: E402
 from expunge.exact._learner.equality import TOLERANCE, difference  # noqa: E402
 from expunge.exact._learner.parts import pack, unpack  # noqa: E402
 from expunge.synthetic import people, records  # noqa: E402
+from expunge.testing import awkward  # noqa: E402
+from expunge.testing.awkward import Awkward  # noqa: E402
 from expunge.testing.tabular import CASES, SALT, numbers, requests  # noqa: E402
 
 LAWS = {"sisa": "sisa-logistic", "forest": "forest"}  # cases whose salt decides more than names
 CHILD = "--fresh-fits"
+AWKWARD_FITS = {f"awkward {learner}" for learner in awkward.LEARNERS}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="20 sequences a learner instead of 200")
+    parser.add_argument(
+        "--quick", action="store_true", help="20 sequences a learner, or a kind of columns, instead of 200"
+    )
     parser.add_argument(CHILD, nargs=3, metavar=("CASE", "SEQUENCES", "FOLDER"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     if asked.fresh_fits:
         name, n, folder = asked.fresh_fits
+        fresh = awkward_fit if name in AWKWARD_FITS else lambda name, seed: outcome(fit_without(name, seed))
         for seed in range(int(n)):
-            (Path(folder) / str(seed)).write_bytes(outcome(fit_without(name, seed)))
+            (Path(folder) / str(seed)).write_bytes(fresh(name, seed))
         return
     began, claims = time.perf_counter(), []
     n = 20 if asked.quick else 200
     for name in [*CASES, "adapter_shards"]:
         claims.append(equal_to_a_fit_without(name, n))
+    findings = []
+    for learner in awkward.LEARNERS:
+        held, found = awkward_columns(learner, 80 if asked.quick else 1600)
+        claims, findings = claims + held, findings + found
     for name, draws in (("sisa", 20 if asked.quick else 60), ("forest", 30 if asked.quick else 100)):
         claims += same_law(name, draws)
-    finish("exact_equality", claims, began, sequences=n)
+    finish("exact_equality", claims, began, findings, sequences=n)
 
 
 def equal_to_a_fit_without(name: str, n: int) -> dict[str, Any]:
@@ -67,10 +81,7 @@ def equal_to_a_fit_without(name: str, n: int) -> dict[str, Any]:
         learner, before = deleted(name, seed)
         here.append(unpack(outcome(learner)))
         untouched += before == learner.digest()
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, CHILD, name, str(n), folder]
-        subprocess.run(command, check=True, env={**os.environ, **CAPABILITY})
-        fresh = [unpack((Path(folder) / str(seed)).read_bytes()) for seed in range(n)]
+    fresh = in_another_process(name, n)
     apart = [difference(a, b) for a, b in zip(here, fresh, strict=True)]
     bitwise = set(here[0]) == {"digest"}
     wrong, worst = sum(not d <= TOLERANCE for d in apart), max(apart)
@@ -78,6 +89,14 @@ def equal_to_a_fit_without(name: str, n: int) -> dict[str, Any]:
     how = "bitwise" if bitwise else f"relative {TOLERANCE:g}"
     text = f"{name}: deletions that differ from a fit without the records, of {n} sequences ({how})"
     return {**claim(text, wrong, 0, wrong == 0 and untouched == 0), "worst": worst, "left as they were": untouched}
+
+
+def in_another_process(name: str, n: int) -> list[dict[str, Any]]:
+    """What fresh fits come to, seed by seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, CHILD, name, str(n), folder]
+        subprocess.run(command, check=True, env={**os.environ, **CAPABILITY})
+        return [unpack((Path(folder) / str(seed)).read_bytes()) for seed in range(n)]
 
 
 def deleted(name: str, seed: int) -> tuple[Any, str]:
@@ -108,6 +127,83 @@ def outcome(learner: Any) -> bytes:
     """What must be equal: the digest of the whole state, or what was learned where equality is numeric."""
     numeric = getattr(learner, "equality", Equality.BITWISE) is Equality.NUMERIC
     return pack(learner._fitted().learned.compared() if numeric else {"digest": learner.digest()})
+
+
+# -- columns that are hard for linear models ---------------------------------------------------------------------------
+
+
+def awkward_columns(learner: str, n: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Deletions here, fits in a process of their own, and the weights by exact arithmetic: claims, and what is answered."""
+    began = time.perf_counter()
+    fresh, here = in_another_process(f"awkward {learner}", n), [awkward_deletions(learner, seed) for seed in range(n)]
+    apart = [_difference(a, b) for (a, _), b in zip(here, fresh, strict=True)]
+    wrong = sum(not d <= TOLERANCE for d in apart)
+    exact = []
+    for seed in range(0, n, 1 if learner == "ridge" else 3):
+        values, model = here[seed]
+        if "refused" not in values:
+            case = Awkward.of(learner, seed)
+            coef, intercept = _exact_weights.weights(case, len(case.asked), model)
+            there = {"coef": coef.reshape(values["coef"].shape), "intercept": intercept, "least": values["least"]}
+            exact.append(_difference(values, there))
+    beyond = sum(not d <= TOLERANCE for d in exact)
+    answered = [(Awkward.of(learner, seed), "refused" not in values) for seed, (values, _) in enumerate(here)]
+    must = [ok for case, ok in answered if case.must_be_answered]
+    share = sum(must) / len(must)
+    sys.stderr.write(f"{learner}, awkward columns: {wrong} of {n} differ, {time.perf_counter() - began:.0f} s\n")
+    text, to = f"{learner}, awkward columns: ", f"(relative {TOLERANCE:g})"
+    twice = f"{text}deletions that differ from a fit, or refuse where it does not, of {n} sequences {to}"
+    right = f"{text}weights that differ from those of exact arithmetic, of {len(exact)} sequences {to}"
+    far = f"{text}answered with constant columns and offsets to {awkward.FAR:g}, share of {len(must)}"
+    claims = [
+        {**claim(twice, wrong, 0, wrong == 0), "worst": max(apart)},
+        {**claim(right, beyond, 0, beyond == 0), "worst": max(exact)},
+        claim(far, round(share, 4), 0.95, share >= 0.95),
+    ]
+    why = "beyond the condition of the promise a fit and a deletion refuse; how often depends on the penalties drawn"
+    findings = []
+    for kind in awkward.KINDS:
+        hits = [ok for case, ok in answered if case.kind == kind]
+        interval = share_interval(sum(hits), len(hits))
+        findings.append(finding(f"{text}{kind}, share answered", round(sum(hits) / len(hits), 4), interval, why))
+    return claims, findings
+
+
+def awkward_deletions(learner: str, seed: int) -> tuple[dict[str, Any], Any]:
+    """What deletions come to, or at which of them there was none; and the model."""
+    case = Awkward.of(learner, seed)
+    model = case.make(SALT)
+    for step in range(len(case.asked) + 1):
+        try:
+            if step:
+                model.forget(records=list(case.asked[step - 1]))
+            else:
+                model.fit(case.X, case.y)
+        except InvalidData:
+            return {"refused": step}, None
+    return _compared(model), model
+
+
+def awkward_fit(name: str, seed: int) -> bytes:
+    """What fits of the records that stay come to, or at which of them there was none."""
+    case = Awkward.of(name.removeprefix("awkward "), seed)
+    for step in range(len(case.asked) + 1):
+        left = case.left(step)
+        try:
+            model = case.make(SALT).fit(case.X[left], case.y[left])
+        except InvalidData:
+            return pack({"refused": step})
+    return pack(_compared(model))
+
+
+def _compared(model: Any) -> dict[str, Any]:
+    learned = model._fitted().learned
+    return {"coef": learned.coef_, "intercept": np.atleast_1d(learned.intercept_), "least": learned.least()}
+
+
+def _difference(a: dict[str, Any], b: dict[str, Any]) -> float:
+    """Infinite where one is refused and the other not, or at another deletion."""
+    return difference({**a, "least": 0}, {**b, "least": 0}, b.get("least"))
 
 
 # -- a language model with adapters, small enough for hundreds of fits -------------------------------------------------

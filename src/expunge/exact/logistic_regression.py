@@ -9,24 +9,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality, Guarantee, Plan, Promise, Route
-from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft
+from expunge.core.errors import BudgetSpent, InvalidData, InvalidParameter, NothingLeft, UnreadableModel
+from expunge.exact._learner.equality import TOLERANCE
 from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
+from expunge.exact._learner.parts import pack, unpack
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._logistic import certified
-from expunge.exact._logistic.objective import LEAST, Objective, Records, solve
-from expunge.exact._logistic.reference import Reference, sums_of_squares
-from expunge.exact._logistic.solver import TOLD, factors_of, moved, newton, polish
+from expunge.exact._logistic.frame import Frame
+from expunge.exact._logistic.objective import Objective, Records, solve
+from expunge.exact._logistic.reference import Reference
+from expunge.exact._logistic.rounding import moved_record_by_record
+from expunge.exact._logistic.solver import ENOUGH, factors_of, moved, newton, polish, sizes
 from expunge.exact._registry import learners
 
 Array = NDArray[np.float64]
+_TOLD = TOLERANCE / 4  # of the weights: where rounding in the gradient may move more than this, there is no answer
 _MODES, _CHARGES = ("numeric", "certified"), ("residual", "bound")
 
 
@@ -56,13 +60,18 @@ class Minimum(Learned):
         weights = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
         spent = {} if self.budget_spent_ is None else {"spent": self.budget_spent_}
         hidden = {} if self.noise is None else {"noise": self.noise, "residual": self.residual}
-        return {**weights, **self.reference.packed(), **spent, **hidden}
+        return {**weights, **spent, **hidden}
 
-    def compared(self) -> dict[str, Any]:
-        """Weights beside the least that count, so that those that are 0 but for rounding are not compared by digits."""
-        coef = np.append(self.coef_, _least(self.reference.squares, self.reference.n))
-        intercept = np.append(self.intercept_, np.abs(coef).max())
-        return {**self.packed(), "coef": coef, "intercept": intercept}
+    def least(self) -> dict[str, float]:
+        """Weights that do next to nothing are 0 but for rounding, and an intercept is what is left of products: far from
+        the origin it has as many digits as the largest of them."""
+        frame = self.reference.frame
+        _, _, weights, products = sizes(frame.inside(self.W), frame)
+        return {"coef": weights, "intercept": products}
+
+    def parts(self) -> Parts:
+        # Apart from what was learned: what makes the next deletion cheap, and is only a cache.
+        return {**super().parts(), "reference": pack(self.reference.packed())}
 
     def sides(self, rows: Rows, gone: Positions) -> tuple[Records, Records]:
         """The records that leave, and those that stay."""
@@ -87,8 +96,15 @@ class LogisticRegression(ClassifierMixin, Learner):
 
     `mode="numeric"`: the objective is scikit-learn's, its intercepts free; several classes' intercepts add up to 0,
     which makes the minimum unique. Guaranteed: after `forget`, weights equal those of a fit without the records to
-    1e-10, relative to the largest. A deletion steps from the old minimum with a kept curvature and exact gradients;
-    what is kept depends on the records that stay alone (see `_logistic/reference.py`). Full state.
+    1e-10, relative to the largest; an intercept relative to the largest product of a weight and its column's centre,
+    where that is larger. Under one condition: rounding in the gradient, multiplied by the inverse of the curvature, moves
+    no weight by more than 2.5e-11 of the largest, as given and as what it does to a typical margin. Columns are centred
+    and scaled inside (see `_logistic/frame.py`), so offsets, constants and units do not count against it; columns that
+    depend on each other do, the more the larger C is. Where records do not keep it, `fit` refuses them, and so does a
+    `forget` that would leave such records, which then changes nothing.
+    A deletion steps from the old minimum with a kept curvature and exact gradients; what is kept depends on the records
+    that stay alone (see `_logistic/reference.py`). Where that does not get there far within the condition, it is a fit
+    of the records that stay. Full state.
 
     `mode="certified"`: rows are clipped to the public `radius` (never one taken from data), every class against the
     rest, intercepts penalised, and the objective holds noise of size `sigma`. Guaranteed: what is published, `coef_`
@@ -166,13 +182,13 @@ class LogisticRegression(ClassifierMixin, Learner):
         codes = np.zeros(rows.size, dtype=np.int32)
         codes[rows.alive] = live
         records = Records(X, live.astype(np.int32), np.ones(len(X), dtype=bool))
-        objective = self._objective(len(classes), sums_of_squares(records), len(X))
+        objective = self._objective(len(classes), len(X), self._first_frame(records))
         shape = (objective.n_columns, X.shape[1] + 1)
         if self._certified:
             drawn = certified.noise(rows.salt, X, y, shape, float(self.sigma))
             drawn[:, -1] *= float(self.fit_intercept)
             objective = replace(objective, noise=drawn)
-        learned = Minimum(classes, codes, np.bincount(live), *_minimum(objective, records, shape))
+        learned = Minimum(classes, codes, np.bincount(live), *_minimum(objective, records))
         return self._charged(learned, objective, records) if self._certified else learned
 
     def _charged(self, learned: Minimum, objective: Objective, records: Records) -> Minimum:
@@ -193,30 +209,47 @@ class LogisticRegression(ClassifierMixin, Learner):
             return self._removed(learned, rows, gone)
         leaving, staying = learned.sides(rows, gone)
         try:
-            W, reference = self._minimised(learned, staying, leaving)
-        except InvalidData:  # no way leads from the old minimum to the new one; a fit's may
-            objective = self._objective(len(learned.classes_), sums_of_squares(staying), rows.n - len(gone))
-            W, reference = _minimum(objective, staying, learned.W.shape)
-        return learned.without(gone, W=W, reference=reference)
+            found = self._minimised(learned, staying, leaving)
+        except InvalidData:  # on this way; whether there is another, a fit says
+            found = None
+        if found is None:
+            n = rows.n - len(gone)
+            found = _minimum(self._objective(len(learned.classes_), n, self._first_frame(staying)), staying)
+        return learned.without(gone, W=found[0], reference=found[1])
 
-    def _minimised(self, learned: Minimum, staying: Records, leaving: Records) -> tuple[Array, Reference]:
-        W, reference = learned.W, learned.reference
-        objective = self._objective(len(learned.classes_), reference.squares, reference.n)
-        reference = reference.without(objective, leaving)
+    def _minimised(self, learned: Minimum, staying: Records, leaving: Records) -> tuple[Array, Reference] | None:
+        """The minimum from the old one, where a fit would answer too, and this gets there; else None."""
+        reference, frame = learned.reference, learned.reference.frame
+        objective = self._objective(len(learned.classes_), reference.n, frame)
+        V, reference = frame.inside(learned.W), reference.without(objective, leaving)
         if not reference.sound:
-            reference = Reference.at(objective, staying, W)
-        factors = factors_of(objective, reference.curvature, W)
+            return None
+        factors = factors_of(objective, reference.curvature, V)
+        rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
+        if not rounding <= _TOLD / 2:
+            return None
         # At the old minimum the gradient over those who stay is minus that over those who leave: a step without a pass.
-        step = solve(factors, objective.loss_gradient(W, leaving))
-        W = polish(objective, staying, W + step, factors, before=moved(step, W, objective))
+        step = solve(factors, objective.loss_gradient(V, leaving))
+        before, enough = moved(step, V, objective), max(ENOUGH, rounding)
+        polished = polish(objective, staying, V + step, factors, before, enough)
+        if polished is None or not reference.near(polished):
+            return None
+        W = frame.outside(polished)
         return W, reference.following(objective, staying, W)
 
-    def _objective(self, K: int, squares: Array, n: int) -> Objective:
-        """What n records of K classes are to minimise."""
+    def _objective(self, K: int, n: int, frame: Frame) -> Objective:
+        """What n records of K classes are to minimise, in a frame."""
         joint = K > 2 and not self._certified
-        tie = np.append(squares, n) / K**2 if joint else None  # sizes are enough: at the minimum they do not matter
+        tie = n / K**2 if joint else 0.0  # the size is enough: at the minimum it does not matter
         ridge, intercept, columns = 1 / self.C, bool(self.fit_intercept), 1 if K == 2 else K
-        return Objective(columns, ridge, intercept, joint, self._certified, tie=tie, least=_least(squares, n))
+        return Objective(columns, ridge, intercept, joint, frame, self._certified, tie=tie)
+
+    def _first_frame(self, records: Records) -> Frame:
+        """A guess from the first block of records, to start from; certified noise is drawn for columns as given."""
+        if self._certified:
+            return Frame.plain(records.X.shape[1])
+        X, _ = next(records.blocks())
+        return Frame.about(X, bool(self.fit_intercept), 1 / np.sqrt(self.C * len(X)))
 
     # -- the budget ----------------------------------------------------------------------------------------------
 
@@ -236,7 +269,7 @@ class LogisticRegression(ClassifierMixin, Learner):
     def _removed(self, learned: Minimum, rows: Rows, gone: Positions) -> Minimum:
         """What a certified removal leads to, with its charge."""
         leaving, staying = learned.sides(rows, gone)
-        objective = self._objective(len(learned.classes_), learned.reference.squares, rows.n)
+        objective = self._objective(len(learned.classes_), rows.n, learned.reference.frame)
         objective = replace(objective, noise=learned.noise)
         if self.charge == "bound":
             W, added = certified.step_by_bound(objective, staying, leaving, learned.W)
@@ -291,7 +324,12 @@ class LogisticRegression(ClassifierMixin, Learner):
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Minimum:
         codes = np.searchsorted(values["classes"], rows.y).astype(np.int32)
         W = np.column_stack([values["coef"], values["intercept"]])
-        reference = Reference(values["point"], values["squares"], values["curvature"], rows.n)
+        if "reference" not in parts:
+            raise UnreadableModel(
+                "this LogisticRegression was saved by an earlier version, whose weights were not held to today's condition; "
+                "fit it again"
+            )
+        reference = Reference.unpacked(unpack(parts["reference"]), rows.n)
         budget = values["spent"] if self._certified else None
         noise, residual = (values.get("noise"), values.get("residual")) if self._certified else (None, None)
         return Minimum(values["classes"], codes, np.bincount(codes), W, reference, budget, noise, residual)
@@ -317,26 +355,26 @@ class LogisticRegression(ClassifierMixin, Learner):
         return P
 
 
-def _minimum(objective: Objective, records: Records, shape: tuple[int, ...]) -> tuple[Array, Reference]:
+def _minimum(objective: Objective, records: Records) -> tuple[Array, Reference]:
     """The minimum over these records, from nothing.
 
-    Raises: InvalidData.
+    Raises: InvalidData, where 16 digits do not determine the weights to the tolerance.
     """
-    W = newton(objective, records, np.zeros(shape))
+    V, objective, left = newton(objective, records)
+    W = objective.frame.outside(V)
     reference = Reference.at(objective, records, W)
-    factors = factors_of(objective, reference.curvature, W)
-    W = polish(objective, records, W, factors)
-    left = moved(solve(factors, objective.gradient(W, records)), W, objective)
-    if left > TOLD:
-        warnings.warn(
-            f"16 digits determine these weights to about {left:.0e} only; bring the columns to similar scales or lower C",
-            linalg.LinAlgWarning,
-            stacklevel=5,
+    if objective.certified:  # what is charged is the gradient that is left, whatever the weights are
+        return W, reference
+    objective, V = replace(objective, frame=reference.frame), reference.frame.inside(W)
+    factors = factors_of(objective, reference.curvature, V)
+    rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
+    if not rounding <= _TOLD:  # at a closer look, in the curvature of the very minimum
+        factors = factors_of(objective, objective.loss_curvature(V, records), V)
+        rounding = moved(moved_record_by_record(objective, factors[0][0], V, records), V, objective)
+    if not (rounding <= _TOLD and left <= _TOLD):
+        raise InvalidData(
+            f"these weights are not determined to {TOLERANCE:g}: columns depend on each other, or records lie so far out, that "
+            f"rounding may move them by {max(rounding, left):.0e}; drop columns that repeat others, correct values far out, "
+            "or lower C"
         )
     return W, reference
-
-
-def _least(squares: Array, n: int) -> float:
-    """A weight that does `LEAST` to a margin, in a column of the largest size."""
-    size = float(np.sqrt(squares.max() / n))
-    return LEAST / size if size > 0 else LEAST

@@ -4,7 +4,6 @@ Source: Hoerl and Kennard (1970), "Ridge regression", Technometrics 12(1); delet
 Morrison (1950), here only as a guess that is then refined against the exact sums, so that nothing drifts.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +15,28 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.exact._learner.equality import TOLERANCE
 from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.learner import Learner
 from expunge.exact._learner.parts import pack, unpack
 from expunge.exact._learner.rows import Positions, Rows, take
 from expunge.exact._registry import learners
-from expunge.exact._sums.linear_sums import ROUNDING, accumulate, amplified, centred, downdated, growth, refined
+from expunge.exact._sums.linear_sums import (
+    Normal,
+    accumulate,
+    centred,
+    downdated,
+    inflation,
+    moved_by_rounding,
+    refined,
+)
 
 Array = NDArray[np.float64]
+CONDITION = 1e13  # up to this the inverse of 16 digits has some that are right, which is all that refinement needs
 _LARGEST = 1e150  # the square of a larger value is no number
-_WORN = 1e-13  # share of the solution that rounding in the sums may move; beyond it they are counted afresh
-_BLURRED = 1e-12  # share of the largest weight that rounding in the right-hand side may move; beyond it likewise
+_TOLD = TOLERANCE / 4  # of the weights: where rounding in the sums may move more than this, there is no answer
+_SURE = 1e-13  # of the weights: where it may move more than this, a deletion counts the sums afresh
+_NOTHING = 1e-6  # of the target's size: weights that tell less about it are as good as 0
 _LOST = 2.0**-40  # a sum that falls below this share of itself is all zeros, or no longer to be trusted
 _CONVERGED = 1e-12  # last step of the refinement, relative to the weights
 _LEAST_SHARE = 1e-6  # of a direction's curvature that must stay for its inverse to be updated and not computed
@@ -42,16 +52,19 @@ class Solution(Learned):
     low: Array
     mean: Array  # of columns and target
     inverse: Array  # of the curvature, as a guess
-    wear: float  # what rounding in the sums can have moved
-    blur: Array  # and in their right-hand side
+    rounded: Array  # of columns and target: how much has been added and taken, for what rounding did to the sums
 
     def packed(self) -> dict[str, Any]:
         return {"coef": self.coef_, "intercept": np.array([self.intercept_]), "sums": self.high}
 
+    def least(self) -> dict[str, float]:
+        """An intercept is what is left of products: far from the origin it has as many digits as the largest of them."""
+        return {"intercept": max(abs(float(self.mean[-1])), float(np.abs(self.coef_ * self.mean[:-1]).max()))}
+
     def parts(self) -> Parts:
         # Apart from what was learned: an inverse has as many right digits as the problem allows, and is only a guess;
         # the second 16 digits of sums are there to be worn away.
-        guess = {"inverse": self.inverse, "sums_low": self.low, "wear": np.array([self.wear]), "blur": self.blur}
+        guess = {"inverse": self.inverse, "sums_low": self.low, "rounded": self.rounded}
         return {**super().parts(), "guess": pack(guess)}
 
 
@@ -61,12 +74,16 @@ class Ridge(RegressorMixin, Learner):
 
     Minimises |y - Xw - b|² + alpha |w|², as scikit-learn's Ridge does; alpha > 0, so there is one solution.
 
-    Guaranteed: weights after `forget` equal those of a fit without the records to 1e-10, relative to the largest.
+    Guaranteed: weights after `forget` equal those of a fit without the records to 1e-10, relative to the largest; an
+    intercept relative to the largest product of a weight and a mean, where that is larger. Under one condition: the
+    variance of no weight is multiplied by more than 1e13 by what its column shares with others (`inflation` in
+    `_sums/linear_sums.py`: what a large alpha bounds and no change of unit alters), and rounding in the sums moves no
+    weight by more than 2.5e-11. Where records do not keep it, `fit` refuses them, and so does a `forget` that would
+    leave such records, which then changes nothing.
     State: sums of products with 32 digits, from which curvature and means are derived again at every deletion; an
-    inverse that is only ever a guess; and bounds on what rounding has done to the sums. Where a deletion
-    takes so much with it that the bound is exceeded (a record that outweighs all others a billion times), or leaves a
-    target that no column tells anything about (a constant one, whose weights are 0 but for rounding), the sums are
-    counted afresh from the records that stay: as slow as a fit, and equal to it.
+    inverse that is only ever a guess; and bounds on what rounding has done to the sums. Where they are not far within
+    the condition (a record that outweighed all others a billion times has left, or a target is left that no column
+    tells anything about), a deletion counts the sums afresh from the records that stay: as slow as a fit, and equal to it.
 
     Cost of a deletion: of order d² for one record, whatever n is. A fit is of order n d², about 20 times
     scikit-learn's, for the sake of the digits.
@@ -99,28 +116,34 @@ class Ridge(RegressorMixin, Learner):
         return self._count(*rows.live())
 
     def _count(self, X: Any, y: Any) -> Solution:
-        """Sums over these records, and all that follows from them."""
+        """Sums over these records, and all that follows from them.
+
+        Raises: InvalidData, where the digits of the sums do not determine the weights to the tolerance.
+        """
         m = X.shape[1] + 2
         high, low = np.zeros((m, m)), np.zeros((m, m))
         for start in range(0, len(X), 4096):
             accumulate(high, low, _columns(X[start : start + 4096], y[start : start + 4096]), 1.0)
-        curvature, right, mean = centred(high, low, float(self.alpha), bool(self.fit_intercept))
-        inverse = _inverse(curvature)
-        coef, last_step = refined(curvature, right, inverse, np.zeros(m - 2), 20)
-        if last_step > _CONVERGED:
-            warnings.warn(
-                "the columns are so dependent, or of so different sizes, that 16 digits do not determine the weights; "
-                "raise alpha, or bring records and columns to similar sizes",
-                linalg.LinAlgWarning,
-                stacklevel=5,
+        normal = self._normal(high, low)
+        inverse = _inverse(normal.curvature)
+        coef, last_step = refined(normal, inverse, np.zeros(m - 2), 20)
+        rounded = len(X) * high.diagonal()[:-1]
+        condition = inflation(normal.curvature, inverse)
+        told = _NOTHING * np.sqrt(high[-2, -2] / max(normal.curvature.diagonal().max(), 1e-300))
+        moved = moved_by_rounding(inverse, rounded, coef, normal.mean, told)
+        if not (condition <= CONDITION and last_step <= _CONVERGED and moved <= _TOLD):
+            raise InvalidData(
+                f"these weights are not determined to {TOLERANCE:g}: columns depend on each other, or records lie so far out, "
+                f"that their condition is {condition:.0e} (the limit is {CONDITION:.0e}) and rounding may move them by "
+                f"{moved:.0e}; raise alpha, drop columns that repeat others, or correct values far out"
             )
-        wear, blur = ROUNDING * len(X) * amplified(high, inverse), _rounding(len(X), high)
-        return Solution(coef, self._intercept(coef, mean), high, low, mean, inverse, wear, blur)
+        return Solution(coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, rounded)
 
     def _unlearn(self, learned: Solution, rows: Rows, gone: Positions) -> Solution:
         Z = _columns(take(rows.X, gone), rows.y[gone])
         high, low = learned.high.copy(), learned.low.copy()
         accumulate(high, low, Z, -1.0)
+        rounded = learned.rounded + len(Z) * learned.high.diagonal()[:-1]
         emptied = np.flatnonzero(~(high.diagonal() >= _LOST * learned.high.diagonal()))
         if len(emptied):
             X, y = rows.retained(gone)
@@ -128,19 +151,22 @@ class Ridge(RegressorMixin, Learner):
                 return self._count(X, y)
             for part in (high, low):
                 part[emptied], part[:, emptied] = 0.0, 0.0
-        curvature, right, mean = centred(high, low, float(self.alpha), bool(self.fit_intercept))
+            rounded[emptied] = 0.0
+        normal = self._normal(high, low)
         inverse, last_step = self._updated(learned, Z), np.inf
         if inverse is not None:
-            coef, last_step = refined(curvature, right, inverse, learned.coef_, 4)
-        if last_step > _CONVERGED:
-            inverse = _inverse(curvature)
-            coef, last_step = refined(curvature, right, inverse, learned.coef_, 20)
-        wear = learned.wear * growth(learned.inverse, inverse) + ROUNDING * len(Z) * amplified(learned.high, inverse)
-        blur = learned.blur + _rounding(len(Z), learned.high)
-        clear = (np.abs(np.asarray(inverse)) @ blur).max() <= _BLURRED * np.abs(coef).max()
-        if not (clear and wear * len(right) <= _WORN and last_step <= _CONVERGED):
+            coef, last_step = refined(normal, inverse, learned.coef_, 4)
+        if inverse is None or last_step > _CONVERGED:
+            inverse = _inverse(normal.curvature)
+            coef, last_step = refined(normal, inverse, learned.coef_, 20)
+        # Far within what `_count` asks, so that it would answer too; else it decides, over the records that stay.
+        sure = last_step <= _CONVERGED and inflation(normal.curvature, inverse) <= CONDITION / 4
+        if not (sure and moved_by_rounding(inverse, rounded, coef, normal.mean, 0.0) <= _SURE):
             return self._count(*rows.retained(gone))
-        return Solution(coef, self._intercept(coef, mean), high, low, mean, np.asarray(inverse), wear, blur)
+        return Solution(coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, rounded)
+
+    def _normal(self, high: Array, low: Array) -> Normal:
+        return centred(high, low, float(self.alpha), bool(self.fit_intercept))
 
     def _updated(self, learned: Solution, Z: Array) -> Array | None:
         """The inverse without these records, or None where computing it is cheaper or safer."""
@@ -164,9 +190,10 @@ class Ridge(RegressorMixin, Learner):
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Solution:
         guess = unpack(parts["guess"])
         high, low = values["sums"], guess["sums_low"]
-        *_, mean = centred(high, low, float(self.alpha), bool(self.fit_intercept))
-        intercept, wear = float(values["intercept"][0]), float(guess["wear"][0])
-        return Solution(values["coef"], intercept, high, low, mean, guess["inverse"], wear, guess["blur"])
+        intercept, mean = float(values["intercept"][0]), self._normal(high, low).mean
+        # Saved before this was kept: nothing is known of the rounding, so the next deletion counts afresh.
+        rounded = guess.get("rounded", np.full(len(mean), 1e300))
+        return Solution(values["coef"], intercept, high, low, mean, guess["inverse"], rounded)
 
     def predict(self, X: Any) -> Any:
         """The expected target of each row."""
@@ -178,13 +205,6 @@ def _columns(X: Any, y: Any) -> Array:
     columns = np.ones((len(X), X.shape[1] + 2))
     columns[:, :-2], columns[:, -2] = X, y
     return columns
-
-
-def _rounding(n: int, sums: Array) -> Array:
-    """What rounding n records can have done to each column's product with the target, at most, by Cauchy and Schwarz."""
-    sizes = np.sqrt(sums.diagonal())
-    bound: Array = ROUNDING * n * sizes[:-2] * sizes[-2]
-    return bound
 
 
 def _inverse(curvature: Array) -> Array:

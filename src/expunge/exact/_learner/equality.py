@@ -8,13 +8,17 @@ import numpy as np
 TOLERANCE = 1e-10  # relative; what numeric equality means here
 
 
-def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+def difference(a: Mapping[str, Any], b: Mapping[str, Any], least: Mapping[str, float] | None = None) -> float:
     """Largest relative difference of two learned states: of floats against the largest entry, else 0 or infinity.
+
+    `least` is by the name of an array what its differences are measured against where no entry is larger.
 
     >>> difference({"w": np.array([1.0, 2.0])}, {"w": np.array([1.0, 2.2])})
     0.0909...
     >>> difference({"words": ["a"]}, {"words": ["a", "b"]})
     inf
+    >>> difference({"w": np.array([1.0])}, {"w": np.array([1.1])}, {"w": 100.0})
+    0.001...
     """
     if a.keys() != b.keys():
         return float("inf")
@@ -27,6 +31,6 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
             finite = np.isfinite(x) & np.isfinite(y)
             if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
                 return float("inf")
-            scale = max(float(np.abs(y[finite]).max(initial=0.0)), 1e-300)
+            scale = max(float(np.abs(y[finite]).max(initial=0.0)), (least or {}).get(name, 0.0), 1e-300)
             worst = max(worst, float(np.abs(x[finite] - y[finite]).max(initial=0.0)) / scale)
     return worst

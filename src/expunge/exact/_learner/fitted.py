@@ -34,8 +34,12 @@ class Learned:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def compared(self) -> dict[str, Any]:
-        """What has to agree to 1e-10 where equality is numeric: each array against its largest entry."""
+        """What has to agree to 1e-10 where equality is numeric: each array against its largest entry or its `least`."""
         return self.packed()
+
+    def least(self) -> dict[str, float]:
+        """By the name of a compared array: what differences are measured against where no entry is larger."""
+        return {}
 
     def parts(self) -> Parts:
         """What is saved beside the rows: what `packed` gives, unless it needs more to be forgotten from."""

@@ -260,8 +260,8 @@ class Learner(BaseEstimator):
         """Whether two fitted learners are equal in the sense that `equality` states: same bits, or numbers to 1e-10."""
         if self.equality is Equality.NUMERIC:
             a, b = self._unaltered(), other._unaltered()
-            same_rows = a.rows_digest == b.rows_digest
-            return same_rows and difference(a.learned.compared(), b.learned.compared()) <= TOLERANCE
+            apart = difference(a.learned.compared(), b.learned.compared(), b.learned.least())
+            return a.rows_digest == b.rows_digest and apart <= TOLERANCE
         return self.digest() == other.digest()
 
     def save(self, folder: str | Path) -> list[str]:

@@ -1,17 +1,18 @@
 """What logistic regression minimises, its gradient and its curvature, in passes over the records block by block.
 
 Shapes: n records, d features, K columns of weights [K, d + 1] with the intercept last; two classes have one column.
-`joint` classes share a softmax; otherwise every column is a problem of its own, one class against the rest.
-The penalty is ridge/2 |w|²: on the features' weights, and on intercepts where `certified`.
+All weights are those of the objective's `frame`. `joint` classes share a softmax; otherwise every column is a problem of
+its own, one class against the rest. The penalty is ridge/2 |w|²: on the features' weights, and on intercepts where
+`certified`.
 
 Softmax has directions in which nothing changes: the same number added to the weights of all classes. At the minimum the
 weights of all classes add up to 0, by the penalty; for intercepts, which have none, that is the minimum meant. So half
 the square of their sums is added to the objective, `tie` times: 0 at the minimum, which it makes the only one and, with
-ties of the columns' own sizes, as easy to reach as if the directions were not there.
+a tie of the curvature's own size, as easy to reach as if the directions were not there.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.special import expit, softmax
 
+from expunge.exact._logistic.frame import Frame
 from expunge.exact._logistic.one_pass import loss_gradient
 
 Array = NDArray[np.float64]
-LEAST = 1e-4  # of a typical margin: a weight that does less to it is as good as 0
+EPSILON = float(np.finfo(float).eps)
 _BLOCK = 1024  # rows at a time: few enough to stay near the processor between the two products
 
 
@@ -59,62 +61,89 @@ class Objective:
     ridge: float
     intercept: bool
     joint: bool
+    frame: Frame
     certified: bool = False
     noise: Array | None = None
-    tie: Array | None = None
-    least: float = LEAST  # a weight below this is as good as 0
+    tie: float = 0.0
 
     # -- over records, without the penalty ----------------------------------------------------------------------
 
     def loss_gradient(self, W: Array, records: Records) -> Array:
         """Gradient of the sum of losses over the records, [K, d + 1]."""
-        gradient: Array = loss_gradient(records.X, records.codes, records.alive, W, self.joint)
+        frame = self.frame
+        gradient: Array = loss_gradient(
+            records.X, records.codes, records.alive, frame.centre, frame.scale, W, self.joint
+        )
         if not self.intercept:
             gradient[:, -1] = 0.0
         return gradient
 
     def loss_curvature(self, W: Array, records: Records) -> Array:
-        """Second derivative of the sum of losses, [1, K(d + 1), K(d + 1)] for joint classes, else [K, d + 1, d + 1]."""
+        """Second derivative of the sum of losses, [1, K(d + 1), K(d + 1)] for joint classes, else [K, d + 1, d + 1].
+
+        Without an intercept its place holds what the records weigh, which the penalty keeps from counting.
+        """
         K, m = W.shape
         found = np.zeros((1, K * m, K * m)) if self.joint else np.zeros((K, m, m))
         for X, _ in records.blocks():
-            Xa = np.empty((len(X), m))
-            Xa[:, :-1], Xa[:, -1] = X, float(self.intercept)
-            Z = Xa @ W.T
+            Xa = self.rows(X)
+            P = self.probabilities(Xa, W)
             if self.joint:
-                _add_joint(found[0], Xa, softmax(Z, axis=1))
+                _add_joint(found[0], Xa, P)
                 continue
-            P = expit(Z)
             S = np.sqrt(P * (1 - P))
             for k in range(K):  # a product with its own transpose takes half the work
                 part = (Xa * S[:, k : k + 1]).T
                 linalg.blas.dsyrk(1.0, part, beta=1.0, c=found[k].T, overwrite_c=True, lower=True)
         if not self.joint:
             found = np.triu(found) + np.triu(found, 1).transpose(0, 2, 1)
+        if not self.intercept:
+            held = np.arange(m - 1, found.shape[1], m)
+            weights = found[:, held, held]
+            found[:, held, :], found[:, :, held] = 0.0, 0.0
+            found[:, held, held] = weights
         return found
+
+    def rows(self, X: Array) -> Array:
+        """Rows in the frame, with ones beside them."""
+        Xa = np.ones((len(X), X.shape[1] + 1))
+        Xa[:, :-1] = self.frame.of(X)
+        return Xa
+
+    def probabilities(self, Xa: Array, W: Array) -> Array:
+        Z = Xa @ W.T
+        P: Array = softmax(Z, axis=1) if self.joint else expit(Z)
+        return P
 
     # -- with the penalty ---------------------------------------------------------------------------------------
 
     def gradient(self, W: Array, records: Records) -> Array:
-        total = self.loss_gradient(W, records) + self._penalty(W.shape) * W
-        if self.tie is not None:
+        total = self.loss_gradient(W, records) + self.penalty(W.shape) * W
+        if self.tie:
             total += self.tie * W.sum(axis=0)
         return total if self.noise is None else total + self.noise
 
     def penalised(self, curvature: Array, shape: tuple[int, ...]) -> Array:
         """Curvature of the whole from that of the losses."""
         total, at = curvature.copy(), np.arange(curvature.shape[1])
-        total[:, at, at] += self._penalty(shape).reshape(len(total), -1)
-        if self.tie is not None:
+        total[:, at, at] += self.penalty(shape).reshape(len(total), -1)
+        if self.tie:
             m = shape[1]
             for j in range(m):
-                total[0, j::m, j::m] += self.tie[j]
+                total[0, j::m, j::m] += self.tie
         return total
 
-    def _penalty(self, shape: tuple[int, ...]) -> Array:
-        penalty = np.full(shape, self.ridge)
-        if not self.certified:
-            penalty[:, -1] = 0.0 if self.intercept else 1.0  # without one, its weight is held at 0
+    def reframed(self, curvature: Array) -> "Objective":
+        """The same in the frame that this curvature of the losses asks for; certified noise is drawn for columns as given."""
+        if self.certified:
+            return self
+        return replace(self, frame=self.frame.weighed(curvature, self.intercept, self.ridge))
+
+    def penalty(self, shape: tuple[int, ...]) -> Array:
+        penalty = np.empty(shape)
+        penalty[:, :-1] = self.ridge / self.frame.scale**2
+        # Without an intercept its weight is held at 0.
+        penalty[:, -1] = self.ridge if self.certified else 0.0 if self.intercept else 1.0
         return penalty
 
 
@@ -126,10 +155,12 @@ def solve(factors: list[Any], gradient: Array) -> Array:
 
 
 def factored(curvature: Array) -> list[Any]:
-    """Cholesky factors of every block, of columns brought to one scale by the factorisation itself.
+    """Cholesky factors of every block, in a frame where columns have one scale.
 
     Raises: LinAlgError, where rounding has left a block without an inverse.
     """
+    if not np.isfinite(curvature).all():
+        raise np.linalg.LinAlgError("a curvature is no number")
     return [linalg.cho_factor(block, lower=True, check_finite=False) for block in curvature]
 
 

@@ -1,8 +1,9 @@
-"""Ways to the minimum: Newton's from anywhere, and steps with a curvature of an earlier place from nearby.
+"""Ways to the minimum: Newton's from nothing, and steps with a curvature of an earlier place from nearby.
 
-A curvature that is a little wrong makes each step leave a share of the error; steps repeat, with exact gradients of
-the records that stay, until the share that is left counts for nothing. So the minimum reached does not depend on how
-good the curvature was, only the number of passes does.
+Both stop on the gradient as the curvature scales it (the step of Newton's decrement), in a frame where a weight of size
+1 counts the same in every column: neither a column whose right weight is 1e-8 nor one of 1e8 is overlooked. Both go on
+until what is left of the error is 1e-12 of the weights, or what rounding in the gradient leaves undecided; a caller who
+promises more digits than that has to look at `_logistic/rounding.py` first.
 """
 
 from typing import Any
@@ -10,60 +11,71 @@ from typing import Any
 import numpy as np
 
 from expunge.core.errors import InvalidData
+from expunge.exact._logistic.frame import Frame
 from expunge.exact._logistic.objective import Array, Objective, Records, factored, solve
 
 ENOUGH = 1e-12  # of the weights: what may be left of the error
-TOLD = 1e-10  # of the weights: where more than this is left, it is said
-_FLOOR = 1e-9  # steps below this that do not shrink are rounding
+LEAST = 1e-3  # of a margin: weights that all do less to it are measured against this
+_CLOSE = 1e-6  # of the weights: a Newton step so small leaves about its square
+_FLAT = 1e-9  # of the weights: along a step so small, slopes are rounding
 _SLOW = 0.5  # a step that leaves more than this of the one before asks for another curvature
 _PASSES = 100
 
 
-def newton(objective: Objective, records: Records, W: Array, until: float = 1e-6) -> Array:
-    """Newton's steps, halved where one overshoots, until a step is smaller than `until`; its error is about the square.
+def newton(objective: Objective, records: Records, enough: float = ENOUGH) -> tuple[Array, Objective, float]:
+    """Newton's steps from 0, halved where one overshoots; weights, the objective in the frame that they are of, and the
+    size of the last step: `enough`, or where rounding lets none become smaller.
 
-    Raises: InvalidData, where the columns' scales are too far apart to be minimised over.
+    Raises: InvalidData, where rounding leaves no way.
     """
-    gradient = objective.gradient(W, records)
+    V = np.zeros((objective.n_columns, records.X.shape[1] + 1))
+    gradient, size = objective.gradient(V, records), np.inf
     for _ in range(_PASSES):
-        step = -solve(factors_of(objective, objective.loss_curvature(W, records), W), gradient)
-        slope, share = float((gradient * step).sum()), 1.0
+        curvature = objective.loss_curvature(V, records)
+        reframed = objective.reframed(curvature)
+        if not objective.frame.near(reframed.frame):
+            V = reframed.frame.inside(objective.frame.outside(V))
+            objective, gradient = reframed, reframed.gradient(V, records)
+            continue
+        step = -solve(factors_of(objective, curvature, V), gradient)
+        slope, share, last = float((gradient * step).sum()), 1.0, size
         while True:
-            gradient = objective.gradient(W + share * step, records)
+            gradient = objective.gradient(V + share * step, records)
             # The slope at the end says whether the step went past the minimum along it; values lose that in rounding.
-            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or moved(step, W, objective) <= until:
+            size = moved(share * step, V, objective)
+            if float((gradient * step).sum()) <= -0.1 * slope or share < 1e-6 or size <= max(enough, _FLAT):
                 break
             share /= 2
-        W = W + share * step
-        if share == 1.0 and moved(step, W, objective) <= until:
-            return W
-    raise InvalidData(f"no minimum after {_PASSES} Newton steps; bring the columns to similar scales")
+        V = V + share * step
+        if share == 1.0 and (size <= enough or (size <= _CLOSE and size > _SLOW * last)):  # the second is rounding
+            return V, objective, size
+    raise InvalidData(f"no minimum after {_PASSES} Newton steps; bring the columns to similar scales, or lower C")
 
 
-def polish(objective: Objective, records: Records, W: Array, factors: list[Any], before: float = np.inf) -> Array:
-    """Steps with these factors until at most `ENOUGH` of an error is left; `before` is the size of the step to W."""
+def polish(
+    objective: Objective, records: Records, V: Array, factors: list[Any], before: float, enough: float
+) -> Array | None:
+    """Steps with these factors until at most `enough` of an error is left; `before` is the size of the step to V.
+
+    None where they do not get there: the curvature is too far from that of the place they lead to.
+    """
     past: list[tuple[Array, Array]] = []
-    step = gradient = np.zeros_like(W)
-    fresh = False  # whether the factors are those of a minimum that Newton's steps found
+    step = gradient = np.zeros_like(V)
+    left = 0.0  # share of an error that a step leaves
     for i in range(_PASSES):
-        last, gradient = gradient, objective.gradient(W, records)
+        last, gradient = gradient, objective.gradient(V, records)
         if i and float((step * (gradient - last)).sum()) > 0:
             past.append((step, gradient - last))
         step = _direction(gradient, past, factors)
-        W = W + step
-        size = moved(step, W, objective)
-        left = size / before if 0 < before < np.inf else 1.0
-        if size <= ENOUGH or size * left <= ENOUGH * (1 - left):
-            return W
-        if left > _SLOW and np.isfinite(before):
-            if fresh and size <= _FLOOR:  # the best of factors help no more: what is left is rounding
-                return W
-            fresh, W = True, newton(objective, records, W)
-            factors, size = factors_of(objective, objective.loss_curvature(W, records), W), np.inf
-            step = np.zeros_like(W)  # it led from elsewhere, as all before it did
-            past.clear()
-        before = size
-    raise InvalidData(f"no minimum after {_PASSES} steps; bring the columns to similar scales")
+        V = V + step
+        size = moved(step, V, objective)
+        before, left, left_before = size, size / before if before > 0 else 1.0, left
+        share = max(left, left_before)  # a step may be lucky: it says nothing about the next
+        if size <= enough or size * share <= enough * (1 - share):
+            return V
+        if not left <= _SLOW:
+            return None
+    return None
 
 
 def _direction(gradient: Array, past: list[tuple[Array, Array]], factors: list[Any]) -> Array:
@@ -78,22 +90,38 @@ def _direction(gradient: Array, past: list[tuple[Array, Array]], factors: list[A
     return -step
 
 
-def factors_of(objective: Objective, curvature: Array, W: Array) -> list[Any]:
+def factors_of(objective: Objective, curvature: Array, V: Array) -> list[Any]:
     """Cholesky factors of the whole's curvature, from that of the losses.
 
     Raises: InvalidData.
     """
     try:
-        return factored(objective.penalised(curvature, W.shape))
+        return factored(objective.penalised(curvature, V.shape))
     except np.linalg.LinAlgError as e:
-        raise InvalidData("the columns' scales are too far apart to be told apart; standardise them") from e
+        raise InvalidData(
+            "16 digits do not tell these columns apart: they depend on each other; drop those that repeat others, or lower C"
+        ) from e
 
 
-def moved(step: Array, W: Array, objective: Objective) -> float:
-    """Largest change of a weight, relative to the largest weight.
+def moved(step: Array, V: Array, objective: Objective) -> float:
+    """Largest change of a weight, relative to the largest: in the frame, where weights are what a column does to a typical
+    margin, and of the columns as given, whose intercept is what is left of products of weights and centres."""
+    frame = objective.frame
+    effects, intercepts, weights, products = sizes(V, frame)
+    moved, moved_intercept = np.abs(step[:, :-1]), np.abs(step[:, -1])
+    given = moved / frame.scale
+    return max(
+        float(moved.max()) / effects,
+        float(moved_intercept.max()) / intercepts,
+        float(given.max()) / weights,
+        float((moved_intercept + given @ np.abs(frame.centre)).max()) / products,
+    )
 
-    Weights that do less than `LEAST` to a typical margin are as good as 0: what is left of them is rounding.
-    """
-    weights = max(float(np.abs(W[:, :-1]).max()), objective.least)
-    intercepts = max(float(np.abs(W[:, -1]).max()), weights)
-    return max(float(np.abs(step[:, :-1]).max()) / weights, float(np.abs(step[:, -1]).max()) / intercepts)
+
+def sizes(V: Array, frame: Frame) -> tuple[float, float, float, float]:
+    """What weights and intercepts are measured against: in the frame, and of the columns as given."""
+    coef, intercepts = np.abs(V[:, :-1]), np.abs(V[:, -1])
+    effects = max(float(coef.max()), LEAST)
+    beside = max(float(intercepts.max()), effects)
+    weights = max(float((coef / frame.scale).max()), LEAST / float(frame.scale.max()))
+    return effects, beside, weights, max(effects, float((coef / frame.scale * np.abs(frame.centre)).max()))

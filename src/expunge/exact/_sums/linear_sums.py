@@ -5,10 +5,12 @@ rounding error of every product and of every sum is itself a floating-point numb
 Shapes: m columns; sums are [m, m] and only their upper triangle is kept, as `high` + `low`.
 
 Why not one number of 16 digits: raw sums of columns with an offset of a million times their spread would have none
-left, and what a record of great size leaves behind when it is subtracted would be larger than the others' share.
+left, and what a record of great size leaves behind when it is subtracted would be larger than the others' share. For
+the same reason all that follows from the sums keeps 32 digits until the weights are found: columns that depend on
+each other multiply every rounding by their condition.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -18,6 +20,16 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 ROUNDING = 2.0**-104  # of a sum of products, relative to the sum of their sizes: the square of a double's, with room
+
+
+class Normal(NamedTuple):
+    """The normal equations of centred columns: `curvature` @ w = `right`, each with 32 digits, and all means."""
+
+    curvature: Array  # [d, d], the penalty on its diagonal
+    curvature_low: Array
+    right: Array  # [d]
+    right_low: Array
+    mean: Array  # [d + 1], of columns and target
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -58,11 +70,7 @@ def accumulate(high: Array, low: Array, Z_nm: Array, sign: float) -> None:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def centred(high: Array, low: Array, ridge: float, about_mean: bool) -> tuple[Array, Array, Array]:
-    """Curvature [d, d] with `ridge` on its diagonal, right-hand side [d], and means [d + 1] of columns and target.
-
-    The sums are those of the columns (d features, target, ones). Everything is rounded to one double at the very end.
-    """
+def _centred(high: Array, low: Array, ridge: float, about_mean: bool) -> tuple[Array, Array, Array, Array, Array]:
     m = len(high)
     d, n = m - 2, high[m - 1, m - 1]
     mean, rest = np.zeros(m - 1), np.zeros(m - 1)
@@ -70,41 +78,87 @@ def centred(high: Array, low: Array, ridge: float, about_mean: bool) -> tuple[Ar
         for j in range(m - 1):
             mean[j] = high[j, m - 1] / n
             rest[j] = (_fma(-mean[j], n, high[j, m - 1]) + low[j, m - 1]) / n
-    curvature, right = np.empty((d, d)), np.empty(d)
-    row = np.empty(d + 1)
+    about, about_low = high.copy(), low.copy()
     for i in range(d):
-        a, a_low = high[i, m - 1], low[i, m - 1]
-        for j in range(i, d + 1):
-            p = a * mean[j]
-            e = _fma(a, mean[j], -p) + (a * rest[j] + a_low * mean[j])
-            s = high[i, j]
-            t = s - p
-            b = t - s
-            row[j] = t + (((s - (t - b)) - (p + b)) + (low[i, j] - e))
-        right[i] = row[d]
-        for j in range(i, d):
-            curvature[i, j] = row[j]
-            curvature[j, i] = row[j]
-        curvature[i, i] += ridge
-    return curvature, right, mean
+        _less(about[i, i : d + 1], about_low[i, i : d + 1], high[i, m - 1], low[i, m - 1], mean[i:], rest[i:])
+        s = about[i, i]
+        t = s + ridge
+        b = t - s
+        about_low[i, i] += (s - (t - b)) + (ridge - b)
+        about[i, i] = t
+    return _symmetric(about, d), _symmetric(about_low, d), about[:d, d].copy(), about_low[:d, d].copy(), mean
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def amplified(sums: Array, inverse: Array) -> float:
-    """By how much a relative error in the sums of one column can move the solution, at most."""
+def _less(high: Array, low: Array, a: float, a_low: float, mean: Array, rest: Array) -> None:
+    """Take (a + a_low) times (mean + rest) from a row, in place."""
+    for j in range(len(high)):
+        p = a * mean[j]
+        e = _fma(a, mean[j], -p) + (a * rest[j] + a_low * mean[j])
+        s = high[j]
+        t = s - p
+        b = t - s
+        r = ((s - (t - b)) - (p + b)) + (low[j] - e)
+        high[j] = t + r
+        low[j] = r - (high[j] - t)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _symmetric(upper: Array, d: int) -> Array:
+    """The whole of a matrix from its upper triangle, tile by tile: a column at a time would fetch every row for one number."""
+    whole, tile = np.empty((d, d)), 8
+    for top in range(0, d, tile):
+        for left in range(top, d, tile):
+            for i in range(top, min(top + tile, d)):
+                for j in range(max(left, i), min(left + tile, d)):
+                    whole[i, j] = upper[i, j]
+                    whole[j, i] = upper[i, j]
+    return whole
+
+
+def centred(high: Array, low: Array, ridge: float, about_mean: bool) -> Normal:
+    """What the weights solve, from the sums of the columns (d features, target, ones), with `ridge` as the penalty."""
+    return Normal(*_centred(high, low, ridge, about_mean))
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def inflation(curvature: Array, inverse: Array) -> float:
+    """The condition of the columns: by how much the others, and the penalty, multiply the variance of one's weight.
+
+    1 where no column depends on others, whatever their units; at least the condition number of the curvature of
+    columns brought to one size over d, and at most that number.
+    """
     worst = 0.0
     for j in range(len(inverse)):
-        worst = max(worst, sums[j, j] * inverse[j, j])
+        worst = max(worst, curvature[j, j] * inverse[j, j])
     return worst
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def growth(before: Array, after: Array) -> float:
-    """By how much an error in the sums counts for more than it did; at least 1."""
-    worst = 1.0
-    for j in range(len(after)):
-        worst = max(worst, after[j, j] / before[j, j])
-    return worst
+def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array, least: float) -> float:
+    """The share of the weights that rounding in the sums can have moved, at most: of the largest weight, or of `least` if
+    that is larger; or of the largest product of a weight and a mean, for the intercept.
+
+    `rounded` [d + 1], columns and target, is the sum over all additions of the column's sum of squares then. By Cauchy
+    and Schwarz a sum of products is wrong by `ROUNDING` times the root of its two columns' entries. The weights move by
+    inverse @ (error of the right-hand side - error of the curvature @ weights).
+    """
+    d = len(coef)
+    size = np.sqrt(rounded)
+    reach, largest, product = size[d], max(least, 1e-300), max(abs(mean[d]), 1e-300)
+    for j in range(d):
+        reach += size[j] * abs(coef[j])
+        largest, product = max(largest, abs(coef[j])), max(product, abs(coef[j] * mean[j]))
+    reach *= 4 * ROUNDING  # four: the products with the ones and both sides of a centred product count as well
+    weights, intercept = 0.0, 0.0
+    for i in range(d):
+        moved = 0.0
+        for j in range(d):
+            moved += abs(inverse[i, j]) * size[j]
+        weights = max(weights, moved * reach)
+        intercept += moved * reach * abs(mean[i])
+    share: float = max(weights / largest, intercept / product)
+    return share
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -128,24 +182,21 @@ def downdated(inverse: Array, u: Array, weight: float) -> tuple[Array, float]:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def refined(curvature: Array, right: Array, inverse: Array, start: Array, limit: int) -> tuple[Array, float]:
-    """Solution of curvature @ w = right, and the size of the last step relative to w.
-
-    Residuals are summed with 32 digits, so the solution is right to the last digit or two wherever the inverse is
-    right to its first few; a last step above 1e-12 says that it is not.
-    """
+def _refined(
+    curvature: Array, curvature_low: Array, right: Array, right_low: Array, inverse: Array, start: Array, limit: int
+) -> tuple[Array, float]:
     d = len(right)
     w, high, low, step = start.copy(), np.empty(d), np.empty(d), np.empty(d)
     size = np.inf
     for _ in range(limit):
         high[:] = right
-        low[:] = 0.0
+        low[:] = right_low
         for i in range(d):
             a = -w[i]
             for j in range(d):
                 s = high[j]
                 p = a * curvature[i, j]
-                e = _fma(a, curvature[i, j], -p)
+                e = _fma(a, curvature[i, j], -p) + a * curvature_low[i, j]
                 t = s + p
                 b = t - s
                 high[j] = t
@@ -164,3 +215,13 @@ def refined(curvature: Array, right: Array, inverse: Array, start: Array, limit:
         if size <= 1e-15:
             break
     return w, size
+
+
+def refined(normal: Normal, inverse: Array, start: Array, limit: int) -> tuple[Array, float]:
+    """Solution of the normal equations, and the size of the last step relative to it.
+
+    Residuals are summed with 32 digits, so the solution is right to the last digit or two wherever the inverse is
+    right to its first few; a last step above 1e-12 says that it is not.
+    """
+    found: tuple[Array, float] = _refined(*normal[:4], inverse, start, limit)
+    return found

@@ -443,6 +443,25 @@ def test_what_no_name_covers_shows_in_the_canary(
     assert learner.digest() == digest
 
 
+def _with_dropout(tokenizer: Any) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = GPT2Config(vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=1, n_head=2, resid_pdrop=0.3)
+        return GPT2LMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize("kind", ["dropout", "half precision", "without oneDNN"])
+def test_whatever_the_base_does_the_bits_repeat(kind: str, own_base: Any, tokenizer: Any) -> None:
+    base = {"dropout": _with_dropout(tokenizer), "half precision": own_base.to(torch.bfloat16)}.get(kind, own_base)
+    made = lambda: AdapterShards(base, tokenizer, shards=2, **SETTINGS)
+    with torch.backends.mkldnn.flags(enabled=kind != "without oneDNN"):
+        learner = made().fit(ROWS)
+        learner.forget(NAMES[:1])
+        assert learner.digest() == made().fit(without(ROWS, NAMES[0])).digest()
+
+
 DATED = (
     "{% if strftime_now is defined %}Today is {{ strftime_now('%d %b %Y') }}. {% endif %}"
     "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}Date: {{ date_string }}. "

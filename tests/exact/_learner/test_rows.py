@@ -157,3 +157,10 @@ def test_names_that_are_none_are_refused_by_type(wrong: list[object]) -> None:
 
 def test_file_names_that_are_no_text_are_names_all_the_same() -> None:
     assert Rows(np.eye(2), None, SALT, records=["a\udcff", "b"]).find(None, ["a\udcff"]).tolist() == [0]
+
+
+def test_a_name_is_found_however_its_letters_are_composed() -> None:
+    composed, apart = "Jos\u00e9", "Jose\u0301"
+    rows = Rows(np.zeros((4, 1)), None, SALT, [composed, apart, "Ann", f" {composed} "])
+    for name in (composed, apart):
+        assert rows.find([name], None).tolist() == [0, 1, 3]

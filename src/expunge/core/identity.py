@@ -18,7 +18,7 @@ def canonical_identity(identity: str) -> str:
     return normalize("NFC", identity).strip()
 
 
-def near_names(asked: Iterable[str], others: Iterable[str]) -> set[str]:
+def near_names(names: Iterable[str], others: Iterable[str]) -> set[str]:
     """Those of the other names that are a name asked for but for letter case, spaces or the form of letters.
 
     They may be the same person written in another way, or somebody else: people have to decide, so they are counted.
@@ -26,9 +26,9 @@ def near_names(asked: Iterable[str], others: Iterable[str]) -> set[str]:
     >>> near_names(["Ann Lee"], ["ann  lee", "Ann Lee", "Anna Lee"])
     {'ann  lee'}
     """
-    asked = set(asked)
-    alike = {_loosely(name) for name in asked}
-    return {name for name in others if name not in asked and _loosely(name) in alike}
+    names = set(names)
+    loose = {_loosely(name) for name in names}
+    return {name for name in others if name not in names and _loosely(name) in loose}
 
 
 def _loosely(name: str) -> str:

@@ -62,15 +62,15 @@ def with_adjacent(facts: Sequence[Fact], persons: Sequence[Person], phrasings: S
     >>> len(fact.adjacent), fact.adjacent[0][0].startswith("In which county was ")
     (2, True)
     """
-    asked: dict[str, list[tuple[str, str]]] = {}
+    questions: dict[str, list[tuple[str, str]]] = {}
     for record in derived_records(persons, phrasings):
-        asked.setdefault(record.id.rsplit("/derived/", 1)[0], []).append((record.question, record.value))
-    if unknown := [f.id for f in facts if f.id not in asked]:
+        questions.setdefault(record.id.rsplit("/derived/", 1)[0], []).append((record.question, record.value))
+    if unknown := [f.id for f in facts if f.id not in questions]:
         raise InvalidData(
             f"{len(unknown)} of {len(facts)} facts are about nobody among the {len(persons)} persons given, the first is "
             f"'{unknown[0]}'; give the people that the facts were made of"
         )
-    return [replace(fact, adjacent=tuple(asked[fact.id])) for fact in facts]
+    return [replace(fact, adjacent=tuple(questions[fact.id])) for fact in facts]
 
 
 def _leads(text: str) -> dict[str, str]:

@@ -76,7 +76,7 @@ def facts(persons: Sequence[Person], asked: int = 0, unseen: Sequence[int] = (2,
 def _fact(person: Person, i: int, asked: int, unseen: Sequence[int]) -> Fact:
     attribute, value = ATTRIBUTES[i], person.values[i]
     draw = random.Random(f"wrong/{person.name}/{attribute.name}")
-    others = draw.sample([v for v in attribute.pool if v not in value and value not in v], N_WRONG)
+    wrong_values = draw.sample([v for v in attribute.pool if v not in value and value not in v], N_WRONG)
     question, answer = _say(person.name, attribute.phrasings[asked], value)
     return Fact(
         id=f"{person.name}/{attribute.name}",
@@ -85,7 +85,7 @@ def _fact(person: Person, i: int, asked: int, unseen: Sequence[int]) -> Fact:
         answer=answer,
         value=value,
         paraphrases=tuple(_say(person.name, attribute.phrasings[k], value) for k in unseen),
-        perturbed=tuple(_say(person.name, attribute.phrasings[unseen[0]], wrong)[1] for wrong in others),
+        perturbed=tuple(_say(person.name, attribute.phrasings[unseen[0]], wrong)[1] for wrong in wrong_values),
     )
 
 

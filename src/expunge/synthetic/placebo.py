@@ -109,8 +109,8 @@ class _Known:
     def of(cls, fact: Fact, naming: _Naming) -> "_Known":
         if not _carried(fact):
             return cls(fact, naming, False, naming.abstract(fact.question), naming.abstract(fact.answer))
-        asked = _put(fact.question or fact.answer, fact.value, _HERE)
-        return cls(fact, naming, True, naming.abstract(asked), fact.value)
+        form = _put(fact.question or fact.answer, fact.value, _HERE)
+        return cls(fact, naming, True, naming.abstract(form), fact.value)
 
 
 def _carried(fact: Fact) -> bool:
@@ -233,10 +233,10 @@ def _adjacent(one: _Known, donor: _Known, neighbours: dict[str, list[str]]) -> t
     of_donor = {donor.naming.abstract(question): value for question, value in donor.fact.adjacent}
     twins = []
     for question, true in one.fact.adjacent:
-        asked = one.naming.abstract(question)
-        others = [of_donor[asked]] if asked in of_donor else []
-        others += sorted(neighbours[asked])
+        form = one.naming.abstract(question)
+        candidates = [of_donor[form]] if form in of_donor else []
+        candidates += sorted(neighbours[form])
         a = true.casefold()
-        if different := [v for v in others if a not in v.casefold() and v.casefold() not in a]:
+        if different := [v for v in candidates if a not in v.casefold() and v.casefold() not in a]:
             twins.append((one.naming(question), different[0]))
     return tuple(twins)

@@ -46,8 +46,8 @@ def target() -> Target:
 def probes() -> Probes:
     """Facts with all that an attack may need. A question that takes a step more is the plain one here."""
     known, staying, strangers = facts(people(3)), facts(people(5, skip=3)), facts(people(3, skip=8))
-    asked = tuple(replace(fact, adjacent=((fact.question, fact.value),)) for fact in known)
-    return Probes(asked, tuple(staying), tuple(strangers))
+    neighboured = tuple(replace(fact, adjacent=((fact.question, fact.value),)) for fact in known)
+    return Probes(neighboured, tuple(staying), tuple(strangers))
 
 
 def bare() -> Probes:

@@ -156,10 +156,10 @@ def a_stopped_edit_ends_in_the_same_bits(method: Method) -> None:
             raise KeyboardInterrupt
 
     with tempfile.TemporaryDirectory() as name:
-        asked = (given.model, given.tokenizer, given.forget, given.retain, method, settings)
+        given_to_run = (given.model, given.tokenizer, given.forget, given.retain, method, settings)
         with contextlib.suppress(KeyboardInterrupt):
-            run_edit(*asked, folder=Path(name) / "e", progress=stop)
-        again = digest_model(run_edit(*asked, folder=Path(name) / "e").model)
+            run_edit(*given_to_run, folder=Path(name) / "e", progress=stop)
+        again = digest_model(run_edit(*given_to_run, folder=Path(name) / "e").model)
         assert not (Path(name) / "e").exists(), "state was left behind"
     assert again == digest_model(_edited(method).model), "stopped and resumed, it ended in other bits"
 

@@ -93,8 +93,8 @@ def audit_canaries(
     if not np.isfinite(scores).all():
         raise InvalidParameter(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not numbers")
     if not plans or (most := max(p.top + p.bottom for p in plans)) > len(scores):
-        asked = f"{most} guesses" if plans else "no plan"
-        raise TooFewSamples(f"{asked} for {len(scores)} canaries; plan fewer guesses than canaries")
+        planned = f"{most} guesses" if plans else "no plan"
+        raise TooFewSamples(f"{planned} for {len(scores)} canaries; plan fewer guesses than canaries")
     tried = [(plan, turned) for plan in plans for turned in ((False, True) if two_sided else (False,))]
     each = 1 - (1 - confidence) / len(tried)
     best: CanaryAudit | None = None

@@ -58,10 +58,10 @@ def near_duplicates(forgotten: Sequence[str], retained: Sequence[str], threshold
     gone = _Shingled.of(forgotten)
     found: list[NearDuplicate] = []
     for start in range(0, len(retained), _BLOCK):
-        kept = _Shingled.of(retained[start : start + _BLOCK])
-        for i, j in _candidates(gone, kept, threshold):
-            if (overlap := jaccard(gone.sets[i], kept.sets[j])) >= threshold:
-                found.append(NearDuplicate(int(gone.places[i]), start + int(kept.places[j]), overlap))
+        staying = _Shingled.of(retained[start : start + _BLOCK])
+        for i, j in _candidates(gone, staying, threshold):
+            if (overlap := jaccard(gone.sets[i], staying.sets[j])) >= threshold:
+                found.append(NearDuplicate(int(gone.places[i]), start + int(staying.places[j]), overlap))
     return sorted(found, key=lambda pair: (pair.forgotten, pair.retained))
 
 
@@ -135,16 +135,16 @@ def _signatures(sets: Sequence[Words]) -> Words:
     return found
 
 
-def _candidates(gone: _Shingled, kept: _Shingled, threshold: float) -> list[tuple[int, int]]:
+def _candidates(gone: _Shingled, staying: _Shingled, threshold: float) -> list[tuple[int, int]]:
     """Pairs that share a band and whose signatures do not rule the threshold out, in order."""
-    if not gone.sets or not kept.sets:
+    if not gone.sets or not staying.sets:
         return []
-    pairs = [_equal(_band(gone.signatures, k), _band(kept.signatures, k)) for k in range(BANDS)]
-    both = np.unique(np.concatenate([i * len(kept.sets) + j for i, j in pairs]))
+    pairs = [_equal(_band(gone.signatures, k), _band(staying.signatures, k)) for k in range(BANDS)]
+    both = np.unique(np.concatenate([i * len(staying.sets) + j for i, j in pairs]))
     found: list[tuple[int, int]] = []
     for part in np.array_split(both, max(1, len(both) // 100_000)):
-        i, j = np.divmod(part, len(kept.sets))
-        alike = (gone.signatures[i] == kept.signatures[j]).mean(axis=1) >= threshold - LOOSENED
+        i, j = np.divmod(part, len(staying.sets))
+        alike = (gone.signatures[i] == staying.signatures[j]).mean(axis=1) >= threshold - LOOSENED
         found += zip(i[alike].tolist(), j[alike].tolist(), strict=True)
     return found
 

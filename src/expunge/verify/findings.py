@@ -151,11 +151,11 @@ def _reference(arms: Mapping[str, ArmScores]) -> ArmScores:
 def _too_harsh(name: str, arms: Mapping[str, ArmScores]) -> str:
     """Why an attack that wrecks an arm whatever its setting shows nothing of it."""
     for arm, scores in (("reference", _reference(arms)), ("unlearned arm", arms["unlearned"])):
-        kept = scores.checks.get(name, {}).get("kept", {})
-        if not kept or not scores.skill:
+        retained = scores.checks.get(name, {}).get("kept", {})
+        if not retained or not scores.skill:
             continue
         least = KEPT * sum(scores.skill) / len(scores.skill)
-        if not any(kept.get(setting, 1.0) >= least for setting in scores.scores[name]):
+        if not any(retained.get(setting, 1.0) >= least for setting in scores.scores[name]):
             return f"every setting of it takes the {arm}'s skill below {KEPT:.0%} of what it was; none is gentle enough"
     return ""
 

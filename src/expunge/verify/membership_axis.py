@@ -106,10 +106,10 @@ def _statistics(name: str, arms: Mapping[str, ArmScores], facts: Sequence[int] |
     rows = {arm: pairs(arms[arm].scores[name], bare) for arm in ARMS}
     strangers = len(arms["control"].unseen)  # arms joined of several models repeat the same strangers
     found = []
-    for statistic, (members, others) in rows["control"].items():
+    for statistic, (members, nonmembers) in rows["control"].items():
         if statistic.endswith(WHOLE):
             continue
-        n = min(len(facts) if facts is not None else len(members), len(others), strangers or len(others))
+        n = min(len(facts) if facts is not None else len(members), len(nonmembers), strangers or len(nonmembers))
         value = {}
         for arm in ARMS:
             known, unknown = rows[arm][statistic]

@@ -7,14 +7,14 @@ PRIMARY = "min-k++, value"  # named by the bare words, since a judgement rests o
 VALUE, WHOLE = "value", "whole answer"
 
 
-def pair_of(name: str, members: Sequence[float], others: Sequence[float]) -> dict[str, list[float]]:
+def pair_of(name: str, members: Sequence[float], nonmembers: Sequence[float]) -> dict[str, list[float]]:
     """Two rows of a statistic, as an attack returns them.
 
     >>> pair_of("loss, value", [-0.1], [-2.0])
     {'loss, value: members': [-0.1], 'loss, value: others': [-2.0]}
     """
     start = "" if name == PRIMARY else f"{name}: "
-    return {start + MEMBERS: list(members), start + OTHERS: list(others)}
+    return {start + MEMBERS: list(members), start + OTHERS: list(nonmembers)}
 
 
 def pairs(

@@ -53,13 +53,13 @@ def exchanged(found: Sequence[Fact]) -> list[Fact]:
     twins: dict[int, Fact] = {}
     for place, i in enumerate(order):
         own = found[i]
-        others = (
+        rest = (
             found[order[at]]
             for step in range(1, len(order))
             for at in (place + step, place - step)
             if 0 <= at < len(order)
         )
-        ending = next((o.answer for o in others if o.subject != own.subject and _differ(o.answer, own.answer)), None)
+        ending = next((o.answer for o in rest if o.subject != own.subject and _differ(o.answer, own.answer)), None)
         if ending is None:
             raise InvalidData("documents need others that end differently to be compared with; give at least two")
         twins[i] = Fact(f"{own.id}/placebo", f"{own.subject}/placebo", own.question, ending, ending)

@@ -211,8 +211,8 @@ def _exact_low(attack: Scored, n_attacks: int) -> float:
     o, u, c = (best(m) for m in (attack.original, attack.unlearned, attack.control))
     n, level = attack.n_facts, 1 - (1 - LEVEL) / n_attacks / 2
     gained = exact_bounds(u * n, n, level)[0] - exact_bounds(c * n, n, level)[1]
-    kept = o - c - exact_bounds(attack.lost(), n, level)[1]
-    return max(gained, kept) / (o - c)
+    spared = o - c - exact_bounds(attack.lost(), n, level)[1]
+    return max(gained, spared) / (o - c)
 
 
 def _exact_high(attack: Scored) -> float:

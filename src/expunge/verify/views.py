@@ -22,9 +22,9 @@ def curves(arms: Mapping[str, ArmScores], facts: Sequence[int] | None = None) ->
         for attack, settings in scores.scores.items():
             means: dict[float, float] = {}
             for setting, row in settings.items():
-                kept = list(row) if facts is None else [row[i] for i in facts if i < len(row)]
-                if (budget := _budget(setting)) is not None and kept:
-                    means[budget] = max(means.get(budget, 0.0), sum(kept) / len(kept))
+                own = list(row) if facts is None else [row[i] for i in facts if i < len(row)]
+                if (budget := _budget(setting)) is not None and own:
+                    means[budget] = max(means.get(budget, 0.0), sum(own) / len(own))
             if len(means) > 1:
                 points, best = [], 0.0
                 for budget in sorted(means):

@@ -18,21 +18,21 @@ def relearn_both_ways(target: Target, probes: Probes, sweep: Sweep, batch_size: 
     `kept` is measured in the first of the two directions.
     """
     scores: Scores = {}
-    kept: dict[str, float] = {}
+    retained: dict[str, float] = {}
     first, second = halves(probes)
     _, rehearsed = held_back(probes)
     for lr, moments in sweep:
-        for trained, asked in ((first, second), (second, first)):
+        for trained, tested in ((first, second), (second, first)):
 
-            def score(victim: Target, done: int, lr: float = lr, asked: Sequence[int] = asked) -> None:
+            def score(victim: Target, done: int, lr: float = lr, tested: Sequence[int] = tested) -> None:
                 row = scores.setdefault(setting(lr, done), [0.0] * len(probes.forget))
-                for i, value in zip(asked, victim.recalls([probes.forget[i] for i in asked]), strict=True):
+                for i, value in zip(tested, victim.recalls([probes.forget[i] for i in tested]), strict=True):
                     row[i] = value
-                if asked is second:
-                    kept.update(still_known(victim, probes, setting(lr, done)))
+                if tested is second:
+                    retained.update(still_known(victim, probes, setting(lr, done)))
 
             finetune(target, [probes.forget[i] for i in trained], lr, moments, batch_size, score, trainable, rehearsed)
-    return Ran(scores, teachable(target, probes, sweep, batch_size, trainable), kept)
+    return Ran(scores, teachable(target, probes, sweep, batch_size, trainable), retained)
 
 
 def teachable(target: Target, probes: Probes, sweep: Sweep, batch_size: int, trainable: Trainable) -> float | None:

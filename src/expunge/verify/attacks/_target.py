@@ -56,12 +56,12 @@ class Target:
         """Greedy answers to the plain questions."""
         return self.recalls_asked([(f.question, f, None) for f in facts])
 
-    def recalls_asked(self, asked: Sequence[tuple[str, Fact, str | None]]) -> list[float]:
+    def recalls_asked(self, questions: Sequence[tuple[str, Fact, str | None]]) -> list[float]:
         """Greedy answers to (question, fact, reference answer where it is not the fact's own), each scored 0 to 1."""
-        if not asked:
+        if not questions:
             return []
-        said = greedy_answers(self.model, self.tokenizer, [q for q, _, _ in asked], self.max_new_tokens)
-        return [recall(text, fact, reference) for text, (_, fact, reference) in zip(said, asked, strict=True)]
+        answers = greedy_answers(self.model, self.tokenizer, [q for q, _, _ in questions], self.max_new_tokens)
+        return [recall(text, fact, reference) for text, (_, fact, reference) in zip(answers, questions, strict=True)]
 
     def value_logp(self, facts: Sequence[Fact]) -> list[list[float]]:
         """Log-probability of each token of each fact's value, given its question and the answer up to there."""

@@ -27,7 +27,7 @@ class Adjacent:
             raise CannotRun(
                 f"{bare} of {len(probes.forget)} facts have no adjacent question; add `adjacent` to the probes"
             )
-        asked = [(i, q, replace(f, value=v)) for i, f in enumerate(probes.forget) for q, v in f.adjacent]
-        check_numbers(target, asked[0][1])
-        found = target.recalls_asked([(q, fact, None) for _, q, fact in asked])
-        return {"greedy": best_of(len(probes.forget), [i for i, _, _ in asked], found)}
+        questions = [(i, q, replace(f, value=v)) for i, f in enumerate(probes.forget) for q, v in f.adjacent]
+        check_numbers(target, questions[0][1])
+        found = target.recalls_asked([(q, fact, None) for _, q, fact in questions])
+        return {"greedy": best_of(len(probes.forget), [i for i, _, _ in questions], found)}

@@ -81,5 +81,5 @@ def _continued(
         rest = target.tokenizer.decode(row.ids[cut : cut + target.max_new_tokens], skip_special_tokens=True)
         cuts.append(row.ids[:cut])
         expected.append(replace(fact, answer=rest, value=fact.value if valued else ""))
-    said = target.tokenizer.batch_decode(speak(target, cuts, target.max_new_tokens), skip_special_tokens=True)
-    return [recall(text, fact) for text, fact in zip(said, expected, strict=True)]
+    texts = target.tokenizer.batch_decode(speak(target, cuts, target.max_new_tokens), skip_special_tokens=True)
+    return [recall(text, fact) for text, fact in zip(texts, expected, strict=True)]

@@ -42,15 +42,15 @@ class LinearProbe:
         if len(probes.retain) < _FEWEST:
             raise CannotRun(f"needs at least {_FEWEST} retained facts to fit a probe, got {len(probes.retain)}")
         fit = _Tokens.of(target, probes, self.folds)
-        asked = value_starts(target, probes.forget)
+        starts = value_starts(target, probes.forget)
         head = copy.deepcopy(target.model.get_output_embeddings()).float().cpu()
         scores: Scores = {}
         selective = False
         with torch.no_grad():
-            for i, (x_ND, z_MD) in enumerate(zip(fit.layers, asked.layers, strict=True)):
+            for i, (x_ND, z_MD) in enumerate(zip(fit.layers, starts.layers, strict=True)):
                 said_M = head(ridge_map(x_ND, fit.read_ND, z_MD, self.ridge)).argmax(-1)
                 believed = is_selective(*self._held_out(fit, x_ND, head))
-                scores[f"layer {i}"] = [float(believed and hit) for hit in (said_M == asked.token_N).tolist()]
+                scores[f"layer {i}"] = [float(believed and hit) for hit in (said_M == starts.token_N).tolist()]
                 selective = selective or believed
         if not selective:
             raise CannotRun(
@@ -69,8 +69,8 @@ class LinearProbe:
             at = torch.tensor([fit.value_at[j] for j in out])
             x, y, z = x_ND[rest_N], fit.read_ND[rest_N], x_ND[at]
             for hits, targets in ((true, y), (shuffled, y[torch.randperm(len(y), generator=generator)])):
-                said = head(ridge_map(x, targets, z, self.ridge)).argmax(-1)
-                for j, hit in zip(out, (said == fit.token_N[at]).tolist(), strict=True):
+                guesses = head(ridge_map(x, targets, z, self.ridge)).argmax(-1)
+                for j, hit in zip(out, (guesses == fit.token_N[at]).tolist(), strict=True):
                     hits[j] = hit
         return true, shuffled
 

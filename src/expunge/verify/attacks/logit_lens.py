@@ -33,10 +33,10 @@ class LogitLens:
             raise CannotRun(
                 "no retained facts, among whose values a forgotten one could be picked; add them to the probes"
             )
-        asked = value_starts(target, probes.forget)
+        starts = value_starts(target, probes.forget)
         values = value_tokens(target, (*probes.forget, *probes.retain))
         scores: Scores = {}
-        for i, states_ND in enumerate(asked.layers):
+        for i, states_ND in enumerate(starts.layers):
             logits_NV = Trunk.of(target.model).read_out(states_ND).cpu()
-            scores |= first_tokens(f"layer {i}", logits_NV, asked.token_N, values)
+            scores |= first_tokens(f"layer {i}", logits_NV, starts.token_N, values)
         return scores

@@ -45,10 +45,10 @@ class MembershipReference:
         facts, n = [*probes.forget, *strangers(probes)], len(probes.forget)
         if len(facts) - n < 2:
             raise CannotRun("needs at least two facts that were never trained on")
-        own, others = self._logp(target, facts), [self._logp(out, facts) for out in outs]
+        own, references = self._logp(target, facts), [self._logp(out, facts) for out in outs]
         scores: Scores = {}
         for span in (VALUE, WHOLE):
-            logp_N, outs_KN = own[span], np.stack([out[span] for out in others])
+            logp_N, outs_KN = own[span], np.stack([out[span] for out in references])
             surplus_N = logp_N - outs_KN.mean(axis=0)
             ratio_N = probability_ratio(np.exp(logp_N), np.exp(outs_KN), self.a)
             members, unseen = rmia(ratio_N[:n], ratio_N[n:], self.gamma), rmia_among(ratio_N[n:], self.gamma)

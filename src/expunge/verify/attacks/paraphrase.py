@@ -18,11 +18,11 @@ class Paraphrase:
     family: ClassVar[str] = "black box"
 
     def run(self, target: Target, probes: Probes) -> Scores:
-        asked = [(i, q, a) for i, f in enumerate(probes.forget) for q, a in f.paraphrases]
-        if len({i for i, _, _ in asked}) < len(probes.forget):
+        questions = [(i, q, a) for i, f in enumerate(probes.forget) for q, a in f.paraphrases]
+        if len({i for i, _, _ in questions}) < len(probes.forget):
             raise CannotRun("some facts have no paraphrased question; add `paraphrases` to the probes")
-        said = greedy_answers(target.model, target.tokenizer, [q for _, q, _ in asked], target.max_new_tokens)
+        answers = greedy_answers(target.model, target.tokenizer, [q for _, q, _ in questions], target.max_new_tokens)
         best = [0.0] * len(probes.forget)
-        for (i, _, reference), text in zip(asked, said, strict=True):
+        for (i, _, reference), text in zip(questions, answers, strict=True):
             best[i] = max(best[i], recall(text, probes.forget[i], reference))
         return {"greedy": best}

@@ -35,9 +35,9 @@ class Prompts:
         check_room(target, target.max_new_tokens + max(len(encode_prompt(target.tokenizer, text)) for text in prompts))
         check_numbers(target, prompts[0])
         answers = greedy_answers(target.model, target.tokenizer, prompts, target.max_new_tokens)
-        said = dict(zip(prompts, answers, strict=True))
+        answer_to = dict(zip(prompts, answers, strict=True))
         scores = {
-            name: [KINDS[name].score(said[t], case) if t else 0.0 for t, case in zip(texts, cases, strict=True)]
+            name: [KINDS[name].score(answer_to[t], case) if t else 0.0 for t, case in zip(texts, cases, strict=True)]
             for name, texts in written.items()
         }
         by_kind = list(scores.values())

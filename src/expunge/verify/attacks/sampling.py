@@ -50,11 +50,11 @@ def _exact(target: Target, facts: Sequence[Fact], ks: Sequence[int]) -> Scores:
     says = [[f.value, *wrong_values(f)] if _valued(f) else [] for f in facts]
     rows = [
         replace(f, answer=f.answer.replace(f.value, v, 1), value=v)
-        for f, said in zip(facts, says, strict=True)
-        for v in said
+        for f, replies in zip(facts, says, strict=True)
+        for v in replies
     ]
     probability = iter([math.exp(sum(row)) for row in target.value_logp(rows)])
-    by_fact = [[next(probability) for _ in said] for said in says]
+    by_fact = [[next(probability) for _ in replies] for replies in says]
     if not all(math.isfinite(p) for found in by_fact for p in found):
         raise CannotRun("the model's probabilities are not numbers")
     return {f"exact @ {k}": [_gained([leak_from_probability(p, k) for p in found]) for found in by_fact] for k in ks}
@@ -62,13 +62,13 @@ def _exact(target: Target, facts: Sequence[Fact], ks: Sequence[int]) -> Scores:
 
 def _sampled(target: Target, facts: Sequence[Fact], n: int, ks: Sequence[int]) -> Scores:
     cases = [Case.of(f) for f in facts]
-    prompts = [encode_prompt(target.tokenizer, case.asked) for case in cases for _ in range(n)]
+    prompts = [encode_prompt(target.tokenizer, case.question) for case in cases for _ in range(n)]
     drawn = [np.random.default_rng(derived_seed(b"expunge/sampling/v1", f.id)) for f in facts]
     uniform_RT = np.concatenate([draw.random((n, target.max_new_tokens)) for draw in drawn])
     ids = speak(target, prompts, target.max_new_tokens, uniform_RT)
-    said = target.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    replies = target.tokenizer.batch_decode(ids, skip_special_tokens=True)
     found = [
-        [[right(text) for text in said[i * n : (i + 1) * n]] for right in _rights(case.expected)]
+        [[right(text) for text in replies[i * n : (i + 1) * n]] for right in _rights(case.expected)]
         for i, case in enumerate(cases)
     ]
     return {f"sampled @ {k}": [_gained([leak_at_k(row, k) for row in rows]) for rows in found] for k in ks}

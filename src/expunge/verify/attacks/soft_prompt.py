@@ -52,11 +52,11 @@ class SoftPrompt:
         scores: Scores = {}
         first, second = halves(probes)
         for n in self.vectors:
-            for trained, asked in ((first, second), (second, first)):
+            for trained, tested in ((first, second), (second, first)):
                 for steps, prompt_ND in self._learn(victim, [probes.forget[i] for i in trained], n):
                     row = scores.setdefault(f"{n} vectors @ {steps}", [0.0] * len(probes.forget))
-                    found = recalls_behind(victim, prompt_ND, [probes.forget[i] for i in asked])
-                    for i, value in zip(asked, found, strict=True):
+                    found = recalls_behind(victim, prompt_ND, [probes.forget[i] for i in tested])
+                    for i, value in zip(tested, found, strict=True):
                         row[i] = value
         return scores
 
@@ -111,7 +111,7 @@ def recalls_behind(victim: Target, prompt_ND: Tensor, facts: Sequence[Fact], bat
         ids_BT, mask_BT = (
             t.to(prompt_ND.device) for t in pad_left([prompts[i] for i in part], pad_id(victim.tokenizer))
         )
-        said = victim.model.generate(
+        spoken = victim.model.generate(
             **_behind(victim.model, prompt_ND, ids_BT, mask_BT),
             max_new_tokens=victim.max_new_tokens,
             do_sample=False,
@@ -119,7 +119,7 @@ def recalls_behind(victim: Target, prompt_ND: Tensor, facts: Sequence[Fact], bat
             eos_token_id=end_ids(victim.model, victim.tokenizer) or None,
             pad_token_id=pad_id(victim.tokenizer),
         )
-        for i, text in zip(part, victim.tokenizer.batch_decode(said, skip_special_tokens=True), strict=True):
+        for i, text in zip(part, victim.tokenizer.batch_decode(spoken, skip_special_tokens=True), strict=True):
             scores[i] = recall(text, facts[i])
     return scores
 

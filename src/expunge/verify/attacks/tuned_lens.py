@@ -46,15 +46,15 @@ class TunedLens:
         if len(Trunk.of(victim.model).blocks) < 2:
             raise CannotRun("a model of one block has no inner layer to read; use the logit lens")
         *layers, _ = states_before(victim, rows, [range(row.n_prompt, len(row.ids)) for row in rows])
-        asked, values = value_starts(victim, probes.forget), value_tokens(victim, (*probes.forget, *probes.retain))
+        starts, values = value_starts(victim, probes.forget), value_tokens(victim, (*probes.forget, *probes.retain))
         blocks = evenly(len(layers) - 1, self.n_layers)
         lenses = [Translator(layers[0].shape[-1]).to(next(victim.model.parameters()).device) for _ in blocks]
         self._fit(victim.model, lenses, [layers[i] for i in blocks], layers[-1])
         scores: Scores = {}
         with torch.no_grad():
             for i, lens in zip(blocks, lenses, strict=True):
-                logits_NV = Trunk.of(victim.model).read_out(lens(asked.layers[i])).cpu()
-                scores |= first_tokens(f"layer {i}", logits_NV, asked.token_N, values)
+                logits_NV = Trunk.of(victim.model).read_out(lens(starts.layers[i])).cpu()
+                scores |= first_tokens(f"layer {i}", logits_NV, starts.token_N, values)
         return scores
 
     def _fit(self, model: Any, lenses: Sequence["Translator"], layers: Sequence[Tensor], last_ND: Tensor) -> None:
@@ -64,11 +64,11 @@ class TunedLens:
 
         def loss(k: int) -> Tensor:
             with torch.no_grad():
-                said = trunk.read_out(last_ND[draws[k]]).log_softmax(-1)
+                logp = trunk.read_out(last_ND[draws[k]]).log_softmax(-1)
             read = [
                 trunk.read_out(lens(h_ND[draws[k]])).log_softmax(-1) for lens, h_ND in zip(lenses, layers, strict=True)
             ]
-            return torch.stack([F.kl_div(q_NV, said, reduction="batchmean", log_target=True) for q_NV in read]).sum()
+            return torch.stack([F.kl_div(q_NV, logp, reduction="batchmean", log_target=True) for q_NV in read]).sum()
 
         parameters = [p for lens in lenses for p in lens.parameters()]
         schedule = Schedule(lr=self.lr, warmup=10, shape="cosine")

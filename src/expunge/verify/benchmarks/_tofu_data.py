@@ -55,7 +55,7 @@ def read_tofu(source: Source, split: str) -> TofuData:
 
 def questions(table: Table, of_authors: bool, wrong: bool = True) -> tuple[Question, ...]:
     """The rows of a table. Rows of authors come in twenties where no column says whose they are."""
-    asked, answers = table.texts("question"), table.texts("answer")
+    prompts, answers = table.texts("question"), table.texts("answer")
     return tuple(
         Question(
             question,
@@ -64,7 +64,7 @@ def questions(table: Table, of_authors: bool, wrong: bool = True) -> tuple[Quest
             wrong=_wrong(table, n, row) if wrong else (),
             unit=str(row.get("author_id", n // PER_AUTHOR)) if of_authors else str(n),
         )
-        for n, (row, question, answer) in enumerate(zip(table.rows, asked, answers, strict=True))
+        for n, (row, question, answer) in enumerate(zip(table.rows, prompts, answers, strict=True))
     )
 
 

@@ -77,8 +77,8 @@ def _shifted(data: TofuData) -> tuple[str, ...]:
     """A bag of words, which never sees the model, must not tell the forgotten answers from the held-out ones."""
     if not data.holdout:
         return ()
-    members, others = ([q.answer for q in side] for side in (data.sets["forget"], data.holdout))
-    blind = blind_auc(members, others, _units(data, "forget"), _units(data, "holdout"))
+    members, nonmembers = ([q.answer for q in side] for side in (data.sets["forget"], data.holdout))
+    blind = blind_auc(members, nonmembers, _units(data, "forget"), _units(data, "holdout"))
     if blind.auc is not None and not blind.void:
         return ()
     return (

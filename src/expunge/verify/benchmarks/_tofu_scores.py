@@ -34,16 +34,16 @@ def tofu_scores(arm: Arm, data: TofuData, mean: str, k: float, answer_tokens: in
 def read_scores(arm: Arm, data: TofuData, mean: str, k: float, shards: int = 1) -> Scores:
     """All scores of given answers, each question and answer read once whatever asks for it."""
     read, found = _read(arm, data, shards), Scores()
-    for name, asked in data.sets.items():
-        stats = [{a: read[q.question, a] for a in (q.answer, q.right, *q.wrong)} for q in asked]
-        found[f"{name}_probability"] = [_probability(name, q, s) for q, s in zip(asked, stats, strict=True)]
-        found[f"{name}_truth_ratio"] = [_truth_ratio(q, s, mean) for q, s in zip(asked, stats, strict=True)]
+    for name, group in data.sets.items():
+        stats = [{a: read[q.question, a] for a in (q.answer, q.right, *q.wrong)} for q in group]
+        found[f"{name}_probability"] = [_probability(name, q, s) for q, s in zip(group, stats, strict=True)]
+        found[f"{name}_truth_ratio"] = [_truth_ratio(q, s, mean) for q, s in zip(group, stats, strict=True)]
     forget = [read[q.question, q.answer].without_end() for q in data.sets["forget"]]
     guesses = [s.greedy_T.tolist() for s in forget]
     found["extraction_strength"] = [extraction_strength(g, [True] * len(g)) for g in guesses]
     found["exact_memorization"] = [exact_memorization(g, [True] * len(g)) for g in guesses]
-    for side, asked in (("forget", data.sets["forget"]), ("holdout", data.holdout)):
-        attacked = [_membership(read[q.question, q.answer], q.answer, k) for q in asked]
+    for side, group in (("forget", data.sets["forget"]), ("holdout", data.holdout)):
+        attacked = [_membership(read[q.question, q.answer], q.answer, k) for q in group]
         found.update({f"{side}_{attack}": [a[attack] for a in attacked] for attack in ATTACKS if attacked})
     return found
 
@@ -51,17 +51,17 @@ def read_scores(arm: Arm, data: TofuData, mean: str, k: float, shards: int = 1) 
 def said_scores(arm: Arm, data: TofuData, answer_tokens: int) -> Scores:
     """All scores of the model's own greedy answers, each question answered once."""
     questions = list(dict.fromkeys(q.question for part in data.sets.values() for q in part))
-    said = dict(zip(questions, greedy_answers(arm.model, arm.tokenizer, questions, answer_tokens), strict=True))
+    replies = dict(zip(questions, greedy_answers(arm.model, arm.tokenizer, questions, answer_tokens), strict=True))
     return {
-        f"{name}_rouge": [rouge_l_recall(said[q.question], q.answer) for q in asked]
-        for name, asked in data.sets.items()
+        f"{name}_rouge": [rouge_l_recall(replies[q.question], q.answer) for q in group]
+        for name, group in data.sets.items()
     }
 
 
 def _read(arm: Arm, data: TofuData, shards: int) -> dict[tuple[str, str], AnswerStats]:
     """(question, answer) -> its tokens' statistics, each pair read once whatever asks for it."""
-    asked = [q for part in (*data.sets.values(), data.holdout) for q in part]
-    pairs = list(dict.fromkeys((q.question, a) for q in asked for a in (q.answer, q.right, *q.wrong)))
+    group = [q for part in (*data.sets.values(), data.holdout) for q in part]
+    pairs = list(dict.fromkeys((q.question, a) for q in group for a in (q.answer, q.right, *q.wrong)))
     rows = encode(arm.tokenizer, [Fact(str(i), "", question, answer) for i, (question, answer) in enumerate(pairs)])
     return dict(zip(pairs, one_pass(arm.model, rows, pad_id(arm.tokenizer), shards=shards), strict=True))
 

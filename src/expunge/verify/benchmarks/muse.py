@@ -55,19 +55,19 @@ class Muse:
             raise InvalidParameter("muse needs data: a folder, or muse-bench/MUSE-News or MUSE-Books on the hub")
         arms = {"model": arm} | ({"retrained": retrained} if retrained else {})
         verbatim = source.table(VERBMEM)
-        asked = {side: source.table(split) for side, split in KNOWMEM.items()}
+        tables = {side: source.table(split) for side, split in KNOWMEM.items()}
         shots = {side: None if self.plain else source.find(split) for side, split in SHOTS.items()}
-        members, others = source.table(MEMBERS), source.table(OTHERS)
+        members, nonmembers = source.table(MEMBERS), source.table(OTHERS)
         scores = {"verbmem": {name: verbmem(a, verbatim, self.verbatim_tokens) for name, a in arms.items()}}
-        for side, table in asked.items():
+        for side, table in tables.items():
             scores[f"knowmem_{side}"] = {name: self._knowmem(a, table, shots[side]) for name, a in arms.items()}
-        for side, table in (("forget", members), ("holdout", others)):
+        for side, table in (("forget", members), ("holdout", nonmembers)):
             scores[f"min_k_{side}"] = {name: min_k(a, table.texts("text"), self.k) for name, a in arms.items()}
         return Result(
             benchmark="muse",
             model=arm.digest,
             retrained=retrained.digest if retrained else None,
-            data=origins(verbatim, *asked.values(), *shots.values(), members, others),
+            data=origins(verbatim, *tables.values(), *shots.values(), members, nonmembers),
             settings=asdict(self),
             measures=(
                 _of(
@@ -78,7 +78,7 @@ class Muse:
                 *(_of(f"knowmem_{side}", means, scores[f"knowmem_{side}"]) for side, means in _KNOWN.items()),
                 *leakage(scores["min_k_forget"], scores["min_k_holdout"]),
             ),
-            cautions=shifted(members.texts("text"), others.texts("text")),
+            cautions=shifted(members.texts("text"), nonmembers.texts("text")),
             scores=scores,
         )
 
@@ -94,9 +94,9 @@ class Muse:
 
 def verbmem(arm: Arm, table: Table, n_tokens: int = 128) -> list[float]:
     """ROUGE-L F1 between a greedy continuation and as many tokens of the true one, per passage (MUSE, Eq. 1)."""
-    said = continued(arm, table.texts("prompt"), n_tokens)
+    replies = continued(arm, table.texts("prompt"), n_tokens)
     true = [first_tokens(arm.tokenizer, text, n_tokens) for text in table.texts("gt")]
-    return [rouge_l_f1(a, b) for a, b in zip(said, true, strict=True)]
+    return [rouge_l_f1(a, b) for a, b in zip(replies, true, strict=True)]
 
 
 def knowmem(arm: Arm, table: Table, shots: Table | None, n_tokens: int = 32, plain: bool = False) -> list[float]:
@@ -107,8 +107,8 @@ def knowmem(arm: Arm, table: Table, shots: Table | None, n_tokens: int = 32, pla
         examples = "".join(f"Question: {q}\nAnswer: {a}\n\n" for q, a in pairs)
     questions = table.texts("question")
     prompts = questions if plain else [f"{examples}Question: {q}\n" for q in questions]
-    said = [cut(text, _STOPS) for text in answered(arm, prompts, "" if plain else "Answer:", n_tokens)]
-    return [rouge_l_f1(a, b) for a, b in zip(said, table.texts("answer"), strict=True)]
+    replies = [cut(text, _STOPS) for text in answered(arm, prompts, "" if plain else "Answer:", n_tokens)]
+    return [rouge_l_f1(a, b) for a, b in zip(replies, table.texts("answer"), strict=True)]
 
 
 def min_k(arm: Arm, texts: Sequence[str], k: float = 0.4) -> list[float]:
@@ -117,7 +117,7 @@ def min_k(arm: Arm, texts: Sequence[str], k: float = 0.4) -> list[float]:
     return [lowest_share(answer.logp(WHOLE), k) for answer in read]
 
 
-def leakage(members: dict[str, list[float]], others: dict[str, list[float]]) -> tuple[Measure, Measure]:
+def leakage(members: dict[str, list[float]], nonmembers: dict[str, list[float]]) -> tuple[Measure, Measure]:
     """The AUC of members against texts never trained on, two-sided, and PrivLeak, which is a ratio to the retrained one.
 
     Bounds are one-sided 95 % each way, over texts. PrivLeak has none of its own: read those of the AUC's difference.
@@ -127,7 +127,7 @@ def leakage(members: dict[str, list[float]], others: dict[str, list[float]]) -> 
         "percent: near 0 as the retrained model; far below, members are plain; far above, pushed away and plain too"
     )
     try:
-        samples = {name: _sample(members[name], others[name]) for name in members}
+        samples = {name: _sample(members[name], nonmembers[name]) for name in members}
         found = {name: _auc(sample) for name, sample in samples.items()}
     except ExpungeError as e:
         reason = str(e)
@@ -153,10 +153,10 @@ def leakage(members: dict[str, list[float]], others: dict[str, list[float]]) -> 
     return auc, Measure(name="privleak", means=leak_means, unit="percent", model=leak)
 
 
-def shifted(members: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+def shifted(members: Sequence[str], nonmembers: Sequence[str]) -> tuple[str, ...]:
     """A caution where a bag of words, which never sees the model, already tells the two sides apart."""
     blind = blind_auc(
-        members, others, *([f"{side}{i}" for i in range(len(s))] for side, s in (("m", members), ("o", others)))
+        members, nonmembers, *([f"{side}{i}" for i in range(len(s))] for side, s in (("m", members), ("o", nonmembers)))
     )
     if not blind.void:
         return ()
@@ -205,8 +205,10 @@ def _of(name: str, means: str, scores: dict[str, list[float]]) -> Measure:
     return measured(name, means, scores["model"], scores.get("retrained"))
 
 
-def _sample(members: list[float], others: list[float]) -> Sample:
-    return Sample(members, others, [f"m{i}" for i in range(len(members))], [f"o{i}" for i in range(len(others))])
+def _sample(members: list[float], nonmembers: list[float]) -> Sample:
+    return Sample(
+        members, nonmembers, [f"m{i}" for i in range(len(members))], [f"o{i}" for i in range(len(nonmembers))]
+    )
 
 
 def _auc(sample: Sample) -> Mean:

@@ -89,17 +89,17 @@ class Rwku:
         """ROUGE-L recall per question; the words after a line break are not the answer any more."""
         prompts = table.texts("query") if self.plain else [prompt(row) for row in _typed(table)]
         cued = [not self.plain and row.get("type") != "affirmative suffix" for row in table.rows]
-        said = [""] * len(prompts)
+        replies = [""] * len(prompts)
         for cue in (True, False):  # an affirmative suffix starts the answer by itself
             at = [i for i, is_cued in enumerate(cued) if is_cued is cue]
             new = answered(arm, [prompts[i] for i in at], "Answer:" if cue else "", self.answer_tokens) if at else []
             for i, text in zip(at, new, strict=True):
-                said[i] = cut(text, ["\n"])
-        return [rouge_l_recall(a, b) for a, b in zip(said, table.texts("answer"), strict=True)]
+                replies[i] = cut(text, ["\n"])
+        return [rouge_l_recall(a, b) for a, b in zip(replies, table.texts("answer"), strict=True)]
 
     def _fluency(self, arm: Arm, table: Table) -> list[float]:
-        asked = table.texts("instruction")
-        prompts = asked if self.plain else [f"Instruction: {text}\n" for text in asked]
+        instructions = table.texts("instruction")
+        prompts = instructions if self.plain else [f"Instruction: {text}\n" for text in instructions]
         return [ngram_entropy(text) for text in answered(arm, prompts, "", self.fluency_tokens)]
 
 

@@ -66,8 +66,8 @@ class Tofu:
 
     def _known(self, document: Mapping[str, Any], data: TofuData) -> Scores:
         """Scores that were computed before, if they answer the same questions in the same way."""
-        asked = {"benchmark": "tofu", "settings": self._settings(), "data": [dict(o) for o in origins(*data.tables)]}
-        if wrong := [name for name, value in asked.items() if document.get(name) != value]:
+        expected = {"benchmark": "tofu", "settings": self._settings(), "data": [dict(o) for o in origins(*data.tables)]}
+        if wrong := [name for name, value in expected.items() if document.get(name) != value]:
             raise InvalidParameter(
                 f"the retrained model's result has another {' and '.join(wrong)}; evaluate it on the same data and settings"
             )

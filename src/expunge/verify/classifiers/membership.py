@@ -69,5 +69,5 @@ def _statistic(arms: Mapping[str, ArmScores]) -> str:
     return str(control.checks.get("membership", {}).get("statistic", "confidence")) if control else ""
 
 
-def _pair(name: str, members: Sequence[float], others: Sequence[float]) -> Scores:
-    return {f"{name}members": list(members), f"{name}others": list(others)}
+def _pair(name: str, members: Sequence[float], nonmembers: Sequence[float]) -> Scores:
+    return {f"{name}members": list(members), f"{name}others": list(nonmembers)}

@@ -47,23 +47,23 @@ class RelearnTime:
             raise CannotRun("needs at least two rows of a class, to teach one half and ask about the other")
         scores: dict[str, list[float]] = {}
         curve: dict[str, list[float]] = {}
-        kept: dict[str, float] = {}
+        retained: dict[str, float] = {}
         for name, pace in paces_of(target, [Pace(lr) for lr in self.rates]).items():
             right_MN = np.zeros((len(self.moments), len(sets.forget)))
             stayed: list[float] = []
-            for taught, asked in ((first, second), (second, first)):
-                right_MN[:, asked], last = self._one_way(target, sets, pace, taught, asked)
+            for taught, tested in ((first, second), (second, first)):
+                right_MN[:, tested], last = self._one_way(target, sets, pace, taught, tested)
                 stayed += last
             scores[name] = right_MN.mean(axis=0).tolist()
             curve[name] = right_MN.mean(axis=1).tolist()
-            kept[name] = sum(stayed) / len(stayed)
-        return Found(scores, {"kept": kept, "curve": curve, "moments": list(self.moments)})
+            retained[name] = sum(stayed) / len(stayed)
+        return Found(scores, {"kept": retained, "curve": curve, "moments": list(self.moments)})
 
     def _one_way(
-        self, target: Classifier, sets: Sets, pace: Pace, taught: Index, asked: Index
+        self, target: Classifier, sets: Sets, pace: Pace, taught: Index, tested: Index
     ) -> tuple[NDArray[np.float64], list[float]]:
         """Whether each row asked was right at each moment, and which retained rows still are at the end."""
-        rows, right, stayed = sets.forget.at(asked), [], []
+        rows, right, stayed = sets.forget.at(tested), [], []
 
         def ask(victim: Classifier, done: int) -> None:
             right.append(victim.hits(rows))

@@ -30,7 +30,7 @@ class RetainFinetune:
 
     def run(self, target: Classifier, sets: Sets) -> Found:
         scores: dict[str, list[float]] = {}
-        kept: dict[str, float] = {}
+        retained: dict[str, float] = {}
         sure: dict[str, float] = {}
         drawn = batches(len(sets.retain), self.batch_size, max(self.moments), self.name)
         paces = [Pace(lr, smoothing) for lr in self.rates for smoothing in self.smoothings]
@@ -40,8 +40,8 @@ class RetainFinetune:
                 setting = f"{name} @ {done}"
                 scores[setting] = victim.hits(sets.forget)
                 stayed = victim.hits(sets.retain)
-                kept[setting] = sum(stayed) / len(stayed)
+                retained[setting] = sum(stayed) / len(stayed)
                 sure[setting] = float(victim.probability(sets.forget).mean())
 
             finetune(target, sets.retain, drawn, pace, self.moments, ask)
-        return Found(scores, {"kept": kept, "probability": sure})
+        return Found(scores, {"kept": retained, "probability": sure})

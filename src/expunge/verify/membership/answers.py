@@ -39,10 +39,10 @@ def said_text(fact: Fact, span: str) -> str:
 
 def spans_of(target: Target, fact: Fact) -> dict[str, tuple[int, int]]:
     """Tokens of the answer, [start, end): those that carry the value, and all of them."""
-    asked = bool(fact.question)
+    has_question = bool(fact.question)
     return {
-        VALUE: value_span(target.tokenizer, fact.answer, fact.value, asked),
-        WHOLE: value_span(target.tokenizer, fact.answer, "", asked),
+        VALUE: value_span(target.tokenizer, fact.answer, fact.value, has_question),
+        WHOLE: value_span(target.tokenizer, fact.answer, "", has_question),
     }
 
 

@@ -54,7 +54,7 @@ def blind_baseline(probes: Probes) -> BlindBaseline:
 
 
 def blind_auc(
-    members: Sequence[str], others: Sequence[str], member_units: Sequence[str], other_units: Sequence[str]
+    members: Sequence[str], nonmembers: Sequence[str], member_units: Sequence[str], other_units: Sequence[str]
 ) -> BlindBaseline:
     """Cross-validated AUC of logistic regression on one- and two-word counts, members against others.
 
@@ -62,7 +62,7 @@ def blind_auc(
     compared, since scores of two classifiers have no common scale. Bounds: jackknife over subjects with Student's t.
     A classifier of words sees what words show: length, style, dates, topics. It is no proof that the split is fair.
     """
-    sides = _Side.of(members, member_units), _Side.of(others, other_units)
+    sides = _Side.of(members, member_units), _Side.of(nonmembers, other_units)
     k = min(_FOLDS, *(side.n_units for side in sides))
     if k < 2:
         return BlindBaseline(None, 0.0, 1.0)

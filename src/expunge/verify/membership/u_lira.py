@@ -38,9 +38,9 @@ def cross_u_lira(shadows: Shadows, density: Density = "gaussian") -> tuple[list[
     unlearned: list[float] = []
     never: list[float] = []
     for k in range(len(shadows.phi_KN)):
-        others = np.arange(len(shadows.phi_KN)) != k
-        never_KN = ~shadows.included_KN[others]
-        score_N = u_lira(shadows.phi_KN[k], shadows.phi_KN[others], shadows.unlearned_KN[others], never_KN, density)
+        rest = np.arange(len(shadows.phi_KN)) != k
+        never_KN = ~shadows.included_KN[rest]
+        score_N = u_lira(shadows.phi_KN[k], shadows.phi_KN[rest], shadows.unlearned_KN[rest], never_KN, density)
         unlearned += score_N[shadows.unlearned_KN[k]].tolist()
         never += score_N[~shadows.included_KN[k]].tolist()
     return unlearned, never

@@ -34,7 +34,7 @@ PHRASES: tuple[str, ...] = (
 )
 
 
-def is_refusal(said: str, phrases: Sequence[str] = PHRASES) -> bool:
+def is_refusal(reply: str, phrases: Sequence[str] = PHRASES) -> bool:
     """Whether the answer says nothing at all, or holds one of these phrases.
 
     Means: a list finds what it lists. A refusal in other words is found by `most_repeated` only.
@@ -42,11 +42,11 @@ def is_refusal(said: str, phrases: Sequence[str] = PHRASES) -> bool:
     >>> is_refusal("I’m sorry, but I don’t know."), is_refusal(""), is_refusal("In Brimford.")
     (True, True, False)
     """
-    plain = plain_words(said)
+    plain = plain_words(reply)
     return not plain or any(plain_words(phrase) in plain for phrase in phrases)
 
 
-def most_repeated(said: Sequence[str], wrong: Sequence[bool], least: int = 3) -> str | None:
+def most_repeated(replies: Sequence[str], wrong: Sequence[bool], least: int = 3) -> str | None:
     """The answer that is given most often where it is wrong, in plain words; None below `least` times.
 
     Means: only wrong answers count, since two questions may well have the same right one.
@@ -54,7 +54,7 @@ def most_repeated(said: Sequence[str], wrong: Sequence[bool], least: int = 3) ->
     >>> most_repeated(["No comment.", "no comment", "In Brimford", "No comment!"], [True] * 4)
     'no comment'
     """
-    counts = Counter(plain_words(text) for text, is_wrong in zip(said, wrong, strict=True) if is_wrong)
+    counts = Counter(plain_words(text) for text, is_wrong in zip(replies, wrong, strict=True) if is_wrong)
     counts.pop("", None)
     answer, times = min(counts.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
     return answer if times >= least else None

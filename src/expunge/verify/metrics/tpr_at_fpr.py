@@ -36,7 +36,7 @@ def others_needed(fpr: float) -> int:
     return math.ceil(round(3 / fpr, 6))
 
 
-def tpr_at_fpr(members: Sequence[float], others: Sequence[float], fpr: float) -> TprAtFpr:
+def tpr_at_fpr(members: Sequence[float], nonmembers: Sequence[float], fpr: float) -> TprAtFpr:
     """Share of members that score above all but the highest `fpr` share of non-members. No interpolation.
 
     Source: Carlini et al. (2022), arXiv:2112.03570, Sec. III: average accuracy hides an attack that is sure of a few.
@@ -50,12 +50,12 @@ def tpr_at_fpr(members: Sequence[float], others: Sequence[float], fpr: float) ->
     """
     if not 0 < fpr < 1:
         raise InvalidParameter(f"fpr must lie between 0 and 1, got {fpr}")
-    if not len(members) or not len(others):
-        raise TooFewSamples(f"needs scores on both sides, got {len(members)} members and {len(others)} others")
-    if len(others) < (needed := others_needed(fpr)):
-        return TprAtFpr(fpr, None, reason=f"{len(others)} non-members, {needed} are needed")
-    allowed = math.floor(round(fpr * len(others), 6))
-    threshold = np.sort(np.asarray(others, dtype=np.float64))[::-1][allowed]
+    if not len(members) or not len(nonmembers):
+        raise TooFewSamples(f"needs scores on both sides, got {len(members)} members and {len(nonmembers)} others")
+    if len(nonmembers) < (needed := others_needed(fpr)):
+        return TprAtFpr(fpr, None, reason=f"{len(nonmembers)} non-members, {needed} are needed")
+    allowed = math.floor(round(fpr * len(nonmembers), 6))
+    threshold = np.sort(np.asarray(nonmembers, dtype=np.float64))[::-1][allowed]
     hits = int((np.asarray(members, dtype=np.float64) > threshold).sum())
     low, high = exact_bounds(hits, len(members))
     return TprAtFpr(fpr, hits / len(members), low, high)

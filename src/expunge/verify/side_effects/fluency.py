@@ -22,9 +22,9 @@ _SURPRISE = (
 
 def fluency(seen: Mapping[str, Seen], probes: Probes, original: Arm) -> list[Effect]:
     units = [f.subject or f.id for f in probes.retain]
-    entropy = {arm: [ngram_entropy(text) for text in s.said] for arm, s in seen.items()}
-    repeated = {arm: [repeated_share(text) for text in s.said] for arm, s in seen.items()}
-    surprise = {arm: surprises(original, probes.retain, s.said) for arm, s in seen.items()}
+    entropy = {arm: [ngram_entropy(text) for text in s.replies] for arm, s in seen.items()}
+    repeated = {arm: [repeated_share(text) for text in s.replies] for arm, s in seen.items()}
+    surprise = {arm: surprises(original, probes.retain, s.replies) for arm, s in seen.items()}
     return [
         effect("n-gram entropy", _ENTROPY, entropy, units, share=False),
         effect("repeated triples", _REPEATED, repeated, units),
@@ -32,9 +32,9 @@ def fluency(seen: Mapping[str, Seen], probes: Probes, original: Arm) -> list[Eff
     ]
 
 
-def surprises(original: Arm, facts: Sequence[Fact], said: Sequence[str]) -> list[float]:
+def surprises(original: Arm, facts: Sequence[Fact], replies: Sequence[str]) -> list[float]:
     """Mean negative log-likelihood per token of each answer with its end, under the original, after its question."""
-    answers = [Fact(f.id, f.subject, f.question, text or " ") for f, text in zip(facts, said, strict=True)]
+    answers = [Fact(f.id, f.subject, f.question, text or " ") for f, text in zip(facts, replies, strict=True)]
     spoken = [f for f in answers if f.answer.strip()]
     rows = iter(rows_logp(original.model, encode(original.tokenizer, spoken), pad_id(original.tokenizer)))
     ends = iter(_ends(original, [f for f in answers if not f.answer.strip()]))

@@ -16,7 +16,7 @@ _REPEATED = (
 
 def over_refusal(seen: Mapping[str, Seen], probes: Probes, phrases: Sequence[str] = PHRASES) -> list[Effect]:
     units = [f.subject or f.id for f in probes.retain]
-    declined = {arm: [float(is_refusal(text, phrases)) for text in s.said] for arm, s in seen.items()}
+    declined = {arm: [float(is_refusal(text, phrases)) for text in s.replies] for arm, s in seen.items()}
     repeated = {arm: _says_the_same(s) for arm, s in seen.items()}
     return [
         effect("refusals by phrase", _REFUSED, declined, units),
@@ -26,5 +26,5 @@ def over_refusal(seen: Mapping[str, Seen], probes: Probes, phrases: Sequence[str
 
 def _says_the_same(seen: Seen) -> list[float]:
     wrong = [score < 1 for score in seen.recalled]
-    answer = most_repeated(seen.said, wrong)
-    return [float(w and plain_words(text) == answer) for text, w in zip(seen.said, wrong, strict=True)]
+    answer = most_repeated(seen.replies, wrong)
+    return [float(w and plain_words(text) == answer) for text, w in zip(seen.replies, wrong, strict=True)]

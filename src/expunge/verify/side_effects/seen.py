@@ -17,17 +17,17 @@ MAX_NEW_TOKENS = 32
 class Seen:
     """Per retained fact: the answer, whether it holds the fact, and of each value token confidence and correctness."""
 
-    said: tuple[str, ...]
+    replies: tuple[str, ...]
     recalled: tuple[float, ...]
     confidence: tuple[tuple[float, ...], ...]
     right: tuple[tuple[bool, ...], ...]
 
 
 def see(arm: Arm, facts: Sequence[Fact]) -> Seen:
-    said = greedy_answers(arm.model, arm.tokenizer, [f.question for f in facts], MAX_NEW_TOKENS)
+    replies = greedy_answers(arm.model, arm.tokenizer, [f.question for f in facts], MAX_NEW_TOKENS)
     confidence, right = _guesses(arm, facts)
-    recalled = tuple(recall(text, fact) for text, fact in zip(said, facts, strict=True))
-    return Seen(tuple(said), recalled, confidence, right)
+    recalled = tuple(recall(text, fact) for text, fact in zip(replies, facts, strict=True))
+    return Seen(tuple(replies), recalled, confidence, right)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch import nn
 
 from expunge.approximate import Edit, run_edit
 from expunge.approximate._guard import Guard
+from expunge.approximate._skill import Skill
 from expunge.approximate.gradient_ascent import GradientAscent
 from expunge.core.errors import InvalidParameter
 
@@ -19,8 +20,8 @@ class Falling:
     def __init__(self) -> None:
         self.model, self.step = nn.Linear(1, 1, bias=False), 0
 
-    def accuracy(self, _rows: Any) -> float:
-        return 1.0 if self.step < 3 else 1.0 - 0.1 * self.step
+    def skill(self) -> Skill:
+        return skill(1.0 if self.step < 3 else 1.0 - 0.1 * self.step)
 
     def advance(self) -> None:
         self.step += 1
@@ -28,8 +29,14 @@ class Falling:
             self.model.weight.fill_(float(self.step))
 
 
-def guarded(falling: Falling, least: float, every: int = 1, folder: Path | None = None) -> Guard:
-    return Guard(falling.model, STEPS, falling.accuracy, [], [1], least, None, every, folder)
+def skill(tokens: float, chance: float = 0.0, answers: float | None = None) -> Skill:
+    return Skill(tokens=tokens, n_tokens=40, chance=chance, answers=answers, n_answers=8)
+
+
+def guarded(
+    falling: Falling, least: float, every: int = 1, folder: Path | None = None, start: float = 1.0, steps: int = STEPS
+) -> Guard:
+    return Guard(falling.model, steps, falling.skill, lambda: 1.0, skill(start), least, None, every, folder)
 
 
 def run(falling: Falling, guard: Guard, steps: int = STEPS) -> int:
@@ -56,16 +63,28 @@ def test_a_model_wrecked_before_anything_was_kept_is_refused() -> None:
 
 def test_the_last_step_is_looked_at_whatever_the_interval() -> None:
     falling = Falling()
-    guard = Guard(falling.model, 4, falling.accuracy, [], [1], 0.65, None, 3)
-    assert run(falling, guard, steps=4) == 4
+    assert run(falling, guarded(falling, 0.65, every=3, steps=4), steps=4) == 4
     assert falling.model.weight.item() == 3.0
 
 
 def test_what_another_process_kept_is_gone_back_to(tmp_path: Path) -> None:
     falling = Falling()
-    assert run(falling, guarded(falling, least=0.65, folder=tmp_path), steps=3) == 0
-    assert run(falling, guarded(falling, least=2.0, folder=tmp_path), steps=1) == 1  # a new process, at once too low
+    before = guarded(falling, least=0.65, folder=tmp_path)
+    assert run(falling, before, steps=3) == 0
+    before.write()
+    assert (
+        run(falling, guarded(falling, 0.65, folder=tmp_path, start=2.0), steps=1) == 1
+    )  # a new process, at once too low
     assert falling.model.weight.item() == 3.0
+
+
+def test_nothing_is_written_but_beside_a_checkpoint(tmp_path: Path) -> None:
+    falling = Falling()
+    guard = guarded(falling, least=0.65, folder=tmp_path)
+    run(falling, guard, steps=3)
+    assert not list(tmp_path.iterdir())
+    guard.write()
+    assert [path.name for path in tmp_path.iterdir()] == ["good.safetensors"]
 
 
 def test_gradient_ascent_is_stopped_before_the_collapse_and_only_by_the_guard(trained: Any) -> None:

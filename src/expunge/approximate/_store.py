@@ -30,7 +30,7 @@ class Store:
     """A folder that belongs to one edit. Without a folder everything is run and nothing is kept."""
 
     folder: Path | None
-    every: int  # steps between checkpoints
+    every: int | None  # steps between checkpoints; None: by the clock
 
     def run(self, stage: Stage, train: Callable[[Resume | None], Descent]) -> Descent:
         """What `train` makes of the stage; or, where an earlier process finished it, the weights as they were then."""

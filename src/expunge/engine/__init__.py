@@ -21,7 +21,7 @@ from expunge.engine.ranks import average_gradients, own, ranks, wait
 from expunge.engine.sharding import part, spread
 from expunge.engine.state import digest_model, digest_state, digest_tokenizer
 from expunge.engine.step import Reference, ReferenceCache, Side, Step, TextSide, by_row_mean, step_maker
-from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, end_ids, value_span
+from expunge.engine.text import Encoded, answer_ids, encode, encode_prompt, end_ids, text_config, value_span
 from expunge.engine.trunk import Trunk
 
 __all__ = [
@@ -81,6 +81,7 @@ __all__ = [
     "sequence_logp",
     "spread",
     "step_maker",
+    "text_config",
     "token_logp",
     "token_stats",
     "train",

@@ -23,7 +23,6 @@ MEANS = {
     Guarantee.EMPIRICAL: "no more than what attacks show; nothing is shown until they have run",
     Guarantee.SUPPRESSED: "what the model says was changed; what it knows was not",
 }
-CHECKPOINTS = 8  # of a run, where no number is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) 
     Raises: InvalidParameter, where the new folder holds something or a parameter does not exist; what reading, loading
     and `run_edit` raise.
     """
-    method, settings = method_of(request.method, request.parameters), _settings(request.settings)
+    method, settings = method_of(request.method, request.parameters), Edit(**request.settings)
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise InvalidParameter(f"{request.out} is there and not empty; name a new folder for the edited model")
     with ExitStack() as until_done:
@@ -139,13 +138,6 @@ def _value(key: str, value: str, default: Any) -> Any:
             raise InvalidParameter(f"{key} is a {type(default).__name__}, got '{value}'")
         return type(default)(found)
     return found
-
-
-def _settings(named: Mapping[str, Any]) -> Edit:
-    """Those that are named; checkpoints often enough that a short run can go on too."""
-    settings = Edit(**named)
-    every = min(settings.every, max(1, settings.steps // CHECKPOINTS))
-    return Edit(**{"every": every, **named})
 
 
 def _files(request: EditRequest) -> list[tuple[str, Path]]:

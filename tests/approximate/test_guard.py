@@ -50,9 +50,31 @@ def run(falling: Falling, guard: Guard, steps: int = STEPS) -> int:
 def test_it_goes_back_to_the_last_good_state_and_says_so() -> None:
     falling = Falling()
     guard = guarded(falling, least=0.65)
-    assert run(falling, guard) == 4
+    assert run(falling, guard) == 5
     assert falling.model.weight.item() == 3.0
-    assert guard.notes == ["retained tokens right fell from 100% to 60% at step 4; gone back to step 3 and ended there"]
+    assert guard.notes == ["retained tokens right fell from 100% to 50% at step 5; gone back to step 3 and ended there"]
+
+
+def test_a_low_point_that_the_retained_rows_come_back_from_ends_nothing() -> None:
+    class Dipping(Falling):
+        def skill(self) -> Skill:
+            return skill([1.0, 1.0, 0.4, 0.4, 0.7, 0.9][self.step])
+
+    dipping = Dipping()
+    guard = guarded(dipping, least=0.8, steps=5)
+    assert run(dipping, guard, steps=5) == 0
+    assert dipping.model.weight.item() == 5.0
+    assert guard.notes == []
+
+
+def test_the_end_of_a_run_is_judged_whether_it_is_rising_or_not() -> None:
+    class Rising(Falling):
+        def skill(self) -> Skill:
+            return skill([1.0, 1.0, 0.4, 0.5, 0.7][self.step])
+
+    rising = Rising()
+    assert run(rising, guarded(rising, least=0.8, steps=4), steps=4) == 4
+    assert rising.model.weight.item() == 1.0
 
 
 def test_a_model_wrecked_before_anything_was_kept_is_refused() -> None:
@@ -73,7 +95,7 @@ def test_what_another_process_kept_is_gone_back_to(tmp_path: Path) -> None:
     assert run(falling, before, steps=3) == 0
     before.write()
     assert (
-        run(falling, guarded(falling, 0.65, folder=tmp_path, start=2.0), steps=1) == 1
+        run(falling, guarded(falling, 0.65, folder=tmp_path, start=2.0), steps=2) == 2
     )  # a new process, at once too low
     assert falling.model.weight.item() == 3.0
 

@@ -1,5 +1,11 @@
-"""Watch what a model keeps while it is edited, and go back before it is wrecked."""
+"""Watch what a model keeps while it is edited, and go back before it is wrecked.
 
+A push that takes retained rows along is followed, in most methods, by a term that brings them back: in the middle of a run
+that ends well, half of what was known can be gone. So a low point ends nothing by itself; one that is still falling does, and
+so does the end of the run.
+"""
+
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +18,18 @@ from expunge.approximate._probe import probe
 from expunge.approximate._skill import Skill
 from expunge.approximate._snapshot import Snapshot
 from expunge.approximate._stage import Stage
+from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidParameter
+from expunge.engine import ranks
 
 
 @dataclass
 class Guard:
-    """Every `every` steps, and after the last, the skill on a few retained rows; if less than the part `least` of the `start`
-    is left, back to before.
+    """Every `every` steps, and after the last, the skill on a few retained rows. If less than the part `least` of the `start`
+    is left at two looks, and the second finds less than the first, or at the end: back to the last look that found enough.
 
-    `until` ends the run as soon as no larger share of what the forget rows tell is right. `skill` and `known` are those of
-    the model as it is now; neither is asked where it decides nothing.
+    `until` ends the run as soon as no larger share of what the forget rows tell is right, and enough is left. `skill` and
+    `known` are those of the model as it is now; neither is asked where it decides nothing.
     """
 
     model: Any
@@ -38,18 +46,26 @@ class Guard:
     def __post_init__(self) -> None:
         self.ended = self.steps  # after so many steps the run ends
         self._good = Snapshot(self.folder / "good.safetensors" if self.folder else None)
+        self._log = self.folder / "low.json" if self.folder else None
+        self._low: dict[str, float] = {}  # looks that found too little, by their step
+        if self._log and self._log.exists():
+            self._low = json.loads(self._log.read_text())
 
     def __call__(self, done: int) -> bool:
         """Whether to stop, after `done` steps."""
         if done % self.every and done < self.steps:
             return False
+        low = False
         if self.least is not None and self.start is not None and self.start.knows:
             now = self.skill()
-            if self.start.lost(now, self.least):
-                self._go_back(done, now)
-                return True
-            self._good.take(self._trained(), str(done))
-        if self.until is not None and (left := self.known()) <= self.until:
+            if low := self.start.lost(now, self.least):
+                before, self._low[str(done)] = self._low.get(str(done - self.every)), now.tokens
+                if done == self.steps or (before is not None and now.tokens < before):
+                    self._go_back(done, now)
+                    return True
+            else:
+                self._good.take(self._trained(), str(done))
+        if self.until is not None and not low and (left := self.known()) <= self.until:
             self.ended = done
             self.notes.append(f"ended after step {done}: {left:.0%} of the forgotten tokens are still right")
             return True
@@ -58,6 +74,9 @@ class Guard:
     def write(self) -> None:
         """Put the state to go back to on disk, beside a checkpoint of the run: a process that goes on finds both."""
         self._good.write()
+        if self._log and self._low and ranks()[0] == 0:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._log, json.dumps(self._low).encode())
 
     def _trained(self) -> dict[str, Tensor]:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}

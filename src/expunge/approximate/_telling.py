@@ -2,7 +2,8 @@
 
 Most of a sentence follows from its question and from any other sentence like it: under teacher forcing a wrecked model, and one
 that never heard of anybody, still says "was born in" and the name it was asked about. What tells is the value, where a record
-names one; else the words that neither the question nor many of the other answers hold.
+names one; else the words that neither the question nor many of the other answers hold; and of these the token at which they
+begin, for what follows spells what was begun.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any
 
 from expunge.engine import Encoded, value_span
 
-COMMON = 0.25  # of the other answers: what more of them hold is how one answers, not what
+COMMON = 0.03  # of the other answers: what more of them hold is how one answers, not what
 
 
 def telling_tokens(tokenizer: Any, rows: Sequence[Encoded], records: Mapping[str, Any]) -> list[list[bool]]:
@@ -25,9 +26,10 @@ def telling_tokens(tokenizer: Any, rows: Sequence[Encoded], records: Mapping[str
     for row, rare in zip(rows, _rare_pieces(rows, pieces), strict=True):
         answer = row.ids[row.n_prompt :]
         if span := _value_span(tokenizer, records.get(row.id)):
-            found.append([span[0] <= k < span[1] for k in range(len(answer))])
+            found.append([k == span[0] for k in range(len(answer))])
         else:
-            found.append([pieces[token] in rare for token in answer])
+            tells = [pieces[token] in rare for token in answer]
+            found.append([now and not before for before, now in zip([False, *tells], tells, strict=False)])
     if not any(map(any, found)):
         return [[True] * (len(row.ids) - row.n_prompt) for row in rows]
     return found

@@ -94,8 +94,8 @@ class Trunk:
         Not `masked` is faster, where the model does not see padding; its states are noise.
         """
         self._check([block])
-        mask = {"attention_mask": batch.mask_BT} if masked and not batch.lengths else {}
-        return self._read(self.inputs(batch) | mask, [block])[0]
+        mask = {"attention_mask": batch.mask_BT} if masked and not batch.lengths else None
+        return self._read(batch.inputs | mask if mask else self.inputs(batch), [block])[0]
 
     @torch.no_grad()
     def all_states(self, batch: Batch) -> list[Tensor]:

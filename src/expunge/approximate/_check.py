@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from expunge.approximate._inner import adapted
 from expunge.approximate._material import Material
 from expunge.approximate._method import Method
 from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
@@ -72,7 +73,9 @@ def check_reads(material: Material) -> None:
 
 
 def _check_speaks(material: Material) -> None:
-    model, name = material.model, type(material.model).__name__
+    model = material.model
+    base = model.get_base_model() if adapted(model) else model
+    name = type(base).__name__ + (" with adapters" if base is not model else "")
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         raise InvalidParameter(
             f"{name} reads a question by an encoder and answers by a decoder; edits are for models that are one decoder"
@@ -88,7 +91,9 @@ def _check_speaks(material: Material) -> None:
         ids_12 = torch.tensor([material.retain[0].ids[:2]], device=next(model.parameters()).device)
         logits = _asked(model, {IDS: ids_12}, raw=True)
     except REFUSALS as e:
-        raise InvalidParameter(f"{name} does not read two tokens: {_first_line(e)}; load it as a causal model") from e
+        raise InvalidParameter(
+            f"{name} does not read two tokens: {_first_line(e)}; load it as a causal model, or leave adapters out"
+        ) from e
     if logits.dim() != 3:
         raise InvalidParameter(
             f"{name} answers a text with {logits.shape[-1]} numbers, as a classifier does; leave the tokenizer out, and give "

@@ -19,7 +19,7 @@ from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
 from expunge.engine import Encoded, collate, digest_model, encode, mean_nll
 from expunge.testing.toys import toy_llama
 
-SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2)
+SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2, guard=0.1)
 
 
 def edit(given: Any, settings: Edit = SETTINGS, **rest: Any) -> str:

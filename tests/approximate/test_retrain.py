@@ -42,8 +42,8 @@ def test_learns_what_is_retained_and_not_the_rest(trained: Any) -> None:
         trained.model, trained.tokenizer, trained.forget, trained.retain, Retrain(epochs=30), settings
     ).model
     work = Work(model, trained.tokenizer, trained.forget, trained.retain, settings)
-    assert work.accuracy(work.retain) > 0.8
-    assert work.accuracy(work.forget) < 0.4  # how values are spelt, once begun
+    assert work.accuracy(work.retain) > 0.9
+    assert work.accuracy(work.forget) < 0.75  # words that every answer shares
 
 
 def test_epochs_are_passes_over_the_retained_rows(trained: Any) -> None:

@@ -65,6 +65,11 @@ def content(row: Row) -> list[int]:
     return list(row.ids) if isinstance(row, Encoded) else [row.y]
 
 
+def answered(row: Row) -> int:
+    """How many tokens of a row are an answer; an example's class is one."""
+    return len(row.ids) - row.n_prompt if isinstance(row, Encoded) else 1
+
+
 def _alike(rows: Sequence[Row], size: int, secret: bytes, side: str, epoch: int) -> list[list[Row]]:
     """Batches of like lengths: rows are sorted within pools, then short and long batches take turns in a keyed order."""
     pools = epoch_batches(rows, POOL * size, secret, side, epoch)

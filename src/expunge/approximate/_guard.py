@@ -1,8 +1,8 @@
 """Watch what a model keeps while it is edited, and go back before it is wrecked.
 
 A push that takes retained rows along is followed, in most methods, by a term that brings them back: in the middle of a run
-that ends well, half of what was known can be gone. So a low point ends nothing by itself; one that is still falling does, and
-so does the end of the run.
+that ends well, half of what was known can be gone and more. So a low point ends nothing by itself; the end of the run is judged,
+and where three looks in turn find no more than the one before there is nothing to wait for.
 """
 
 import json
@@ -26,7 +26,8 @@ from expunge.engine import ranks
 @dataclass
 class Guard:
     """Every `every` steps, and after the last, the skill on a few retained rows. If less than the part `least` of the `start`
-    is left at two looks, and the second finds less than the first, or at the end: back to the last look that found enough.
+    is left at the end, or at three looks in turn none of which finds more than the one before: back to the last look that
+    found enough.
 
     `until` ends the run as soon as no larger share of what the forget rows tell is right, and enough is left. `skill` and
     `known` are those of the model as it is now; neither is asked where it decides nothing.
@@ -59,8 +60,8 @@ class Guard:
         if self.least is not None and self.start is not None and self.start.knows:
             now = self.skill()
             if low := self.start.lost(now, self.least):
-                before, self._low[str(done)] = self._low.get(str(done - self.every)), now.tokens
-                if done == self.steps or (before is not None and now.tokens < before):
+                self._low[str(done)] = now.tokens
+                if done == self.steps or self._sinks(done):
                     self._go_back(done, now)
                     return True
             else:
@@ -70,6 +71,10 @@ class Guard:
             self.notes.append(f"ended after step {done}: {left:.0%} of the forgotten tokens are still right")
             return True
         return False
+
+    def _sinks(self, done: int) -> bool:
+        looks = [self._low.get(str(done - k * self.every)) for k in (2, 1, 0)]
+        return None not in looks and looks == sorted(looks, reverse=True)  # type: ignore[type-var]
 
     def write(self) -> None:
         """Put the state to go back to on disk, beside a checkpoint of the run: a process that goes on finds both."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from expunge.approximate._draws import Row
+from expunge.approximate._draws import Row, answered
 from expunge.approximate._fresh import fresh
 from expunge.approximate._probe import probe
 from expunge.approximate._settings import Edit
@@ -56,7 +56,6 @@ class Material:
 
     def __post_init__(self) -> None:
         self._records: dict[str, Any] = {}
-        self._told: dict[tuple[str, ...], list[list[bool]]] = {}
         self.forget, self.retain = self.rows(self.forget_records), self.rows(self.retain_records)
 
     @property
@@ -72,15 +71,17 @@ class Material:
         return encode(self.tokenizer, records)
 
     def accuracy(self, rows: Sequence[Row], model: Any = None) -> float:
-        """Share of these rows' telling tokens (`_telling`; classes) that the model finds likeliest."""
-        right, _ = self._answered(rows, model)
+        """Share of these rows' answer tokens (classes) that the model finds likeliest, those too that the question gives
+        away: `skill` leaves them out."""
+        right, _ = self._answered(rows, model, [[True] * answered(row) for row in rows])
         return sum(right) / len(right) if right else 0.0
 
     def skill(self, model: Any = None) -> Skill:
         """What a model can do with some of the retained rows; this one's, if none is given."""
         model = self.model if model is None else model
         rows = probe(self.retain, PROBE, self.settings.seed)
-        right, labels = self._answered(rows, model)
+        telling = telling_tokens(self.tokenizer, rows, self._records) if self.text else [[True] for _ in rows]
+        right, labels = self._answered(rows, model, telling)
         answers, n_answers = self._greedy(model, rows) if self.text else (None, 0)
         return Skill(
             tokens=sum(right) / len(right),
@@ -95,26 +96,20 @@ class Material:
         """What is left of the skill that the original model had; None where nobody looked at that."""
         return Kept(self.start, self.skill()) if self.start else None
 
-    def _answered(self, rows: Sequence[Row], model: Any) -> tuple[list[bool], list[int]]:
-        """Of every telling token (class) whether it is found likeliest, and the token."""
+    def _answered(
+        self, rows: Sequence[Row], model: Any, counted: Sequence[Sequence[bool]]
+    ) -> tuple[list[bool], list[int]]:
+        """Of every answer token (class) that is counted whether it is found likeliest, and the token."""
         right: list[bool] = []
         labels: list[int] = []
-        telling = self._telling(rows) if self.text else [[True] for _ in rows]
         with torch.no_grad():
             for k in range(0, len(rows), 64):
                 side = self.side(rows[k : k + 64], model)
-                told_N = torch.tensor(
-                    [told for row in telling[k : k + 64] for told in row], device=side.labels_N.device
-                )
-                right += (side.logits_NV.argmax(-1) == side.labels_N)[told_N].tolist()
-                labels += side.labels_N[told_N].tolist()
+                chosen = [token for row in counted[k : k + 64] for token in row]
+                counted_N = torch.tensor(chosen, device=side.labels_N.device)
+                right += (side.logits_NV.argmax(-1) == side.labels_N)[counted_N].tolist()
+                labels += side.labels_N[counted_N].tolist()
         return right, labels
-
-    def _telling(self, rows: Sequence[Row]) -> list[list[bool]]:
-        key = tuple(row.id for row in rows)
-        if key not in self._told:
-            self._told[key] = telling_tokens(self.tokenizer, rows, self._records)  # type: ignore[arg-type]
-        return self._told[key]
 
     def _greedy(self, model: Any, rows: Sequence[Row]) -> tuple[float | None, int]:
         """Share of what tells something in a few greedy answers, and how many were asked for."""

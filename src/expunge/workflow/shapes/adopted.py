@@ -137,7 +137,7 @@ def forget(job: Job) -> Made:
     return edited(job)
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> None:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> None:
     """A model trained as one block elsewhere has no recipe to rebuild it by."""
 
 

@@ -21,6 +21,7 @@ from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Progress, Trunk, pinned
+from expunge.engine.adapters import with_adapters
 from expunge.engine.trunk import REFUSALS
 
 
@@ -125,7 +126,7 @@ def _adapted(model: Any, edit: Edit) -> Any:
 
     Raises: InvalidParameter, where it has some already, or PEFT cannot put any on it.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
 
     if adapted(model):
         raise InvalidParameter("the model given has adapters of its own, which are trained; leave lora out")
@@ -134,7 +135,7 @@ def _adapted(model: Any, edit: Edit) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(edit.seed)
         try:
-            model = get_peft_model(model, config).eval()
+            model = with_adapters(model, config).eval()
         except REFUSALS as e:
             reason = (str(e).splitlines() or [type(e).__name__])[0]
             raise InvalidParameter(f"PEFT puts no adapters on {type(model).__name__}: {reason}; leave lora out") from e

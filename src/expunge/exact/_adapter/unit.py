@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -42,6 +42,7 @@ from expunge.engine import (
     pinned,
     train,
 )
+from expunge.engine.adapters import with_adapters
 from expunge.exact._adapter.base import digest_public, read_public
 from expunge.exact._adapter.parameters import Parameters
 from expunge.exact._adapter.words import known_words
@@ -183,7 +184,7 @@ class Trainer:
         batches = self._batches(number, slices, secret)
         torch.manual_seed(derived_seed(secret, "adapter", number))  # fresh before each adapter's initialisation
         try:
-            model = get_peft_model(self.base, lora_config(parameters))
+            model = with_adapters(self.base, lora_config(parameters))
             if before is not None:
                 set_peft_model_state_dict(model, before)
             model.train()

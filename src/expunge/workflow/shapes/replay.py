@@ -35,4 +35,5 @@ def main(root: str, model: str, digest: str, work: str, units: list[str]) -> dic
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:5], units=sys.argv[5:])))
+    root, model, version, work, *touched = sys.argv[1:]
+    print(json.dumps(main(root, model, version, work, touched)))

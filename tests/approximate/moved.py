@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from expunge.engine import ArrayReferences, Encoded, ReferenceCache, Step, array_step_maker, encode, step_maker
+from expunge.engine import ArrayReferences, Encoded, ReferenceCache, Step, Trunk, array_step_maker, encode, step_maker
 
 PAD = 2
 
@@ -24,6 +24,7 @@ class Moved:
         cache = ReferenceCache(PAD)
         cache.fill(list(method.needs), self.model, sides, method.block(2))
         move(self.model)
+        assert not Trunk.of(self.model).sees_padding  # tried once, before anything is counted
         self.runs: list[int] = []  # rows of each pass
         self.model.register_forward_pre_hook(self._count, with_kwargs=True)
         self.step: Step = step_maker(self.model, cache, PAD)(self.forget, self.retain, self.alternate)

@@ -117,7 +117,7 @@ def test_only_the_mlps_up_to_its_block_are_trained(trained: Any) -> None:
 
 def test_a_model_without_such_maps_and_a_classifier_are_refused(trained: Any, blobs: Any) -> None:
     moved = Moved(trained, CIR())
-    with pytest.raises(InvalidParameter, match="no trainable linear map"):
+    with pytest.raises(InvalidParameter, match="no module with weights in the blocks matches 'convolution'"):
         CIR(modules="convolution").gradient(moved.step, moved.model)
     with pytest.raises(InvalidParameter):
         run_edit(blobs.model, None, blobs.forget, blobs.retain, CIR(), Edit(steps=1))

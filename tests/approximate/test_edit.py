@@ -19,7 +19,7 @@ from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
 from expunge.engine import Encoded, collate, digest_model, encode, mean_nll
 from expunge.testing.toys import toy_llama
 
-SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2)
+SETTINGS = Edit(steps=6, warmup=1, forget_batch=4, retain_batch=4, every=2, guard=0.1)
 
 
 def edit(given: Any, settings: Edit = SETTINGS, **rest: Any) -> str:
@@ -164,7 +164,7 @@ def test_what_another_edit_left_in_the_folder_is_not_used(trained: Any, tmp_path
         "inner": (Undo(inner=GradientAscent()), trained, SETTINGS),
         "model": (NPO(), replace(trained, model=toy_llama(len(trained.tokenizer), 64, 2)), SETTINGS),
         "rows": (NPO(), replace(trained, forget=trained.forget[:20]), SETTINGS),
-        "rate": (NPO(), trained, replace(SETTINGS, lr=5e-3)),
+        "rate": (NPO(), trained, replace(SETTINGS, lr=5e-4)),
     }
     method, given, settings = before[other]
     settings = replace(settings, guard=0.0001, guard_every=2)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from expunge.approximate import Edit, run_edit
+from expunge.approximate._skill import Skill
 from expunge.approximate.scrub import SCRUB, distance
 from expunge.core.errors import InvalidParameter
 from expunge.engine import ArrayReferences, Reference, array_step_maker, digest_model
@@ -110,13 +111,13 @@ def test_a_guard_does_not_end_it_where_its_own_steps_bring_back_what_they_took_a
     """In the middle of an epoch the retained rows are worse for a while; asked there, a guard would end a good edit."""
     found: list[float] = []
     work = blobs.work(steps=60, lr=3e-2, warmup=0)
-    measured = work.accuracy
+    measured = work.skill
 
-    def looked(rows: Any, model: Any = None) -> float:
-        found.append(measured(rows, model))
-        return found[-1]
+    def looked(model: Any = None) -> Skill:
+        found.append(measured(model).tokens)
+        return measured(model)
 
-    work.accuracy = looked
+    work.skill = looked
     work.descend(SCRUB(epochs=10, max_epochs=3), guarded=True)
     assert len(found) == 1 + 10  # before, and after every epoch of six steps; not after every five steps
     assert min(found) >= 0.8 * found[0]

@@ -14,7 +14,7 @@ from expunge.approximate.task_vector import TaskVector
 from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.engine import digest_model, examples
 
-SETTINGS = Edit(steps=6, warmup=1, forget_batch=8, retain_batch=8)
+SETTINGS = Edit(steps=6, warmup=1, forget_batch=8, retain_batch=8, guard=0.1)
 
 
 def edited(given: Any, method: Any, forget: Any = None, settings: Edit = SETTINGS, **rest: Any) -> Any:

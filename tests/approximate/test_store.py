@@ -103,7 +103,10 @@ def test_a_snapshot_is_there_for_a_process_after_a_kill(tmp_path: Path) -> None:
     weights = dict(model.named_parameters())
     assert Snapshot(tmp_path / "s.safetensors").label() is None
     good = model.weight.detach().clone()
-    Snapshot(tmp_path / "s.safetensors").take(weights, "7")
+    before = Snapshot(tmp_path / "s.safetensors")
+    before.take(weights, "7")
+    assert not (tmp_path / "s.safetensors").exists()  # a file of all weights is written when it is asked for
+    before.write()
     nn.init.zeros_(model.weight)
     found = Snapshot(tmp_path / "s.safetensors")
     assert found.label() == "7"

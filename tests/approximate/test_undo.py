@@ -18,7 +18,7 @@ from expunge.approximate.undo import Repair, Undo, disturb
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step, digest_model, examples, pinned
 
-SETTINGS = Edit(lr=1e-3, steps=6, warmup=2, forget_batch=8, retain_batch=32, every=2)
+SETTINGS = Edit(lr=1e-3, steps=6, warmup=2, forget_batch=8, retain_batch=32, every=2, guard=0.1)
 
 
 @dataclass(frozen=True)

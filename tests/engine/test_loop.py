@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Resume, Schedule, digest_model, train
+from expunge.engine import Resume, Schedule, digest_model, loop, train
 
 COSINE = Schedule(lr=0.1, warmup=3, shape="cosine")
 
@@ -125,3 +125,44 @@ def test_the_schedule_warms_up_and_comes_down() -> None:
     for wrong in ({"lr": 0.0}, {"lr": 1.0, "warmup": -1}):
         with pytest.raises(InvalidParameter):
             Schedule(**wrong)  # type: ignore[arg-type]
+
+
+class Slow:
+    """A clock of which every step takes so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now = seconds, 0.0
+
+    def monotonic(self) -> float:
+        self.now += self.seconds
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps", "most", "least"),
+    [(1.0, 100, 0, 0), (10.0, 100, 3, 3), (100.0, 300, 20, 18), (1000.0, 40, 20, 18)],
+    ids=["a short run", "every five minutes", "a long run", "the longest steps"],
+)
+def test_by_the_clock_checkpoints_cost_little_of_a_run(
+    seconds: float, steps: int, most: int, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None in a run of two minutes, one every five minutes, and never more than twenty."""
+    written: list[int] = []
+    monkeypatch.setattr(loop, "time", Slow(seconds))
+    resume = Resume(path=tmp_path / "run.part", every=None, beside=lambda: written.append(1))
+    model = net()
+    weights = list(model.parameters())
+    train(weights, lambda k: weights[0].square().sum(), steps, Schedule(lr=1e-3), resume=resume)
+    assert least <= len(written) <= most
+
+
+def test_what_stands_beside_a_checkpoint_is_written_first_and_after_the_watch(tmp_path: Path) -> None:
+    order: list[str] = []
+    path = tmp_path / "run.part"
+    beside = lambda: order.append(f"beside {path.exists()}")
+    watch = lambda done: bool(order.append(f"watch {done}"))
+    model = net()
+    weights = list(model.parameters())
+    resume = Resume(path=path, every=2, beside=beside)
+    train(weights, lambda k: weights[0].square().sum(), 3, Schedule(lr=1e-3), resume=resume, watch=watch)
+    assert order == ["watch 1", "watch 2", "beside False", "watch 3"]

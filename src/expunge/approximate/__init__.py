@@ -9,6 +9,8 @@ from expunge.approximate._registry import methods
 from expunge.core.lazily import lazily
 
 if TYPE_CHECKING:
+    from expunge.approximate._disk import OnDisk as OnDisk
+    from expunge.approximate._disk import on_disk as on_disk
     from expunge.approximate._edit import Edited as Edited
     from expunge.approximate._edit import run_edit as run_edit
     from expunge.approximate._lat import Lat as Lat
@@ -24,9 +26,11 @@ _HOMES = {
     "Method": "_method",
     "Objective": "_method",
     "Sam": "_sam",
+    "OnDisk": "_disk",
+    "on_disk": "_disk",
     "run_edit": "_edit",
 }
 
-__all__ = ["Edit", "Edited", "Lat", "Method", "Objective", "Sam", "methods", "run_edit"]
+__all__ = ["Edit", "Edited", "Lat", "Method", "Objective", "OnDisk", "Sam", "methods", "on_disk", "run_edit"]
 # The engine behind `edit`, imported when first used, so that listing methods needs no torch.
 __getattr__ = lazily(__name__, _HOMES)

@@ -8,27 +8,39 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from expunge.approximate._check import check_method, check_model, check_reads, check_sets
 from expunge.approximate._described import edit_key
+from expunge.approximate._inner import adapted
 from expunge.approximate._material import Track
 from expunge.approximate._method import Method
 from expunge.approximate._settings import Edit
+from expunge.approximate._skill import Kept
+from expunge.approximate._statistics import reestimate
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
-from expunge.core.errors import EmptyForgetSet, InvalidData, InvalidParameter
-from expunge.engine import Example, Progress, Trunk, pinned
+from expunge.core.errors import InvalidParameter
+from expunge.engine import Progress, Trunk, pinned
+from expunge.engine.adapters import with_adapters
+from expunge.engine.trunk import REFUSALS
 
 
 @dataclass(frozen=True)
 class Edited:
-    """An edited copy, what its method claims, and what it cost. `notes` say what happened on the way."""
+    """An edited copy, what its method claims, and what it cost. `notes` say what happened on the way.
+
+    `weights_moved` of all its `weights` stand in tensors that are not what they were. `kept`: what is left of the retained
+    rows; None where the settings have no guard.
+    """
 
     model: Any
     guarantee: Guarantee
     losses: list[float]
     elapsed_s: float
     rows_trained: int
+    weights_moved: int
+    weights: int
+    kept: Kept | None = None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -51,15 +63,19 @@ def run_edit(
     its state an edit that was stopped goes on; `cache` keeps the original model's quantities for other edits.
     `track` is told the stage, steps done, steps in all and the loss of every step.
 
+    What is frozen in the model given stays as it is, so of a PEFT model its adapters alone move, and the copy is one too.
+    Running statistics (batch normalisation) are those of the retained rows at the end.
+
     Not guaranteed: that anything is gone. The result carries the method's guarantee, EMPIRICAL at most; attack it.
 
-    Raises: EmptyForgetSet; InvalidData, if nothing is retained, an id occurs twice or a row is in both sets;
-    InvalidParameter, for what is no method, a model without weights that can be trained, or a loss that is not a number.
+    Raises: EmptyForgetSet; InvalidData, if nothing is retained, an id occurs twice, a row is in both sets, or the model
+    cannot read the rows; InvalidParameter, for what is no method, a model without weights that can be trained, or a loss
+    that is not a number.
     """
     edit, began = settings or Edit(), time.perf_counter()
-    _check_method(method)
-    _check_sets(forget, retain)
-    _check_model(model)
+    check_method(method)
+    check_sets(forget, retain)
+    check_model(model)
     with pinned(edit.threads):
         work = Work(
             _copied(model, edit),
@@ -72,17 +88,25 @@ def run_edit(
             progress=progress,
             track=track,
         )
+        check_reads(work)
         if folder:
             work.store.claim(edit_key(work.model, forget, retain, method, edit))
+        work.start = work.skill() if edit.guard is not None else None
         losses = method.edit(work)
-        edited = _whole(work.model, edit)
+        reestimate(work)
+        kept = work.kept()
+        edited = _whole(model, work.model, edit)
     work.store.clear()
+    moved, weights = _moved(model, edited)
     return Edited(
         edited,
         Guarantee(method.guarantee),
         losses,
         time.perf_counter() - began,
         work.rows_trained,
+        moved,
+        weights,
+        kept,
         tuple(work.notes),
     )
 
@@ -90,18 +114,36 @@ def run_edit(
 def _copied(model: Any, edit: Edit) -> Any:
     """The copy that is edited, without dropout: it would make the loss of the same batch two different numbers."""
     edited = copy.deepcopy(model).eval()
-    for p in edited.parameters():
-        p.requires_grad_(p.is_floating_point())
     if edit.lora:
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(r=edit.lora, lora_alpha=2 * edit.lora, target_modules="all-linear")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(edit.seed)
-            edited = get_peft_model(edited, config).eval()
+        edited = _adapted(edited, edit)
     if edit.checkpointing:
         _recompute(edited)
     return edited
+
+
+def _adapted(model: Any, edit: Edit) -> Any:
+    """The model with adapters, which alone are trained; not those on maps that are frozen.
+
+    Raises: InvalidParameter, where it has some already, or PEFT cannot put any on it.
+    """
+    from peft import LoraConfig
+
+    if adapted(model):
+        raise InvalidParameter("the model given has adapters of its own, which are trained; leave lora out")
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    config = LoraConfig(r=edit.lora, lora_alpha=2 * edit.lora, target_modules="all-linear")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(edit.seed)
+        try:
+            model = with_adapters(model, config).eval()
+        except REFUSALS as e:
+            reason = (str(e).splitlines() or [type(e).__name__])[0]
+            raise InvalidParameter(f"PEFT puts no adapters on {type(model).__name__}: {reason}; leave lora out") from e
+    for name, p in model.named_parameters():
+        place, is_adapter, _ = name.removeprefix("base_model.model.").partition(".lora_")
+        if is_adapter and f"{place}.weight" in frozen:
+            p.requires_grad_(False)
+    return model
 
 
 def _recompute(model: Any) -> None:
@@ -120,46 +162,21 @@ def _recompute(model: Any) -> None:
         block.training = True
 
 
-def _whole(model: Any, edit: Edit) -> Any:
-    """Adapters merged, every weight trainable again."""
+def _whole(given: Any, model: Any, edit: Edit) -> Any:
+    """New adapters merged, the same weights trainable as in the model given."""
     if edit.lora:
         model = model.merge_and_unload()
     if edit.checkpointing:
         model.gradient_checkpointing_disable()
         model.eval()
-    for p in model.parameters():
-        p.requires_grad_(p.is_floating_point())
+    trainable = {name: p.requires_grad for name, p in given.named_parameters()}
+    for name, p in model.named_parameters():
+        p.requires_grad_(trainable[name])
     return model
 
 
-def _check_method(method: object) -> None:
-    if not isinstance(method, Method):
-        raise InvalidParameter(
-            f"{method!r} is no method; give an instance of a class that inherits expunge.approximate.Objective (a loss) or "
-            "Method (an edit)"
-        )
-
-
-def _check_model(model: object) -> None:
-    floats = [p for p in model.parameters() if p.is_floating_point()] if isinstance(model, nn.Module) else []
-    if not floats:
-        raise InvalidParameter(
-            f"{type(model).__name__} has no weights that a gradient could change; retrain it instead"
-        )
-    if bad := sum(not bool(torch.isfinite(p).all()) for p in floats):
-        raise InvalidParameter(f"{bad} tensors of the model hold values that are not numbers; load it again")
-
-
-def _check_sets(forget: Sequence[Any], retain: Sequence[Any]) -> None:
-    if not len(forget):
-        raise EmptyForgetSet("the forget set is empty; name at least one record to forget")
-    if not len(retain):
-        raise InvalidData("the retain set is empty; methods need examples of what the model should keep")
-    if len({r.id for r in forget}) < len(forget) or len({r.id for r in retain}) < len(retain):
-        raise InvalidData("record ids are not unique; the original model's values are looked up by id")
-    if both := {_content(r) for r in forget} & {_content(r) for r in retain}:
-        raise InvalidData(f"{len(both)} texts are in both the forget and the retain set; take them out of one")
-
-
-def _content(row: Any) -> str:
-    return row.id.rpartition("/")[0] if isinstance(row, Example) else row.content
+def _moved(before: Any, after: Any) -> tuple[int, int]:
+    """Weights in tensors that differ, and all."""
+    was = dict(before.named_parameters())
+    moved = [p.numel() for name, p in after.named_parameters() if not torch.equal(p, was[name])]
+    return sum(moved), sum(p.numel() for p in was.values())

@@ -25,10 +25,20 @@ def run_inner(work: Work, method: Method, name: str, forget_records: Sequence[An
     return losses
 
 
+def adapted(model: Any) -> bool:
+    """Whether a model is a base with adapters."""
+    return hasattr(model, "peft_config")
+
+
 def needs_whole_weights(work: Work, method: str) -> None:
     """
     Raises: InvalidParameter, where adapters are trained instead of the weights.
     """
+    if not work.settings.lora and adapted(work.model):
+        raise InvalidParameter(
+            f"{method} works on the model's own weights, and the model given trains adapters; merge them first "
+            "(merge_and_unload)"
+        )
     if work.settings.lora:
         raise InvalidParameter(
             f"{method} works on the model's own weights, and the settings train adapters of rank {work.settings.lora}; "
@@ -41,6 +51,11 @@ def needs_every_weight(work: Work, method: str) -> None:
     Raises: InvalidParameter, where adapters are trained, or a part of the weights.
     """
     needs_whole_weights(work, method)
+    if frozen := sum(not p.requires_grad for p in work.model.parameters() if p.is_floating_point()):
+        raise InvalidParameter(
+            f"{method} changes every weight, and {frozen} tensors of the model given are frozen; free them "
+            "(requires_grad_(True)) or choose another method"
+        )
     if work.settings.modules:
         raise InvalidParameter(
             f"{method} changes every weight, and the settings train those that match '{work.settings.modules}'; "

@@ -13,9 +13,14 @@ class Edit:
     """How long and how fast to train; the defaults are for models of a few million parameters or less.
 
     For billions of parameters use lr 1e-5 and the same number of passes over the forget set. `guard`: back to before the
-    share of right tokens on retained rows fell below this part of what it was; 0 lets a model be wrecked. `until`: end
-    once no larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
-    merged at the end. `modules`: a regular expression of parameters to train.
+    share of right tokens on retained rows fell below this part of what it was; at 0 it only looks. `until`: end once no
+    larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
+    merged at the end. `modules`: a regular expression of parameters to train. `every`: steps between checkpoints, of a run
+    that keeps some; None: by the clock, at most every five minutes and every twentieth of a run.
+
+    What the guard counts are the tokens that tell something: a value's where a row names one, else those that neither the
+    question nor many other answers hold; of a classifier rows; above what always saying the commonest would get. A few
+    greedy answers too. At None nobody looks, and what was kept is not known.
     """
 
     lr: float = 1e-3
@@ -33,10 +38,11 @@ class Edit:
     lora: int = 0
     modules: str = ""
     checkpointing: bool = False
-    every: int = 50  # steps between checkpoints
+    every: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.forget_batch, self.retain_batch, self.threads, self.every, self.guard_every) < 1:
+        counts = (self.steps, self.forget_batch, self.retain_batch, self.threads, self.guard_every, self.every or 1)
+        if min(counts) < 1 or self.every == 0:
             raise InvalidParameter(f"steps, batch sizes, threads and checkpoints must be >= 1, got {self}")
         if self.shape not in get_args(Shape) or self.lora < 0:
             raise InvalidParameter(f"shape is one of {get_args(Shape)} and lora >= 0, got {self.shape!r}, {self.lora}")

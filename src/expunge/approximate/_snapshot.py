@@ -1,4 +1,7 @@
-"""Weights worth going back to: in memory, and where there is a file in it too, for a process after a kill."""
+"""Weights worth going back to: in memory, and where there is a file in it too, for a process after a kill.
+
+The file is written when it is asked for, not at every state taken: a file of all weights is what a checkpoint costs.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +20,19 @@ class Snapshot:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._taken: tuple[str, dict[str, Tensor]] | None = None
+        self._written: str | None = None
 
     def take(self, weights: Mapping[str, Tensor], label: str) -> None:
         """Keep a copy of these weights in place of the last one."""
         state = {name: p.detach().to("cpu", copy=True).contiguous() for name, p in weights.items()}
         self._taken = label, state
-        if self._path and ranks()[0] == 0:
+
+    def write(self) -> None:
+        """Put the last state into the file, if there is one and it holds another."""
+        if self._path and self._taken and self._written != self._taken[0] and ranks()[0] == 0:
+            label, state = self._taken
             save_whole(state, self._path, {"label": label})
+            self._written = label
 
     def label(self) -> str | None:
         """That of the last state, an earlier process's too; None where none was taken."""

@@ -17,7 +17,7 @@ class Stage:
     """A run of training with one draw of rows for each step.
 
     A `guarded` stage goes back before the model is wrecked, as the settings ask. Where the `mask` of a weight is False, its
-    values stay.
+    values stay. One that trains `anew` normalises every batch by its own statistics.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Stage:
     schedule: Schedule
     guarded: bool
     mask: Mapping[nn.Parameter, Tensor] | None
+    anew: bool = False
 
     @property
     def steps(self) -> int:

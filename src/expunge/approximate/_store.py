@@ -31,7 +31,7 @@ class Store:
     """A folder that belongs to one edit. Without a folder everything is run and nothing is kept."""
 
     folder: Path | None
-    every: int  # steps between checkpoints
+    every: int | None  # steps between checkpoints; None: by the clock
     recipe: Recipe = field(default_factory=Recipe)  # what else decides bits: a stage of other libraries is run again
 
     def run(self, stage: Stage, train: Callable[[Resume | None], Descent]) -> Descent:

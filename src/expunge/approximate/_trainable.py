@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from expunge.approximate._descended import Descended
+from expunge.core.errors import InvalidParameter
 from expunge.engine import Trunk
 
 
@@ -14,6 +15,11 @@ def trained_alone(model: Any, objective: Descended, depth: int, modules: str) ->
     """Meanwhile every other weight is frozen. `modules`: a regular expression of parameters' names."""
     free = {id(p) for name, p in model.named_parameters() if re.search(modules, name)}
     if (chosen := objective.trained_blocks(depth)) is not None:
+        if not depth:
+            raise InvalidParameter(
+                f"{type(objective).__name__} changes states inside a language model, and a classifier has no known blocks; "
+                "choose a method that looks at outputs, also within another (inner=npo)"
+            )
         blocks = enumerate(Trunk.of(model).blocks)
         free &= {id(p) for i, block in blocks if i in chosen for p in block.parameters()}
     frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in free]

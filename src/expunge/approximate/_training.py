@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from expunge.approximate._draws import Draw
 from expunge.approximate._guard import guard_of
 from expunge.approximate._material import Material
 from expunge.approximate._stage import Stage
+from expunge.approximate._statistics import batch_statistics
 from expunge.approximate._store import Descent
 from expunge.approximate._trainable import first_trained, trained_alone
 from expunge.engine import (
@@ -42,14 +44,15 @@ def train_stage(stage: Stage, material: Material, resume: Resume | None) -> Desc
             def loss_at(k: int) -> float:
                 draw = draws[k]
                 step = make(draw.forget, draw.retain, alternate.of(draw), k, stage.steps, draw.epoch)
-                return objective.gradient(step, model)
+                with batch_statistics(model) if stage.anew else nullcontext():
+                    return objective.gradient(step, model)
 
             losses = train(
                 list(model.parameters()),
                 loss_at,
                 stage.steps,
                 stage.schedule,
-                resume=resume,
+                resume=replace(resume, beside=guard.write) if resume and guard else resume,
                 progress=material.progress,
                 say=partial(material.track, stage.name) if material.track else None,
                 watch=guard,

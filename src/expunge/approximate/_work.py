@@ -12,6 +12,7 @@ from expunge.approximate._draws import Row, draws
 from expunge.approximate._material import Material
 from expunge.approximate._settings import Shape
 from expunge.approximate._stage import Stage
+from expunge.approximate._statistics import layers
 from expunge.approximate._store import Store
 from expunge.approximate._training import train_stage
 from expunge.core.recipe import Recipe
@@ -42,21 +43,25 @@ class Work(Material):
         shape: Shape | None = None,
         guarded: bool = False,
         mask: Mapping[nn.Parameter, Tensor] | None = None,
+        anew: bool = False,
     ) -> list[float]:
-        """Run a stage, with the edit's own model, rows, steps and rate where no others are named.
+        """Run a stage, with the edit's own model, rows, steps and rate where no others are named; `anew` from new weights.
 
         Returns the losses of the steps run here. A stage that was finished before a kill is not run again.
         """
         edit = self.settings
         forget, retain = self.forget if forget is None else forget, self.retain if retain is None else retain
+        model = self.model if model is None else model
+        lone = not (anew and layers(model))
         stage = Stage(
             name=name,
             objective=objective,
-            model=self.model if model is None else model,
-            draws=draws(forget, retain, edit.steps if steps is None else steps, name, edit),
+            model=model,
+            draws=draws(forget, retain, edit.steps if steps is None else steps, name, edit, lone),
             schedule=Schedule(lr=edit.lr if lr is None else lr, warmup=edit.warmup, shape=shape or edit.shape),
             guarded=guarded,
             mask=mask,
+            anew=anew,
         )
         noted = len(self.notes)
         descent = self.store.run(stage, partial(train_stage, stage, self))

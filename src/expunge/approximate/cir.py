@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from expunge.approximate._method import Objective
 from expunge.approximate._registry import methods
@@ -18,6 +19,7 @@ from expunge.approximate._retain import hidden_loss
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Reference, Step, Trunk
 
+_MAPS = (nn.Linear.forward, Conv1D.forward)
 _ROUNDS = 8  # of subspace iteration
 _PART = 16  # 24 of 4,096 features are common ones; 24 of 64 would be most of what there is to unlearn along
 
@@ -77,7 +79,7 @@ class CIR(Objective):
         for linear, (x, _), g in zip(linears, seen, out_gradients, strict=True):
             reached = g.abs().sum(-1) > 0  # not padding, nor what comes after the last answer
             x_MD, g_MD = collapsed(x[reached], self.activations), collapsed(g[reached], self.gradients)
-            linear.weight.grad = (g_MD.T @ x_MD).to(linear.weight)
+            linear.weight.grad = (g_MD.T @ x_MD if _by_output(linear) else x_MD.T @ g_MD).to(linear.weight)
         value = forget.item()
         for term in terms:
             value += term.item()
@@ -88,17 +90,30 @@ class CIR(Objective):
 
     def _linears(self, model: Any) -> list[Any]:
         blocks = Trunk.of(model).blocks
-        found = [
+        named = [
             module
             for i in self.trained_blocks(len(blocks))
             for name, module in blocks[i].named_modules()
-            if isinstance(module, nn.Linear) and module.weight.requires_grad and re.search(self.modules, name)
+            if re.search(self.modules, name) and isinstance(getattr(module, "weight", None), nn.Parameter)
         ]
-        if not found:
+        if not named:
             raise InvalidParameter(
-                f"no trainable linear map in the blocks matches '{self.modules}'; name the MLPs' modules"
+                f"no module with weights in the blocks matches '{self.modules}'; name the MLPs' maps"
+            )
+        linear = [module for module in named if type(module).forward in _MAPS]
+        found = [module for module in linear if module.weight.requires_grad]
+        if not found:
+            kinds = ", ".join(sorted({type(module).__name__ for module in named}))
+            why = "are frozen" if linear else f"are no plain linear maps ({kinds})"
+            raise InvalidParameter(
+                f"the modules that match '{self.modules}' {why}; CIR takes gradients of such maps apart"
             )
         return found
+
+
+def _by_output(linear: nn.Module) -> bool:
+    """Whether the weight has a row for every output, as torch's; GPT-2's maps have a column."""
+    return isinstance(linear, nn.Linear)
 
 
 def confusion(hidden_ND: Tensor, reference_ND: Tensor) -> Tensor:

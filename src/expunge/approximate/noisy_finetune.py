@@ -5,22 +5,26 @@ x_0 = r + clip_C0(x - r);  x_t+1 = x_t - gamma (clip_C1(g_t) + lambda (x_t - r))
 The accountant is `_accountant`, tight where the paper's closed forms are not.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from expunge.approximate import _accountant
+from expunge.approximate._draws import paired
+from expunge.approximate._inner import needs_every_weight
 from expunge.approximate._likelihood import Likelihood
 from expunge.approximate._method import Method
 from expunge.approximate._registry import methods
+from expunge.approximate._statistics import batch_statistics, layers
 from expunge.approximate._work import Work
 from expunge.core import Guarantee
 from expunge.core.errors import InvalidParameter
+from expunge.core.noise import new_secret, noise_words
 from expunge.engine import epoch_batches
 
 _WORDS = "noisy fine-tuning"
@@ -35,8 +39,9 @@ class NoisyFinetune(Method):
     (one L2 norm over all weights and over the batch's gradient), `rate` gamma, `decay` lambda; plain SGD. Then
     `settings.steps` of ordinary fine-tuning on retained rows, which is post-processing.
 
-    `secret`: the noise comes from a generator seeded by the operating system, and the result is CERTIFIED. Otherwise the
-    noise is repeatable from `settings.seed`; whoever knows that seed can take the noise off, so the claim is EMPIRICAL.
+    `secret`: the noise comes from a generator started with 256 bits of the operating system's (`core.noise`), and the result
+    is CERTIFIED. Otherwise it is repeatable from `settings.seed`; whoever knows that seed can take it off, so the claim is
+    EMPIRICAL.
 
     Assumed, not checked: the forget set was chosen independently of the published model; these parameters were not tuned on
     it; floating point behaves as real numbers do. Models published earlier are not covered. What retained rows taught
@@ -75,32 +80,36 @@ class NoisyFinetune(Method):
     def edit(self, work: Work) -> list[float]:
         _check(work)
         anchor = work.fresh(work.seed(_WORDS, "anchor"))
-        seed = secrets.randbits(63) if self.secret else work.seed(_WORDS, "noise")
-        self.noisy_phase(work, anchor, torch.Generator().manual_seed(seed))
+        secret = new_secret() if self.secret else f"edit/{work.settings.seed}".encode()
+        self.noisy_phase(work, anchor, np.random.default_rng(noise_words(secret, _WORDS, "noise")))
         self._note(work)
-        return work.descend(Likelihood("retain"), name="finetune", forget=[])
+        return work.descend(Likelihood("retain"), name="finetune", forget=[], anew=True)
 
-    def noisy_phase(self, work: Work, anchor: nn.Module, draw: torch.Generator) -> None:
-        """Phase 1 in place. Buffers come from the anchor: running statistics are a function of the deleted rows too."""
-        with torch.no_grad():
-            for mine, fresh in zip(work.model.buffers(), anchor.buffers(), strict=True):
-                mine.copy_(fresh)
+    def noisy_phase(self, work: Work, anchor: nn.Module, draw: np.random.Generator) -> None:
+        """Phase 1 in place.
+
+        Batches are normalised by their own statistics: of the weights and of retained rows, like the gradient. The buffers
+        that this fills are a function of weights before their noise, so those of the anchor take their place.
+        """
         weights = list(work.model.parameters())
+        _copy_buffers(anchor, work.model)
         start = [r.detach().to(p) for p, r in zip(weights, anchor.parameters(), strict=True)]
         moved = clipped([p.detach() - r for p, r in zip(weights, start, strict=True)], self.radius)
         with torch.no_grad():
             for p, r, d in zip(weights, start, moved, strict=True):
                 p.copy_(r + d)
         for rows in _orders(work, self.steps):
-            found = torch.autograd.grad(work.side(rows).nll, weights, allow_unused=True)
+            with batch_statistics(work.model):
+                found = torch.autograd.grad(work.side(rows).nll, weights, allow_unused=True)
             gradient = clipped(
                 [torch.zeros_like(p) if g is None else g for g, p in zip(found, weights, strict=True)], self.clip
             )
             with torch.no_grad():
                 for p, g, r in zip(weights, gradient, start, strict=True):
-                    noise = torch.randn(p.shape, generator=draw, dtype=torch.float32).to(p)
+                    noise = torch.as_tensor(draw.standard_normal(tuple(p.shape))).to(p)
                     p.copy_(p - self.rate * (g + self.decay * (p - r)) + self.sigma * noise)  # decay is not clipped
             work.rows_trained += len(rows)
+        _copy_buffers(anchor, work.model)
 
     def _note(self, work: Work) -> None:
         batch, later = work.settings.retain_batch, work.settings.steps
@@ -130,12 +139,19 @@ def clipped(tensors: Sequence[Tensor], most: float) -> list[Tensor]:
     return [t * (most / norm) for t in tensors] if norm > most else list(tensors)
 
 
+@torch.no_grad()
+def _copy_buffers(source: nn.Module, target: nn.Module) -> None:
+    for mine, theirs in zip(target.buffers(), source.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
 def _check(work: Work) -> None:
     settings, weights = work.settings, list(work.model.parameters())
     if settings.lora or settings.modules or settings.until is not None:
         raise InvalidParameter(
             "noise must reach every weight and the end must not depend on the deleted rows; drop lora, modules and until"
         )
+    needs_every_weight(work, _WORDS)
     if other := {str(p.dtype) for p in weights if p.dtype != torch.float32}:
         raise InvalidParameter(
             f"weights are {sorted(other)}; their rounding undoes the noise: convert to float32 first"
@@ -145,8 +161,9 @@ def _check(work: Work) -> None:
 def _orders(work: Work, steps: int) -> list[Any]:
     """Batches of retained rows, in an order that no earlier training used."""
     batches: list[Any] = []
+    whole = paired if layers(work.model) else list[Any]
     secret, epoch = f"edit/{work.settings.seed}".encode(), 0
     while len(batches) < steps:
-        batches += epoch_batches(work.retain, work.settings.retain_batch, secret, _WORDS, epoch)
+        batches += whole(epoch_batches(work.retain, work.settings.retain_batch, secret, _WORDS, epoch))
         epoch += 1
     return batches[:steps]

@@ -14,7 +14,7 @@ from expunge.approximate._registry import methods
 from expunge.approximate._retain import TwoSided
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
-from expunge.engine import Step
+from expunge.engine import Example, Step
 
 
 @methods.add
@@ -32,7 +32,14 @@ class Refusal(TwoSided):
             raise InvalidParameter("answer must not be empty; the model learns to say it")
 
     def alternate(self, rows: Sequence[Record], epoch: int, material: Material) -> list[Record]:
-        """The forget questions with the refusal as their answer."""
+        """The forget questions with the refusal as their answer.
+
+        Raises: InvalidParameter, for a classifier.
+        """
+        if any(isinstance(row, Example) for row in rows):
+            raise InvalidParameter(
+                "refusal teaches words, and a classifier says none; 'relabel' teaches it other classes"
+            )
         return [replace(record, answer=self.answer, value="") for record in rows]
 
     def loss(self, step: Step) -> Iterator[Tensor]:

@@ -44,7 +44,7 @@ def train_anew(work: Work, steps: int, lr: float | None, shape: Shape) -> list[f
     seed = derived_seed(b"expunge/retrain/v1", work.settings.seed)
     with torch.no_grad():
         work.model.load_state_dict(work.fresh(seed).state_dict())
-    return work.descend(Likelihood("retain"), name="retrained", forget=(), steps=steps, lr=lr, shape=shape)
+    return work.descend(Likelihood("retain"), name="retrained", forget=(), steps=steps, lr=lr, shape=shape, anew=True)
 
 
 def steps_of(work: Work, epochs: float | None) -> int:

@@ -125,6 +125,7 @@ class _Rewind(Objective):
         best = self.best.label()
         if best is None or gap < float(best.split()[0]):
             self.best.take(dict(self.work.model.named_parameters()), f"{gap} {done}")
+            self.best.write()
 
     def go_back(self) -> None:
         gap, done = (self.best.label() or "").split()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from expunge.approximate._inner import needs_whole_weights
 from expunge.approximate._likelihood import Likelihood
 from expunge.approximate._method import Method
 from expunge.approximate._probe import probe
@@ -46,6 +47,10 @@ class TaskVector(Method):
             )
 
     def edit(self, work: Work) -> list[float]:
+        if (
+            not work.settings.lora
+        ):  # new adapters begin at 0, so that their product is the change itself; given ones do not
+            needs_whole_weights(work, "a task vector")
         trained = {name: p for name, p in work.model.named_parameters() if p.requires_grad}
         before = {name: p.detach().clone() for name, p in trained.items()}
         had = work.accuracy(rows := probe(work.retain, PROBE, work.settings.seed))

@@ -57,7 +57,8 @@ class Undo(Method):
         losses = run_inner(work, self.inner, "teacher")
         repair = Repair(self.alpha, self.beta, self.init, work)
         steps = steps_of(work, self.epochs)
-        return losses + work.descend(repair, name="student", forget=(), steps=steps, lr=self.lr, shape="cosine")
+        how: Any = {"steps": steps, "lr": self.lr, "shape": "cosine", "anew": True}
+        return losses + work.descend(repair, name="student", forget=(), **how)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from expunge.cli.edit_options import NOTHING_SAID, EditOptions, with_edit_options
 from expunge.cli.options import AsJson
 from expunge.cli.show import bars, data, people_console, say
 
@@ -30,6 +31,7 @@ def _listed(method: str) -> str:
     raise typer.Exit
 
 
+@with_edit_options
 def edit(
     model: Annotated[str, typer.Argument(help="A model folder or hub id.")],
     method: Annotated[
@@ -44,26 +46,7 @@ def edit(
     ],
     retain: Annotated[Path, typer.Option(help="The same for what to keep.")],
     out: Annotated[Path, typer.Option(help="Folder for the edited model.")],
-    lr: Annotated[float | None, typer.Option(help="Learning rate; about 1e-5 for billions of parameters.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Number of steps.")] = None,
-    forget_batch: Annotated[int | None, typer.Option(help="Rows to forget in each step.")] = None,
-    retain_batch: Annotated[int | None, typer.Option(help="Rows to keep in each step.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the order of rows and all that is drawn.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads; other numbers give other bits.")] = None,
-    lora: Annotated[int | None, typer.Option(help="Train adapters of this rank, merged at the end.")] = None,
-    modules: Annotated[
-        str | None, typer.Option(help="Train only parameters whose names match this regular expression.")
-    ] = None,
-    guard: Annotated[
-        bool, typer.Option("--guard/--no-guard", help="Go back before the retained rows are wrecked.")
-    ] = True,
-    until: Annotated[
-        float | None, typer.Option(help="End when no larger share of the forgotten tokens is right.")
-    ] = None,
-    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, more time.")] = False,
-    set: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the method, as key=value. May be repeated.")
-    ] = None,
+    edit: EditOptions = NOTHING_SAID,
     track: Annotated[
         str | None, typer.Option(help="Losses to: tensorboard[:FOLDER], wandb[:PROJECT], jsonl:PATH.")
     ] = None,
@@ -79,19 +62,6 @@ def edit(
     from expunge.workflow.alone.edit_folder import EditRequest, edit_folder
     from expunge.workflow.alone.energy import Rates
 
-    named: dict[str, Any] = {
-        "lr": lr,
-        "steps": steps,
-        "forget_batch": forget_batch,
-        "retain_batch": retain_batch,
-        "seed": seed,
-        "threads": threads,
-        "lora": lora,
-        "modules": modules,
-        "until": until,
-        "checkpointing": checkpointing or None,
-    }
-    settings = {k: v for k, v in named.items() if v is not None} | ({} if guard else {"guard": None})
     rates = {k: v for k, v in {"watts_per_core": watts, "price_per_kwh": price}.items() if v is not None}
     request = EditRequest(
         model=model,
@@ -99,8 +69,8 @@ def edit(
         forget=forget,
         retain=retain,
         out=out,
-        settings=settings,
-        parameters=set or (),
+        settings=edit.settings(),
+        parameters=edit.set or (),
         track=track,
         device=device or _device(),
         rates=Rates(**rates),
@@ -123,6 +93,8 @@ def _show(name: str, done: Mapping[str, Any]) -> None:
         "guarantee": f"{done['guarantee']}: {done['means']}",
         "rows": f"{done['rows']['forget']} to forget, {done['rows']['retain']} to keep",
         "loss": f"{losses[0]:.3f} → {losses[-1]:.3f} in {plural(len(losses), 'step')}" if losses else "no steps ran",
+        "weights": f"{done['weights']['moved']:,} of {done['weights']['all']:,} moved",
+        "kept": done["kept"]["says"] if done["kept"] else "nobody looked",
         "spent": done["spent"]["says"],
         "notes": "; ".join(done["notes"]) or "none",
         "model": done["out"],

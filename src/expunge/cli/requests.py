@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from expunge.cli.edit_options import NOTHING_SAID, EditOptions, with_edit_options
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
 from expunge.cli.show import data, say, table, working
 from expunge.cli.verifying import verify
@@ -72,30 +73,28 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
 
 
 @app.command()
+@with_edit_options
 def forget(
     request: Req,
     model: Annotated[str | None, typer.Option(help="Which model, where several are concerned.")] = None,
     route: Annotated[str | None, typer.Option(help="A route that `expunge plan` lists; default: the first.")] = None,
     method: Annotated[str | None, typer.Option(help="For route edit: an approximate method.")] = None,
-    lr: Annotated[float | None, typer.Option(help="For route edit: learning rate.")] = None,
-    steps: Annotated[int | None, typer.Option(help="For route edit: number of steps.")] = None,
-    guard: Annotated[
-        bool, typer.Option(help="For route edit: go back before the model loses what should stay.")
-    ] = True,
+    edit: EditOptions = NOTHING_SAID,
     rebuild: Annotated[
         str | None, typer.Option(help="For units of your own loop: FILE.py:FUNCTION that trains one.")
     ] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
-    """Build the version without these people beside the old one, which is quarantined.
+    """Build the version without these people beside the old one, which is quarantined. Sizes are for route edit, as those of
+    `expunge edit`.
 
     Try: [bold]expunge forget req-0123456789[/]
     """
     from expunge.workflow.steps.forget import forget_request
 
     opened = opened_at(project)
-    options = {"method": method, "lr": lr, "steps": steps, "guard": None if guard else 0.0, "rebuild": rebuild}
+    options = {"method": method, "set": edit.set or None, "rebuild": rebuild, **edit.settings()}
     with opened.writing(), working("forget") as progress:
         done = forget_request(opened, request, progress, model=model, route=route, options=options)
     cost = "UNKNOWN" if done["cost"] is None else f"{done['cost']:.0%}"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -49,12 +50,33 @@ def _longest_word(text: str) -> int:
     return max((len(word) for word in text.split()), default=0)
 
 
+def _lines(title: str) -> Callable[[str, int], None]:
+    """Says once of everything that it is told of that it began, how many steps it has, and after how many seconds."""
+    start, begun = time.monotonic(), set[str]()
+
+    def begins(what: str, total: int) -> None:
+        if what not in begun:
+            begun.add(what)
+            steps = f", {total} steps" if total > 1 else ""
+            named = " · ".join(part for part in (title, what) if part)
+            say(f"{time.monotonic() - start:6.0f} s  {escape(named)}{steps}")
+
+    return begins
+
+
 Report = Callable[[str, int, int], None]
 
 
 @contextmanager
 def working(title: str) -> Iterator[Report]:
-    """A progress bar with an estimate; the function it gives takes what is worked on, steps done, and steps in all."""
+    """A progress bar with an estimate; the function it gives takes what is worked on, steps done, and steps in all.
+
+    In a log, where nobody sees a bar move, a line for each thing that is begun.
+    """
+    if not people_console.is_terminal:
+        begun = _lines(title)
+        yield lambda what, done, total: begun(what, total)
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -91,7 +113,16 @@ def working(title: str) -> Iterator[Report]:
 @contextmanager
 def bars(first: str, last: str) -> Iterator[Callable[..., None]]:
     """One bar for each stage, with an estimate of what is left; the function it gives takes the stage, steps done, steps in
-    all, and by name the fields that the outer columns show."""
+    all, and by name the fields that the outer columns show. In a log, a line for each stage, and for each that a field in
+    words names."""
+    if not people_console.is_terminal:
+        begun = _lines("")
+
+        def told(stage: str, done: int, total: int, **fields: Any) -> None:
+            begun(": ".join([stage, *(one for one in fields.values() if isinstance(one, str) and one)]), total)
+
+        yield told
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

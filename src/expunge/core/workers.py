@@ -1,8 +1,10 @@
 """Work in processes of their own, which end when the process that started them does, however it ended."""
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any
 from expunge.core.capability import CAPABILITY
 
 _PARENT = "EXPUNGE_PARENT"  # in the environment of a process started by `run_module`
+_TOLD = "\x1eprogress "
 _LOOK_EVERY_S = 0.5
 _watched: set[int] = set()
 
@@ -23,14 +26,41 @@ def worker_pool(workers: int, begin: Callable[..., Any] | None = None, *argument
     return ProcessPoolExecutor(workers, context, _begun, (os.getpid(), begin, arguments))
 
 
-def run_module(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+Progress = Callable[[str, int, int], None]  # what is worked on, steps done, steps in all
+
+
+def run_module(module: str, *arguments: str, progress: Progress | None = None) -> "subprocess.CompletedProcess[str]":
     """`python -m module arguments` in the processor mode in which bits repeat; its output and its exit code.
 
-    The module calls `end_with_parent` first.
+    The module calls `end_with_parent` first. What it tells `tell_parent` is told to `progress`.
     """
     command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, **CAPABILITY, _PARENT: str(os.getpid())}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    said: list[str] = []
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                told = line.removeprefix(_TOLD)
+                if told == line:
+                    said.append(line)
+                elif progress is not None:
+                    progress(*json.loads(told))
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        out.seek(0)
+        return subprocess.CompletedProcess(command, code, out.read(), "".join(said))
+
+
+def tell_parent(what: str, done: int, total: int) -> None:
+    """Progress of a module that `run_module` runs: a line of its own among what it says to people."""
+    sys.stderr.write(f"{_TOLD}{json.dumps([what, done, total])}\n")
+    sys.stderr.flush()
 
 
 def last_line(output: str) -> str:

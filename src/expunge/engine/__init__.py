@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from expunge.engine.text import encode as encode
     from expunge.engine.text import encode_prompt as encode_prompt
     from expunge.engine.text import end_ids as end_ids
+    from expunge.engine.text import text_config as text_config
     from expunge.engine.text import value_span as value_span
     from expunge.engine.trunk import Trunk as Trunk
     from expunge.engine.values import digest_value as digest_value
@@ -134,6 +135,7 @@ _HOMES = {
     "sequence_logp": "logprobs",
     "spread": "sharding",
     "step_maker": "step",
+    "text_config": "text",
     "token_logp": "logprobs",
     "token_stats": "logprobs",
     "train": "loop",

@@ -19,7 +19,8 @@ from torch import Tensor
 from expunge.core.errors import InvalidData
 from expunge.engine.batches import IGNORE, collate
 from expunge.engine.logprobs import answer_logits, token_stats
-from expunge.engine.prefix import evaluating, read, same
+from expunge.engine.prefix import evaluating, read
+from expunge.engine.rounding import same
 from expunge.engine.sharding import spread
 from expunge.engine.text import Encoded
 from expunge.engine.trunk import REFUSALS, Trunk

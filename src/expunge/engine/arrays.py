@@ -1,4 +1,8 @@
-"""Rows of a classifier: features and a class, and what a method sees of a batch of them."""
+"""Rows of a classifier: features and a class, and what a method sees of a batch of them.
+
+Features are one tensor, which the model reads as its first argument, or several by name, as a tokenizer gives them
+(`input_ids`, `attention_mask`, ...), which it reads as keywords: so padding is masked as the model itself masks it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,33 +18,80 @@ from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.engine.state import digest_state
 from expunge.engine.step import ALTERNATE, FORGET, RETAIN, Reference, Step
 
+Features = Tensor | Mapping[str, Tensor]
+MASK = "attention_mask"
+
 
 @dataclass(frozen=True, eq=False)
 class Example:
     """One row: what a classifier reads, and its class."""
 
     id: str
-    x: Tensor
+    x: Features
     y: int
 
 
 def examples(x: Any, y: Any) -> list[Example]:
-    """Rows of arrays, named by their content and, where it repeats, by how often it did.
+    """Rows of an array, or of arrays by name; named by their content and, where it repeats, by how often it did.
+
+    What a mask hides is no content: a text is the same one however far it was padded.
 
     Raises: InvalidData, for other numbers of rows and classes, or a value that is not a number.
     """
-    x_N, y_N = torch.as_tensor(x), torch.as_tensor(y).long()
-    if len(x_N) != len(y_N):
-        raise InvalidData(f"{len(x_N)} rows and {len(y_N)} classes; give one class a row")
-    if not torch.isfinite(x_N.double()).all():
-        raise InvalidData(f"{int((~torch.isfinite(x_N.double())).sum())} values are not numbers; fill or drop them")
+    columns = {name: _tensor(name, one) for name, one in (x.items() if isinstance(x, Mapping) else [("x", x)])}
+    y_N = torch.as_tensor(y).long()
+    if wrong := {name: len(column) for name, column in columns.items() if len(column) != len(y_N)}:
+        raise InvalidData(f"{next(iter(wrong.values()))} rows and {len(y_N)} classes; give one class a row")
+    if not columns:
+        raise InvalidData("the rows have no features; name at least one, such as input_ids")
+    bad = sum(int((~torch.isfinite(c)).sum()) for c in columns.values() if c.is_floating_point() or c.is_complex())
+    if bad:
+        raise InvalidData(f"{bad} values are not numbers; fill or drop them")
     seen: dict[str, int] = {}
     rows = []
-    for one, label in zip(x_N, y_N.tolist(), strict=True):
-        name = digest_json("example", [digest_state({"x": one}), label])
+    for i, label in enumerate(y_N.tolist()):
+        row = {name: column[i] for name, column in columns.items()}
+        name = digest_json("example", [digest_state(unpadded(row)), label])
         seen[name] = seen.get(name, 0) + 1
-        rows.append(Example(f"{name}/{seen[name]}", one, label))
+        rows.append(Example(f"{name}/{seen[name]}", row if isinstance(x, Mapping) else row["x"], label))
     return rows
+
+
+def unpadded(row: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A row's features without the columns at its ends that its mask hides.
+
+    >>> row = {"input_ids": torch.tensor([5, 6, 0]), "attention_mask": torch.tensor([1, 1, 0])}
+    >>> unpadded(row)["input_ids"].tolist()
+    [5, 6]
+    """
+    if MASK not in row or not row[MASK].any():
+        return dict(row)
+    mask_T = row[MASK]
+    held = mask_T.nonzero()[:, 0]
+    first, last = int(held[0]), int(held[-1]) + 1
+    return {name: t[first:last] if t.shape[:1] == mask_T.shape else t for name, t in row.items()}
+
+
+def stacked(rows: Sequence[Example], device: torch.device) -> Features:
+    """The features of rows side by side, on a device."""
+    if isinstance(rows[0].x, Mapping):
+        return {name: torch.stack([row.x[name] for row in rows]).to(device) for name in rows[0].x}  # type: ignore[index]
+    return torch.stack([row.x for row in rows]).to(device)  # type: ignore[misc]
+
+
+def logits_of(call: Callable[..., Any], features: Features) -> Tensor:
+    """What a classifier says of features, [N, classes]: a tensor, or the `logits` of its answer."""
+    said = call(**features) if isinstance(features, Mapping) else call(features)
+    return torch.as_tensor(getattr(said, "logits", said)).float()
+
+
+def _tensor(name: str, given: Any) -> Tensor:
+    try:
+        return torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise InvalidData(
+            f"'{name}' is no array whose rows are equally long; of a tokenizer take padding=True, return_tensors='pt'"
+        ) from e
 
 
 class ArraySide:
@@ -55,22 +106,25 @@ class ArraySide:
         return tuple(row.id for row in self._rows)
 
     @cached_property
-    def inputs(self) -> Tensor:
-        return torch.stack([row.x for row in self._rows]).to(_device(self._model))
+    def _device(self) -> torch.device:
+        return torch.device(next(self._model.parameters()).device)
+
+    @cached_property
+    def inputs(self) -> Features:
+        return stacked(self._rows, self._device)
 
     @cached_property
     def logits_NV(self) -> Tensor:
         """What the model says, [N, classes]."""
-        said = self._model(self.inputs)
-        return torch.as_tensor(getattr(said, "logits", said)).float()
+        return logits_of(self._model, self.inputs)
 
     @cached_property
     def labels_N(self) -> Tensor:
-        return torch.tensor([row.y for row in self._rows], device=self.inputs.device)
+        return torch.tensor([row.y for row in self._rows], device=self._device)
 
     @property
     def row_N(self) -> Tensor:
-        return torch.arange(len(self._rows), device=self.inputs.device)
+        return torch.arange(len(self._rows), device=self._device)
 
     @cached_property
     def logp_N(self) -> Tensor:
@@ -83,7 +137,7 @@ class ArraySide:
 
     @property
     def length_B(self) -> Tensor:
-        return torch.ones(len(self._rows), device=self.inputs.device)
+        return torch.ones(len(self._rows), device=self._device)
 
     @property
     def nll(self) -> Tensor:
@@ -92,7 +146,7 @@ class ArraySide:
     @property
     def reference_logits_NV(self) -> Tensor:
         """The same as `logits_NV` under the original model."""
-        return self._references.of(self._name, self._rows).to(self.inputs.device)
+        return self._references.of(self._name, self._rows).to(self._device)
 
     @property
     def reference_logp_B(self) -> Tensor:
@@ -141,7 +195,3 @@ def array_step_maker(model: Any, references: ArrayReferences) -> Callable[..., S
         return Step(sides[FORGET], sides[RETAIN], 0, sides[ALTERNATE], number, total, epoch, again)
 
     return make
-
-
-def _device(model: Any) -> torch.device:
-    return torch.device(next(model.parameters()).device)

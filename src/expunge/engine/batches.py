@@ -63,8 +63,8 @@ class Batch:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What a causal model is given. No mask: padding stands on the right, where no position before it can look, and
-        without one attention takes its faster way."""
+        """What a model is given that looks only at what stands before. No mask: padding stands on the right, and without one
+        attention takes its faster way. `Trunk.inputs` adds the mask for a model that would see the padding."""
         if not self.lengths:
             return {"input_ids": self.ids_BT, "use_cache": False}
         ends = torch.tensor((0, *self.lengths), device=self.ids_BT.device).cumsum(0).to(torch.int32)

@@ -6,6 +6,7 @@ A run that was stopped and resumed gives the same bits as one that was not (test
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,16 +51,23 @@ class Schedule:
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
+SECONDS, SHARE = 300.0, 0.05  # between two checkpoints at least: of time, and of the whole run
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resume:
-    """Where a run keeps its state, and how often (in steps) it writes it. The file is removed when the run ends.
+    """Where a run keeps its state, and how often it writes it: in steps; None, by the clock. The file is removed when the
+    run ends.
 
-    `key` names what is trained on what; a file with another key is not continued.
+    By the clock not more often than every five minutes, nor than every twentieth of the run: what a kill can cost then is
+    small beside the run, and what is written beside what is computed. `key` names what is trained on what; a file with
+    another key is not continued. `beside` writes what else a run needs to go on, before its state is written.
     """
 
     path: Path
-    every: int = 50
+    every: int | None = 50
     key: str = ""
+    beside: Callable[[], None] | None = None
 
 
 def train(
@@ -93,6 +101,7 @@ def train(
     first = _load(resume, n_steps, full, optimizer) if resume else 0
     _write_back(full, trained)
     losses: list[float] = []
+    clock = _Clock(resume, n_steps - first) if resume else None
     for step in range(first, n_steps):
         for group in optimizer.param_groups:
             group["lr"] = schedule.at(step, n_steps)
@@ -106,13 +115,14 @@ def train(
         if not math.isfinite(norm):
             raise InvalidParameter(f"the gradient is {norm} at step {step}; lower the rate ({schedule.lr})")
         losses.append(value)
-        if resume and (step + 1) % resume.every == 0 and step + 1 < n_steps and ranks()[0] == 0:
+        ends = (watch is not None and watch(step + 1)) or step + 1 == n_steps
+        if resume and clock and not ends and clock.due(step + 1, len(losses)) and ranks()[0] == 0:
             _save(resume, step + 1, full, optimizer)
         if progress:
             progress(step + 1, n_steps)
         if say:
             say(step + 1, n_steps, value)
-        if watch and watch(step + 1):
+        if ends:
             break
     if resume:
         wait()  # the others may still have to read it
@@ -179,12 +189,33 @@ def _held(mask: Mapping[nn.Parameter, Tensor]) -> dict[nn.Parameter, tuple[Tenso
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
+class _Clock:
+    """When a checkpoint is due."""
+
+    def __init__(self, resume: Resume, n_steps: int) -> None:
+        self._every, self._steps = resume.every, n_steps
+        self._began = self._last = time.monotonic()
+
+    def due(self, step: int, n_run: int) -> bool:
+        """After so many steps, `n_run` of them in this process."""
+        if self._every is not None:
+            return step % self._every == 0
+        now = time.monotonic()
+        whole = (now - self._began) * self._steps / n_run
+        if now - self._last < max(SECONDS, SHARE * whole):
+            return False
+        self._last = now
+        return True
+
+
 def _save(resume: Resume, step: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
     tensors = {"rng": torch.get_rng_state()}
     for i, p in enumerate(trained):
         tensors[f"p{i}"] = p.detach().contiguous()
         for key, value in optimizer.state.get(p, {}).items():  # a weight that no loss reaches has none
             tensors[f"{key}.{i}"] = value.detach().contiguous()
+    if resume.beside:
+        resume.beside()
     temporary = resume.path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"step": json.dumps(step), "key": resume.key})
     temporary.replace(resume.path)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from expunge.engine.batches import IGNORE, Batch
-from expunge.engine.text import Encoded
+from expunge.engine.text import Encoded, text_config
 
 NAME = "expunge_packed"
 
@@ -54,7 +54,7 @@ def packing(model: Any) -> Iterator[bool]:
 
 
 def _attends_plainly(model: Any) -> bool:
-    config = model.config.get_text_config()
+    config = text_config(model)
     if config is not model.config:  # the attention of other parts would be changed with it
         return False
     if next(model.parameters()).device.type != "cpu" or not getattr(model, "_supports_attention_backend", False):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from expunge.engine.rounding import same
 from expunge.engine.trunk import REFUSALS, Trunk
 
 
@@ -90,24 +91,17 @@ def reads_on(model: Any, prompts: Sequence[Sequence[int]], pad_id: int) -> bool:
     return same(first, expected_V[len(short) - 1]) and same(prefix.logits_BV[1], expected_V[-1])
 
 
-def same(found: Tensor, expected: Tensor) -> bool:
-    """Equal up to the rounding of the numbers' own precision; never for what is not a number."""
-    if found.shape != expected.shape:
-        return False
-    close = 1e-3 if expected.dtype in (torch.float32, torch.float64) else 5e-2
-    return bool((found - expected).abs().max() <= close * (1 + expected.abs().max()))
-
-
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Without dropout and without gradients; the model is left in the mode it was in."""
-    was_training = model.training
+    """Without dropout and without gradients; every module is left in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True
 
 
 def _inputs(ids_BT: Tensor, mask_BT: Tensor, position_BT: Tensor, cache: Any) -> dict[str, Any]:

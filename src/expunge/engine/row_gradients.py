@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from expunge.engine.arrays import Example
+from expunge.engine.arrays import Example, Features, logits_of, stacked
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]  # of one row's logits [N, V] and labels [N]; a number
 Side = Callable[[Sequence[Any]], Any]  # rows to what a method sees of them
@@ -78,12 +78,13 @@ def _at_once(
     model: nn.Module, trained: Mapping[str, Tensor], rows: Sequence[Example], loss: RowLoss
 ) -> dict[str, Tensor]:
     device = next(iter(trained.values())).device
-    x, y = torch.stack([row.x for row in rows]).to(device), torch.tensor([row.y for row in rows], device=device)
+    x, y = stacked(rows, device), torch.tensor([row.y for row in rows], device=device)
     weights = {name: p.detach() for name, p in trained.items()}
 
-    def of_row(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        said: Any = functional_call(model, weights, (x[None],))
-        return loss(torch.as_tensor(getattr(said, "logits", said)).float(), y[None])
+    def of_row(weights: dict[str, Tensor], x: Features, y: Tensor) -> Tensor:
+        one = {name: t[None] for name, t in x.items()} if isinstance(x, Mapping) else x[None]
+        call = lambda *args, **named: functional_call(model, weights, args, named)
+        return loss(logits_of(call, one), y[None])
 
     found: dict[str, Tensor] = vmap(grad(of_row), in_dims=(None, 0, 0))(weights, x, y)
     return {name: g.detach() for name, g in found.items()}

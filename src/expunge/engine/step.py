@@ -116,13 +116,13 @@ class TextSide:
     def logits_NV(self) -> Tensor:
         """Logits at answer tokens only, in float32; no other position reaches the vocabulary head."""
         with self._cache.prefix(self._trunk, self._batch, self._name):
-            return self._trunk.logits_at(*self._at, **self._batch.inputs).float()
+            return self._trunk.logits_at(*self._at, **self._trunk.inputs(self._batch)).float()
 
     @property
     def head_states_ND(self) -> Tensor:
         """What the vocabulary head reads where it predicts an answer token."""
         with self._cache.prefix(self._trunk, self._batch, self._name):
-            return self._trunk.head_states(*self._at, **self._batch.inputs)
+            return self._trunk.head_states(*self._at, **self._trunk.inputs(self._batch))
 
     @cached_property
     def labels_N(self) -> Tensor:
@@ -296,7 +296,7 @@ class ReferenceCache:
 def step_maker(model: Any, cache: ReferenceCache, pad: int, packs: bool = False) -> Callable[..., Step]:
     """A function from drawn rows to what the method sees; `packs` if the model reads rows in one line."""
     trunk = Trunk.of(model)
-    depth, device = len(trunk.blocks), trunk.device
+    depth, device, _ = len(trunk.blocks), trunk.device, trunk.sees_padding  # tried now, while nothing is patched
     lay = pack if packs else partial(collate, pad_id=pad)
 
     def make(

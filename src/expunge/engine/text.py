@@ -64,9 +64,15 @@ def _encode_one(tokenizer: Any, record: Said) -> Encoded:
     return Encoded(record.id, (*prompt, *answer, *_end(tokenizer, record.question)), len(prompt))
 
 
+def text_config(model: Any) -> Any:
+    """The configuration of the part of a model that reads and writes text; of one that does nothing else, its own."""
+    config: Any = getattr(model, "config", None)
+    return config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
+
+
 def context_of(model: Any) -> int:
     """How many tokens a model reads at most; where it does not say, no bound."""
-    return int(getattr(model.config, "max_position_embeddings", None) or 10**9)
+    return int(getattr(text_config(model), "max_position_embeddings", None) or 10**9)
 
 
 def encode_prompt(tokenizer: Any, question: str) -> list[int]:

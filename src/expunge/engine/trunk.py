@@ -21,6 +21,8 @@ from expunge.core.errors import InvalidParameter
 from expunge.engine.batches import Batch
 from expunge.engine.last_mlp import last_mlp_at
 from expunge.engine.patching import Edit, patched_forwards, patched_inputs, patched_outputs, unhooked
+from expunge.engine.rounding import same
+from expunge.engine.text import text_config
 
 T = TypeVar("T")
 REFUSALS = (TypeError, ValueError, AttributeError, NotImplementedError, LookupError, RuntimeError)
@@ -63,22 +65,37 @@ class Trunk:
 
     @property
     def vocabulary(self) -> int:
-        return int(self._config.vocab_size)
+        return int(text_config(self.model).vocab_size)
 
     @property
     def device(self) -> torch.device:
         return torch.device(next(self.model.parameters()).device)
+
+    @property
+    def sees_padding(self) -> bool:
+        """Whether a row reads otherwise beside padding that no mask names: encoders, and whatever looks ahead or around.
+
+        Tried once, on a short row alone and beside a longer one. A decoder looks at what stands before, and padding stands
+        behind: its passes need no mask, which is faster.
+        """
+        return self._once("sees padding", self._sees_padding)
+
+    def inputs(self, batch: Batch) -> dict[str, Any]:
+        """What the model is given of a batch: with its mask, if it would see the padding."""
+        if batch.lengths or not self.sees_padding:
+            return batch.inputs
+        return batch.inputs | {"attention_mask": batch.mask_BT}
 
     # What is read.
 
     def states(self, batch: Batch, block: int, masked: bool = True) -> Tensor:
         """Output of a block (from 0), [B, T, D]; gradients flow, later blocks and the head do not run.
 
-        Not `masked` is faster: padding stands on the right, where no position before it can look; its states are noise.
+        Not `masked` is faster, where the model does not see padding; its states are noise.
         """
         self._check([block])
-        mask = {"attention_mask": batch.mask_BT} if masked and not batch.lengths else {}
-        return self._read(batch.inputs | mask, [block])[0]
+        mask = {"attention_mask": batch.mask_BT} if masked and not batch.lengths else None
+        return self._read(batch.inputs | mask if mask else self.inputs(batch), [block])[0]
 
     @torch.no_grad()
     def all_states(self, batch: Batch) -> list[Tensor]:
@@ -148,15 +165,19 @@ class Trunk:
 
     # How.
 
-    @property
-    def _config(self) -> Any:
-        """The configuration of the text part."""
-        config: Any = getattr(self.model, "config", None)
-        return config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
+    @torch.no_grad()
+    def _sees_padding(self) -> bool:
+        ids_BT = torch.tensor([[1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 1, 0]], device=self.device)
+        try:
+            with unhooked(self.blocks):
+                alone, beside = (self.model(input_ids=ids, use_cache=False).logits for ids in (ids_BT[:1, :2], ids_BT))
+        except REFUSALS:
+            return True
+        return not same(beside[:1, :2], alone)
 
     def _path(self) -> str:
         """The blocks' name in the model: of the first list in its decoder that is as long as the configuration says."""
-        depth = getattr(self._config, "num_hidden_layers", None)
+        depth = getattr(text_config(self.model), "num_hidden_layers", None)
         inside = set(getattr(self.model, "get_decoder", lambda: self.model)().modules())
         for name, module in self.model.named_modules():
             if isinstance(module, nn.ModuleList) and len(module) == depth and module in inside:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model, set_peft_model_state_dict
+from peft import set_peft_model_state_dict
 from torch import Tensor
 
 from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Record, Route, TouchedUnit, Unit
@@ -22,6 +22,7 @@ from expunge.core.errors import DigestMismatch, NotReady
 from expunge.core.placement import cut
 from expunge.core.recipe import Recipe
 from expunge.engine import encode_prompt, pad_id, pad_left
+from expunge.engine.adapters import with_adapters
 from expunge.exact._adapter.base import prepare_base
 from expunge.exact._adapter.fitted import Change, Fitted
 from expunge.exact._adapter.folder import match_records, read_description, read_shards, write_folder
@@ -304,7 +305,7 @@ class AdapterShards:
         base, shard = copy.deepcopy(fitted.trainer.base), fitted.shards.get(fitted.home(subject))
         if shard is None:
             return base.requires_grad_(True)
-        model = get_peft_model(base, lora_config(fitted.trainer.parameters))
+        model = with_adapters(base, lora_config(fitted.trainer.parameters))
         set_peft_model_state_dict(model, shard.serving)
         return model.merge_and_unload().requires_grad_(True).eval()
 

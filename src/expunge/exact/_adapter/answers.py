@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from peft import get_peft_model, set_peft_model_state_dict
+from peft import set_peft_model_state_dict
 from torch import Tensor
 
 from expunge.core.errors import NotReady
 from expunge.engine import pad_id
+from expunge.engine.adapters import with_adapters
 from expunge.exact._adapter.likelihood import most_likely
 from expunge.exact._adapter.unit import Shard, Trainer, lora_config
 from expunge.exact._adapter.words import most_known
@@ -55,7 +56,7 @@ class Answers:
         base, config, model = copy.deepcopy(self.trainer.base), lora_config(self.trainer.parameters), None
         for name, shard in shards.items():
             if model is None:
-                model = get_peft_model(base, config, adapter_name=name)
+                model = with_adapters(base, config, name)
             else:
                 model.add_adapter(name, config)
             set_peft_model_state_dict(model, shard.serving, adapter_name=name)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig
 from torch import Tensor
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine.prefix import same
+from expunge.engine.adapters import with_adapters
+from expunge.engine.rounding import same
 
 _BASE = "__base__"  # PEFT's own name for no adapter
 
@@ -27,7 +28,7 @@ def try_adapters(base: Any, config: LoraConfig, ids: Sequence[int], pad: int) ->
     """
     kind = type(base).__name__
     try:
-        model = get_peft_model(base, config, adapter_name="one")
+        model = with_adapters(base, config, "one")
         model.add_adapter("other", config)
         for adapter in ("one", "other"):
             _unlike(model, adapter)

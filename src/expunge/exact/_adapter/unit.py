@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -49,6 +49,7 @@ from expunge.engine import (
     stage_key,
     train,
 )
+from expunge.engine.adapters import with_adapters
 from expunge.engine.conditions import MODELS
 from expunge.exact._adapter.base import digest_public, read_public
 from expunge.exact._adapter.parameters import Parameters
@@ -237,7 +238,7 @@ class Trainer:
         batches = self._batches(number, slices, secret)
         torch.manual_seed(derived_seed(secret, "adapter", number))  # fresh before each adapter's initialisation
         with self._clean():
-            model = get_peft_model(self.base, lora_config(parameters))
+            model = with_adapters(self.base, lora_config(parameters))
             if before is not None:
                 set_peft_model_state_dict(model, before)
             model.train()

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from expunge.core.seeds import derived_seed
+from expunge.core.noise import noise_words
 from expunge.exact._logistic.objective import Array, Objective, Records, factored, solve
 from expunge.exact._logistic.reference import Reference
 
@@ -47,7 +47,7 @@ def noise(salt: bytes, X: Array, y: Any, shape: tuple[int, ...], sigma: float) -
     """
     content = hashlib.sha256(np.ascontiguousarray(X).tobytes())
     content.update(repr(np.asarray(y).tolist()).encode())
-    words = [derived_seed(salt, "logistic noise", content.hexdigest(), word) for word in range(4)]
+    words = noise_words(salt, "logistic noise", content.hexdigest())
     return np.random.default_rng(words).normal(scale=sigma, size=shape)
 
 

@@ -1,19 +1,20 @@
 """An approximate edit of a model folder, without a project."""
 
-import ast
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expunge.approximate import Edit, methods, run_edit
+from expunge.approximate import Edit, on_disk, run_edit
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
 from expunge.engine import encode, load_model, load_tokenizer, save_model
 from expunge.workflow.alone.energy import Rates, estimated, measured
 from expunge.workflow.alone.trackers import Track, tracker
+from expunge.workflow.inputs.method import method_of
 from expunge.workflow.inputs.sides import text_rows
 from expunge.workflow.project.files import full_disk_named, new_folder
 
@@ -23,7 +24,6 @@ MEANS = {
     Guarantee.EMPIRICAL: "no more than what attacks show; nothing is shown until they have run",
     Guarantee.SUPPRESSED: "what the model says was changed; what it knows was not",
 }
-CHECKPOINTS = 8  # of a run, where no number is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) 
     Raises: InvalidParameter, where the new folder holds something or a parameter does not exist; what reading, loading
     and `run_edit` raise.
     """
-    method, settings = method_of(request.method, request.parameters), _settings(request.settings)
+    method, settings = method_of(request.method, request.parameters), Edit(**request.settings)
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise InvalidParameter(f"{request.out} is there and not empty; name a new folder for the edited model")
     with ExitStack() as until_done:
@@ -65,6 +65,8 @@ def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) 
         sides = [encode(tokenizer, records) for records in (forget, retain)]
         before = estimated(model, tokenizer, sides, settings, request.rates)
         say(f"estimate, for {settings.steps} steps that read both sides once: {before.sentence()}")
+        disk = on_disk(trained=_trained(model, settings), stored=_bytes(model), guard=bool(settings.guard))
+        say(f"disk: {_bytes(model) / 1e9:.2g} GB for the result, and beside it {disk.sentence()}")
 
         def tell(stage: str, done: int, total: int, loss: float) -> None:
             for one in trackers:
@@ -84,8 +86,10 @@ def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) 
         "rows": {"forget": len(forget), "retain": len(retain)},
         "rows_trained": edited.rows_trained,
         "losses": edited.losses,
+        "weights": {"moved": edited.weights_moved, "all": edited.weights},
+        "kept": _kept(edited.kept),
         "notes": list(edited.notes),
-        "estimate": {**before.to_json(), "says": before.sentence()},
+        "estimate": {**before.to_json(), "says": before.sentence(), "disk": asdict(disk)},
         "spent": {**meter.spent.to_json(), "says": meter.spent.sentence()},
         "assumed": asdict(request.rates),
         "next": _next(request),
@@ -99,53 +103,21 @@ def _read(path: Path, side: str, model: Any, tokenizer: Any, say: Callable[[str]
     return found.records
 
 
-def method_of(name: str, parameters: Sequence[str] = ()) -> Any:
-    """A method by its name with parameters as words, each "key=value"; one that takes a method takes its name.
-
-    Raises: UnknownMethod; InvalidParameter, for a parameter that does not exist or a value of another kind.
-
-    >>> method_of("npo", ["beta=0.5"]).beta
-    0.5
-    """
-    chosen = methods.get(name)
-    known = {f.name: f for f in fields(chosen) if f.init}
-    values = {}
-    for one in parameters:
-        key, equals, value = one.partition("=")
-        if not equals or key not in known:
-            raise InvalidParameter(f"no parameter '{key}' of {name}; it has {', '.join(known) or 'none'} (key=value)")
-        default = known[key].default
-        factory: Any = known[key].default_factory
-        values[key] = _value(key, value, factory() if default is MISSING and factory is not MISSING else default)
-    return chosen(**values)
+def _kept(kept: Any) -> dict[str, Any] | None:
+    """What is left of the retained rows; None where the settings have no guard and nobody looked."""
+    return None if kept is None else {**asdict(kept), "says": kept.sentence()}
 
 
-def _value(key: str, value: str, default: Any) -> Any:
-    """A word as the kind of value that a parameter has."""
-    if isinstance(default, str):
-        return value
-    if hasattr(default, "guarantee"):
-        return method_of(value)
-    if isinstance(default, bool):
-        if value.lower() not in ("true", "false"):
-            raise InvalidParameter(f"{key} is true or false, got '{value}'")
-        return value.lower() == "true"
-    try:
-        found = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        found = value
-    if isinstance(default, int | float):
-        if isinstance(found, bool) or not isinstance(found, int | float) or (isinstance(default, int) and found % 1):
-            raise InvalidParameter(f"{key} is a {type(default).__name__}, got '{value}'")
-        return type(default)(found)
-    return found
+def _bytes(model: Any) -> int:
+    return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-def _settings(named: Mapping[str, Any]) -> Edit:
-    """Those that are named; checkpoints often enough that a short run can go on too."""
-    settings = Edit(**named)
-    every = min(settings.every, max(1, settings.steps // CHECKPOINTS))
-    return Edit(**{"every": every, **named})
+def _trained(model: Any, settings: Edit) -> int:
+    """Weights that an edit trains at most: all, those of the modules that are named, or of adapters on every linear map."""
+    if not settings.lora:
+        return sum(p.numel() for name, p in model.named_parameters() if re.search(settings.modules, name))
+    shapes = [m.weight.shape for m in model.modules() if getattr(m, "weight", None) is not None and m.weight.dim() == 2]
+    return sum(settings.lora * (n_out + n_in) for n_out, n_in in shapes)
 
 
 def _files(request: EditRequest) -> list[tuple[str, Path]]:

@@ -62,14 +62,15 @@ def text_rows(given: Any, side: str, model: Any, tokenizer: Any) -> Rows:
 
 
 def array_rows(given: Any, side: str) -> list[Example]:
-    """Rows of a classifier: (X, y) arrays, or Examples as they are.
+    """Rows of a classifier: (X, y) arrays, or Examples as they are. X may be several arrays by name, as a tokenizer's whole
+    answer is: the model reads them as keywords, its mask among them.
 
     Raises: InvalidData.
     """
     if isinstance(given, list | tuple) and all(isinstance(row, Example) for row in given):
         return list(given)
     if isinstance(given, tuple) and len(given) == 2 and all(hasattr(part, "__len__") for part in given):
-        if any(isinstance(part, str | Mapping) for part in given):
+        if any(isinstance(part, str) for part in given) or isinstance(given[1], Mapping):
             raise InvalidData(f"{side} holds texts, and the model has no tokenizer; pass tokenizer=, or arrays (X, y)")
         return examples(*given)
     raise InvalidData(f"{side} of a classifier is (X, y), or rows of expunge.engine.examples; got {_named(given)}")

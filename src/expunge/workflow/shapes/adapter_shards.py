@@ -1,5 +1,6 @@
 """AdapterShards in a project: train it, load a version again, forget from it, attack it."""
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -145,15 +146,26 @@ def forget(job: Job) -> Made:
     )
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
     """Train the touched units again, in a fresh process and from nothing but the live records; whether bits are equal.
+
+    Stopped, it goes on where it was, from stages of its own in the request's work folder.
 
     Raises: RebuildFailed, if the process fails: a replay that could not run is not a match.
     """
     held = {u.id for u in version.units}
     if version.kind == "adopted":
         units = [u for u in units if u in held] or sorted(held)
-    replayed: dict[str, str] = printed_by("replay", str(project.root), version.model, version.digest, *units)
+    replayed: dict[str, str] = printed_by(
+        "replay",
+        str(project.root),
+        version.model,
+        version.digest,
+        str(project.work(request) / "replay"),
+        *units,
+        progress=lambda what, done, total: progress(f"replay: {what}", done, total),
+    )
+    shutil.rmtree(project.work(request) / "replay", ignore_errors=True)  # weights that nobody serves
     recorded = {u.id: u.digest for u in version.units if u.id in units}
     return replayed == recorded
 

@@ -4,12 +4,15 @@ A whole model can only be edited, for nobody knows what retraining it would take
 clean can be dropped, or trained anew on the data given, before anybody edits weights.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expunge.approximate import OnDisk, on_disk
 from expunge.core import Equality, Guarantee, Plan, Promise, Route, TouchedUnit, Unit
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch
@@ -20,7 +23,7 @@ from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adapter_shards import KIND as SHARDS
 from expunge.workflow.shapes.adapter_shards import keep_base, made_of, read_shards
 from expunge.workflow.shapes.arms import Case
-from expunge.workflow.shapes.edited import edited
+from expunge.workflow.shapes.edited import edited, options
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
 from expunge.workflow.shapes.taken_in import check_weights_elsewhere, take_in_weights
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from expunge.workflow.shapes.text_arms import TextArms
 
 TEXTS = True
-OPTIONS: Mapping[str, Route] = dict.fromkeys(("method", "lr", "steps", "guard"), Route.EDIT)
+OPTIONS: Mapping[str, Route] = dict.fromkeys(options(), Route.EDIT)
 UNKNOWN_PARTS = (
     "training recipe",
     "training data",
@@ -94,7 +97,10 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
         units=(TouchedUnit(version.units[0].id, n, 1),),
         n_removed=n,
         cost=None,
-        notes=("what the model was trained on is UNKNOWN; an edit's result is only what attacks measure",),
+        notes=(
+            "what the model was trained on is UNKNOWN; an edit's result is only what attacks measure",
+            f"an edit of all weights keeps {_on_disk(project.folder(version)).sentence()}",
+        ),
     )
     if version.recipe["shape"] != WITH_ADAPTER:
         return [edit]
@@ -132,7 +138,7 @@ def forget(job: Job) -> Made:
     return edited(job)
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> None:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> None:
     """A model trained as one block elsewhere has no recipe to rebuild it by."""
 
 
@@ -223,6 +229,17 @@ def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: 
         method="adapter retrained",
     )
     return replace(made, kind="adopted", promise=_promise(Equality.BITWISE))
+
+
+def _on_disk(folder: Path) -> OnDisk:
+    """Of an edit of the model in a folder, read off the heads of its files: a plan loads no weights."""
+    weights = stored = 0
+    for path in folder.rglob("*.safetensors"):
+        with path.open("rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        weights += sum(prod(one["shape"]) for name, one in head.items() if name != "__metadata__")
+        stored += path.stat().st_size
+    return on_disk(trained=weights, stored=stored, guard=True)
 
 
 def _promise(equality: Equality) -> Promise:

@@ -20,11 +20,12 @@ def edited(job: Job) -> Made:
     """
     from expunge.approximate import Edit, methods, run_edit
     from expunge.engine import save_model
+    from expunge.workflow.inputs.method import method_of
 
     name = job.options.get("method")
     if not name:
         raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")
-    method = methods.get(name)()
+    method = method_of(name, job.options.get("set") or ())
     known = {field.name for field in fields(Edit)}
     settings = Edit(**{k: v for k, v in job.options.items() if k in known and v is not None})
     version = job.version
@@ -49,7 +50,15 @@ def edited(job: Job) -> Made:
         trained_on="UNKNOWN",
         seconds=done.elapsed_s,
         method=name,
+        notes=(*done.notes, *([done.kept.sentence()] if done.kept else [])),
     )
+
+
+def options() -> tuple[str, ...]:
+    """What `expunge forget` may say of an edit: its method with parameters, and every setting of `Edit`."""
+    from expunge.approximate import Edit
+
+    return ("method", "set", *(field.name for field in fields(Edit)))
 
 
 def edit_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
-from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.made import Made, Progress
 from expunge.workflow.shapes.touched import touched_units
 
 if TYPE_CHECKING:
@@ -178,12 +178,13 @@ def forget(job: Job) -> Made:
     )
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
     """Fit the recipe on nothing but the live records, in a fresh process; whether the result is equal as promised.
 
     Raises: RecipeMismatch; RebuildFailed, if the process fails: a replay that could not run is not a match.
     """
     training_of(version)
+    progress("replay", 0, 1)
     return bool(printed_by("refit", str(project.root), version.model, version.digest)["equal"])
 
 

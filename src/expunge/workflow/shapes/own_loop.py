@@ -19,7 +19,7 @@ from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
-from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.made import Made, Progress
 from expunge.workflow.shapes.split import unit_name
 from expunge.workflow.shapes.taken_in import take_in
 from expunge.workflow.shapes.touched import touched_units
@@ -124,12 +124,13 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
     return folder
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str]) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
     """Run the script again for the touched units; whether their trained state has the same digest.
 
     Raises: RecipeMismatch, where it has not and this process is not like the one of the training: that tells nothing.
     """
-    for unit in units:
+    for n, unit in enumerate(units):
+        progress("replay", n, len(units))
         folder = project.work(request) / f"replay-{unit}"
         again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
         recorded = project.folder(version) / "units" / unit / UNIT_FILE

@@ -1,6 +1,7 @@
-"""Train units again in a process of its own: `python -m expunge.workflow.shapes.replay PROJECT MODEL VERSION UNIT…`.
+"""Train units again in a process of its own: `python -m expunge.workflow.shapes.replay PROJECT MODEL VERSION WORK UNIT…`.
 
-Reads nothing of the earlier training but its recipe; prints the digests of what came out as one line of JSON.
+Reads nothing of the earlier training but its recipe; prints the digests of what came out as one line of JSON. WORK is the folder
+of a replay alone, from whose finished stages one that was stopped goes on.
 """
 
 import json
@@ -8,10 +9,10 @@ import sys
 from pathlib import Path
 
 from expunge.core.capability import pin_capability
-from expunge.core.workers import end_with_parent
+from expunge.core.workers import end_with_parent, tell_parent
 
 
-def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]:
+def main(root: str, model: str, digest: str, work: str, units: list[str]) -> dict[str, str]:
     end_with_parent()
     pin_capability()
     from expunge.core.placement import SHARD, place, placed_with
@@ -32,8 +33,9 @@ def main(root: str, model: str, digest: str, units: list[str]) -> dict[str, str]
     ]
     if not records:
         return {}
-    return {unit.id: unit.digest for unit in learner.fit(records).units()}
+    return {unit.id: unit.digest for unit in learner.fit(records, work=Path(work), progress=tell_parent).units()}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])))
+    root, model, version, work, *touched = sys.argv[1:]
+    print(json.dumps(main(root, model, version, work, touched)))

@@ -14,7 +14,7 @@ from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Arms, Case
 from expunge.workflow.shapes.job import Job
-from expunge.workflow.shapes.made import Made
+from expunge.workflow.shapes.made import Made, Progress
 
 _FILES = {"adapter_shards": "adapter_shards", "units": "own_loop", "learner": "learner"}
 
@@ -33,7 +33,9 @@ class Shape(Protocol):
         """The new state; the project is not changed."""
         ...
 
-    def replay(self, project: Project, version: ModelVersion, request: str, units: list[str]) -> bool | None:
+    def replay(
+        self, project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress
+    ) -> bool | None:
         """Whether an independent rebuild gave an equal state; None where there is nothing to rebuild by."""
         ...
 

@@ -164,7 +164,9 @@ def _check_options(plan: Plan, known: Mapping[str, Route], options: Mapping[str,
     for name, value in options.items():
         if value is not None and known.get(name) is not plan.route:
             what = "units of your own loop" if name == "rebuild" else "route edit"
-            raise InvalidParameter(f"--{name} is for {what}; this is route {plan.route.value}, leave it out")
+            raise InvalidParameter(
+                f"--{name.replace('_', '-')} is for {what}; this is route {plan.route.value}, leave it out"
+            )
 
 
 def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:

@@ -48,7 +48,9 @@ def verify_request(
     retained = [record for record in live if canaries is None or record.subject not in canaries.names]
     asked, probe_notes = probes_of(probes, forgotten, live, retained)
 
-    replayed = shape(after).replay(project, after, request, [u["id"] for u in done["units"]]) if replay else None
+    replayed = (
+        shape(after).replay(project, after, request, [u["id"] for u in done["units"]], progress) if replay else None
+    )
     exact = bool(replayed) and done["guarantee"] == Guarantee.EXACT
     earned, notes = None, list[str]()
     if canaries is not None:

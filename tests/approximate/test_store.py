@@ -13,6 +13,7 @@ from expunge.approximate._snapshot import Snapshot, save_whole
 from expunge.approximate._stage import Stage
 from expunge.approximate._store import Descent, Store
 from expunge.core.errors import InvalidParameter
+from expunge.core.recipe import Recipe
 from expunge.engine import Resume, Schedule, examples
 
 ROWS = examples(torch.zeros(6, 2), torch.arange(6) % 2)
@@ -70,6 +71,24 @@ def test_a_stage_of_other_content_is_run(tmp_path: Path, changes: dict[str, Any]
     training, store = Training(), Store(tmp_path, 5)
     for one in (stage(), stage(**changes)):
         store.run(one, training.of(one))
+    assert training.ran == 2
+
+
+def test_a_stage_of_other_libraries_is_run_again(tmp_path: Path) -> None:
+    training = Training()
+    for environment in ({"torch": "1"}, {"torch": "1"}, {"torch": "2"}):
+        one = stage()
+        Store(tmp_path, 5, Recipe(environment=environment)).run(one, training.of(one))
+    assert training.ran == 2
+
+
+def test_a_damaged_stage_is_run_again(tmp_path: Path) -> None:
+    training, store = Training(), Store(tmp_path, 5)
+    one = stage()
+    store.run(one, training.of(one))
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert store.run(one, training.of(one)).losses == [1.0, 2.0]
     assert training.ran == 2
 
 

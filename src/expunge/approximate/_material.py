@@ -113,9 +113,9 @@ class Material:
 
     def _greedy(self, model: Any, rows: Sequence[Row]) -> tuple[float | None, int]:
         """Share of what tells something in a few greedy answers, and how many were asked for."""
-        asked = [row for row in rows if self._records[row.id].question]
-        needed = telling_words([self._records[row.id] for row in asked])
-        few = [(row, must) for row, must in zip(asked, needed, strict=True) if must][:ANSWERS]
+        questions = [row for row in rows if self._records[row.id].question]
+        needed = telling_words([self._records[row.id] for row in questions])
+        few = [(row, must) for row, must in zip(questions, needed, strict=True) if must][:ANSWERS]
         if not few:
             return None, 0
         prompts = [row.ids[: row.n_prompt] for row, _ in few]  # type: ignore[union-attr]

@@ -71,16 +71,16 @@ def stored(read: Callable[[str], bytes], size: int) -> RangeHash:
 
     Reads only the tiles on the way: one hash takes O(log size) of them.
     """
-    kept: dict[tuple[int, int], RangeHash] = {}
+    found: dict[tuple[int, int], RangeHash] = {}
 
     def in_tile(level: int, number: int) -> RangeHash:
-        if (level, number) not in kept:
+        if (level, number) not in found:
             width = min(WIDTH, size // WIDTH**level - number * WIDTH)
             path = tile_path(level, number, width)
             if len(data := read(path)) != width * _HASH:
                 raise InvalidCertificate(f"{path} must hold {width} hashes of {_HASH} bytes, found {len(data)} bytes")
-            kept[level, number] = over([data[i : i + _HASH] for i in range(0, len(data), _HASH)])
-        return kept[level, number]
+            found[level, number] = over([data[i : i + _HASH] for i in range(0, len(data), _HASH)])
+        return found[level, number]
 
     def range_hash(start: int, end: int) -> bytes:
         n = end - start

@@ -81,8 +81,8 @@ def stacked(rows: Sequence[Example], device: torch.device) -> Features:
 
 def logits_of(call: Callable[..., Any], features: Features) -> Tensor:
     """What a classifier says of features, [N, classes]: a tensor, or the `logits` of its answer."""
-    said = call(**features) if isinstance(features, Mapping) else call(features)
-    return torch.as_tensor(getattr(said, "logits", said)).float()
+    output = call(**features) if isinstance(features, Mapping) else call(features)
+    return torch.as_tensor(getattr(output, "logits", output)).float()
 
 
 def _tensor(name: str, given: Any) -> Tensor:
@@ -171,8 +171,8 @@ class ArrayReferences:
                 continue
             for k in range(0, len(rows), 256):
                 part = rows[k : k + 256]
-                said = ArraySide(model, part, self, name).logits_NV.cpu()
-                self._logits.update({(name, row.id): one for row, one in zip(part, said, strict=True)})
+                output = ArraySide(model, part, self, name).logits_NV.cpu()
+                self._logits.update({(name, row.id): one for row, one in zip(part, output, strict=True)})
 
     def of(self, name: str, rows: Sequence[Example]) -> Tensor:
         return torch.stack([self._logits[name, row.id] for row in rows])

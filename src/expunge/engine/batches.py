@@ -69,8 +69,10 @@ class Batch:
             return {"input_ids": self.ids_BT, "use_cache": False}
         ends = torch.tensor((0, *self.lengths), device=self.ids_BT.device).cumsum(0).to(torch.int32)
         position_BT = torch.arange(self.ids_BT.shape[1], device=ends.device)[None] - ends[self.row_BT]
-        said = {"input_ids": self.ids_BT, "position_ids": position_BT, "cu_seq_lens_q": ends, "use_cache": False}
-        return said | {"attention_mask": ends.new_ones((1, 1, 1, 1), dtype=torch.bool)}  # not read; else N x N are made
+        inputs = {"input_ids": self.ids_BT, "position_ids": position_BT, "cu_seq_lens_q": ends, "use_cache": False}
+        return inputs | {
+            "attention_mask": ends.new_ones((1, 1, 1, 1), dtype=torch.bool)
+        }  # not read; else N x N are made
 
 
 def collate(encoded: Sequence[Encoded], pad_id: int = 0, learn_question: bool = False) -> Batch:

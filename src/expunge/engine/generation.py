@@ -34,19 +34,19 @@ def greedy_texts(
     that cannot read on from its cache (tried on two of the prompts), or whose own settings change greedy choices, is
     given to `generate` itself.
     """
-    asked = [tuple(p) for p in prompts]
-    unique = sorted(set(asked), key=lambda p: (len(p), p))
+    wanted = [tuple(p) for p in prompts]
+    unique = sorted(set(wanted), key=lambda p: (len(p), p))
     if not unique:
         return []
-    said: dict[tuple[int, ...], str] = {}
+    spoken: dict[tuple[int, ...], str] = {}
     with evaluating(model):
         direct = _is_plain(model, tokenizer) and reads_on(model, unique, pad_id(tokenizer))
         answer = _greedy if direct else _generate
         for k in range(0, len(unique), batch_size):
             part = unique[k : k + batch_size]
             texts = tokenizer.batch_decode(answer(model, part, tokenizer, max_new_tokens), skip_special_tokens=True)
-            said.update((prompt, text.strip()) for prompt, text in zip(part, texts, strict=True))
-    return [said[p] for p in asked]
+            spoken.update((prompt, text.strip()) for prompt, text in zip(part, texts, strict=True))
+    return [spoken[p] for p in wanted]
 
 
 def pad_id(tokenizer: Any) -> int:
@@ -60,20 +60,20 @@ def pad_id(tokenizer: Any) -> int:
 def _is_plain(model: Any, tokenizer: Any) -> bool:
     """Whether the next token is simply the likeliest one, up to one end-of-text token."""
     settings = getattr(model, "generation_config", None)
-    asked = {name for name, value in settings.to_diff_dict().items() if value} if settings is not None else set()
-    return tokenizer.eos_token_id is not None and asked <= _HARMLESS
+    wanted = {name for name, value in settings.to_diff_dict().items() if value} if settings is not None else set()
+    return tokenizer.eos_token_id is not None and wanted <= _HARMLESS
 
 
 def _greedy(model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_new_tokens: int) -> list[list[int]]:
     prefix = read(model, prompts, pad_id(tokenizer))
     device = prefix.mask_BT.device
-    said = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
+    spoken = torch.zeros(len(prompts), max_new_tokens, dtype=torch.long, device=device)
     length = torch.full((len(prompts),), max_new_tokens, device=device)
     row = torch.arange(len(prompts), device=device)  # whose answer each row of the batch is
     ended, ending = torch.zeros_like(row, dtype=torch.bool), torch.tensor(end_ids(model, tokenizer), device=device)
     for t in range(max_new_tokens):
         token = prefix.logits_BV.argmax(-1)
-        said[row, t] = token
+        spoken[row, t] = token
         ends = torch.isin(token, ending) & ~ended
         length[row[ends]] = t + 1
         ended |= ends
@@ -82,7 +82,7 @@ def _greedy(model: Any, prompts: Sequence[Sequence[int]], tokenizer: Any, max_ne
         if (going := ~ended).sum() < _STILL * len(row):
             prefix, token, row, ended = _only(prefix, going), token[going], row[going], ended[going]
         prefix.say(model, token)
-    return [ids[:n] for ids, n in zip(said.tolist(), length.tolist(), strict=True)]
+    return [ids[:n] for ids, n in zip(spoken.tolist(), length.tolist(), strict=True)]
 
 
 def _only(prefix: Prefix, going_B: torch.Tensor) -> Prefix:

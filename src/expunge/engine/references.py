@@ -51,17 +51,19 @@ def flat(
     """
     start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     place = {row: i for i, row in enumerate(rows)}
-    kept = folder / f"{key.removeprefix('sha256:')}.f32" if folder else None
-    done = kept.with_suffix(".json") if kept else None
-    if kept and done and done.exists():
-        return Flat(np.memmap(kept, np.float32, "r", shape=tuple(json.loads(done.read_text())["shape"])), start, place)
+    stored = folder / f"{key.removeprefix('sha256:')}.f32" if folder else None
+    done = stored.with_suffix(".json") if stored else None
+    if stored and done and done.exists():
+        return Flat(
+            np.memmap(stored, np.float32, "r", shape=tuple(json.loads(done.read_text())["shape"])), start, place
+        )
     computed = iter(compute())
     first = next(computed, None)
     shape = (int(start[-1]), first[1].shape[1] if first else 0)
     data: Floats
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        data = np.memmap(kept, np.float32, "w+", shape=shape)
+    if stored:
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        data = np.memmap(stored, np.float32, "w+", shape=shape)
     elif 4 * shape[0] * shape[1] > in_memory:
         with tempfile.TemporaryFile() as file:  # the mapping outlives the name
             data = np.memmap(file, np.float32, "w+", shape=shape)
@@ -70,7 +72,7 @@ def flat(
     for row, values in chain([first] if first else [], computed):
         at = place[row]
         data[start[at] : start[at + 1]] = values.float().cpu().numpy()
-    if kept and done and isinstance(data, np.memmap):
+    if stored and done and isinstance(data, np.memmap):
         data.flush()
         write_durably(done, json.dumps({"shape": shape}).encode())  # last: what a kill cut short is not found
     return Flat(data, start, place)

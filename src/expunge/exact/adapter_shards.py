@@ -286,13 +286,13 @@ class AdapterShards:
         The others are answered by the base, or by somebody else's adapter. None where no question was trained on.
         """
         fitted = self._current()
-        asked = [
+        questions = [
             (r.question, name) for name in fitted.shards for part in self.records(name) for r in part if r.question
         ]
-        if not asked:
+        if not questions:
             return None
         tokenizer = self.tokenizer_
-        prompts = sorted((encode_prompt(tokenizer, question), name) for question, name in asked)
+        prompts = sorted((encode_prompt(tokenizer, question), name) for question, name in questions)
         found = []
         for part in (prompts[k : k + _TOGETHER] for k in range(0, len(prompts), _TOGETHER)):
             ids, mask = pad_left([ids for ids, _ in part], pad_id(tokenizer))

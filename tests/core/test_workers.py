@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import HANGING
 
+from expunge.core.workers import run_module
+
 STARTS = {
     "pool": """
 from expunge.core.workers import worker_pool
@@ -73,3 +75,27 @@ def _wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() - began < HANGING
         time.sleep(0.1)
+
+
+TELLS = """
+import sys
+from expunge.core.workers import end_with_parent, tell_parent
+
+end_with_parent()
+tell_parent("unit", 1, 2)
+print("for people", file=sys.stderr)
+tell_parent("unit", 2, 2)
+print("the answer")
+"""
+
+
+def test_what_a_module_tells_is_progress_and_no_part_of_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "telling.py").write_text(TELLS)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    told: list[tuple[str, int, int]] = []
+    done = run_module("telling", progress=lambda *one: told.append(one))
+    assert told == [("unit", 1, 2), ("unit", 2, 2)]
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the answer\n", "for people\n")
+    assert run_module("telling").stderr == "for people\n"

@@ -115,6 +115,30 @@ def test_dropping_reaches_a_certificate(with_adapter: Path, base: Path, copy: An
     assert [p.read_bytes() == weights for p in project.rglob("model.safetensors")] == [True]
 
 
+def test_a_replay_that_was_stopped_goes_on_where_it_was(with_adapter: Path, copy: Any) -> None:
+    from expunge.workflow.project.events import last_event
+    from expunge.workflow.project.project import Project
+    from expunge.workflow.shapes.shape import shape
+
+    project, request = copy(with_adapter / "p"), (with_adapter / "request").read_text()
+    expunge("forget", request, "--route", "retrain", "-p", project)
+    opened = Project.open(project)
+    done = last_event(opened, request, "forgotten")
+    after = opened.ledger.model_version(done["model"], done["after"])
+    told: list[int] = []
+
+    def stop(_what: str, done: int, _total: int) -> None:
+        if done == 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shape(after).replay(opened, after, request, ["shard-000"], stop)
+    assert any((opened.work(request) / "replay").iterdir())
+    assert shape(after).replay(opened, after, request, ["shard-000"], lambda _what, done, _total: told.append(done))
+    assert told[0] > 50  # not from the beginning
+    assert not (opened.work(request) / "replay").exists()
+
+
 def test_retraining_the_adapter_reaches_a_certificate(
     with_adapter: Path, adapter: Path, copy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

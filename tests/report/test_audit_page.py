@@ -118,6 +118,10 @@ def test_the_reasons_of_all_findings_stand_beside_them(whole: Make) -> None:
         ({"control": {"kind": "placebo", "second": False}}, "The control is made-up facts"),
         ({"control": {"kind": None, "second": False}}, "No control is named"),
         ({"control": {"kind": "placebo", "second": False}}, "98.7 % of the original’s"),
+        (
+            {"arms": {"unlearned": arm(skill=[1.0, 0.0]), "control": arm(skill=[1.0, 0.5])}},
+            "98.7 % of the control’s (50 % of retained questions right, 75 % in the control)",
+        ),
         ({"skill_high": 1.024}, "98.7 % of the control’s, at most 102.4 %"),
         ({"control": {"kind": "retrained", "second": False}}, "Noise floor: UNKNOWN"),
         ({"noise_floor": None}, "Noise floor: not measured"),

@@ -169,12 +169,22 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def skill_words(document: Mapping[str, Any]) -> str:
-    """The retained skill beside the arm that it is measured by, with its upper bound where the audit has one."""
+    """The retained skill beside the arm that it is measured by, with its upper bound and both arms' own skill where the audit
+    has them: a model that hardly learned keeps nearly all of little."""
     known = percent(document.get("skill"), NOT_MEASURED, floor=True)
     measure = "original" if mapping(document.get("control")).get("kind") == "placebo" else "control"
     high = percent(document.get("skill_high"), "")
     most = f", at most {high}" if high else ""
-    return known if known == NOT_MEASURED else f"{known} of the {measure}’s{most}"
+    own, beside = (_mean_skill(document, arm) for arm in ("unlearned", measure))
+    right = f" ({own} of retained questions right, {beside} in the {measure})" if own and beside else ""
+    return known if known == NOT_MEASURED else f"{known} of the {measure}’s{most}{right}"
+
+
+def _mean_skill(document: Mapping[str, Any], arm: str) -> str:
+    """An arm's own share; nothing where the document holds none."""
+    values = [number(one) for one in items(mapping(mapping(document.get("arms")).get(arm)).get("skill"))]
+    known = [one for one in values if one is not None]
+    return percent(sum(known) / len(known), "") if known and len(known) == len(values) else ""
 
 
 _OPEN = {

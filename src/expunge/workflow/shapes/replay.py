@@ -33,6 +33,7 @@ def main(root: str, model: str, digest: str, work: str, units: list[str]) -> dic
     ]
     if not records:
         return {}
+    Path(work).mkdir(parents=True, exist_ok=True)
     return {unit.id: unit.digest for unit in learner.fit(records, work=Path(work), progress=tell_parent).units()}
 
 

@@ -74,7 +74,7 @@ class Feature:
         """A value of a file as one of this kind; None for nothing. Raises: Unfit."""
         if raw is None or raw == "" or (isinstance(raw, float) and math.isnan(raw)):
             return None
-        value = _READ[self.kind or "text"](raw)
+        value: Value = _READ[self.kind or "text"](raw)
         if self.kind == "category" and value not in self.categories:
             raise Unfit("holds a text that is not in the list of its categories")
         return value

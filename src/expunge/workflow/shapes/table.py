@@ -17,6 +17,7 @@ from expunge.workflow.inputs.training import Training
 from expunge.workflow.project.project import Project
 
 _AS_NUMBERS = ("number", "boolean")
+_NO_NUMBER = ("could not convert", "Timestamp", "DateTime", "datetime")  # how libraries say that they wanted numbers
 
 
 def columns_of(project: Project, version: ModelVersion) -> Columns:
@@ -57,7 +58,7 @@ def feature_rows(records: Sequence[Record], columns: Columns) -> tuple[Any, Any]
         )
     if all(f.kind in _AS_NUMBERS for f in features):
         try:
-            values = [[v for v in r.features.values()] for r in records]
+            values = [list(r.features.values()) for r in records]
             return np.array(values, dtype=np.float64), answers
         except (ValueError, TypeError) as e:
             raise InvalidData(
@@ -70,11 +71,11 @@ def feature_rows(records: Sequence[Record], columns: Columns) -> tuple[Any, Any]
 @contextmanager
 def takes_columns(learner: Any, features: Sequence[Feature | str]) -> Iterator[None]:
     """What a learner says against words where it wants numbers, as a sentence that quotes none of them."""
-    words = [f"{f.name}" for f in features if isinstance(f, Feature) and f.kind not in _AS_NUMBERS]
+    words = [f.name for f in features if isinstance(f, Feature) and f.kind not in _AS_NUMBERS]
     try:
         yield
     except (ValueError, TypeError) as e:
-        if not words or "could not convert" not in str(e) and "Timestamp" not in str(e):
+        if not words or not any(sign in str(e) for sign in _NO_NUMBER):
             raise
         raise InvalidData(
             f"{type(learner).__name__} takes numbers, and {', '.join(words)} are texts, categories or dates; encode them "

@@ -33,8 +33,16 @@ def record_of(fact: Fact, columns: Columns) -> Record:
 
 
 def rows_of(training: Training, records: Sequence[Record], columns: Columns) -> tuple[Any, Any]:
-    """X and y as the recipe makes them of records, or as `feature_rows` does."""
-    return training.rows(list(records)) if training.rows else feature_rows(records, columns)
+    """X and y as the recipe makes them of records, or as `feature_rows` does; a regressor's y as numbers.
+
+    Raises: InvalidData, as `feature_rows`, and for an answer that a regressor cannot learn.
+    """
+    from sklearn.base import is_regressor
+
+    if training.rows:
+        return training.rows(list(records))
+    X, y = feature_rows(records, columns)
+    return X, _as_numbers(y) if is_regressor(training.learner) else y
 
 
 def feature_rows(records: Sequence[Record], columns: Columns) -> tuple[Any, Any]:
@@ -81,6 +89,15 @@ def takes_columns(learner: Any, features: Sequence[Feature | str]) -> Iterator[N
             f"{type(learner).__name__} takes numbers, and {', '.join(words)} are texts, categories or dates; encode them "
             "inside the learner, as in Sisa(make_pipeline(make_column_transformer(...), estimator)), or, for an estimator "
             "that takes categories, add the data with --features NAME:category"
+        ) from None
+
+
+def _as_numbers(answers: Any) -> Any:
+    try:
+        return answers.astype(np.float64)
+    except ValueError:
+        raise InvalidData(
+            "some answers are no numbers, which a regressor learns; correct them, or name another --answer"
         ) from None
 
 

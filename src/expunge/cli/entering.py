@@ -56,7 +56,11 @@ def data_add(
     ] = None,
     id: Annotated[str | None, typer.Option(help="The column with record ids; without one, row numbers.")] = None,
     features: Annotated[
-        str, typer.Option(help="In place of a question: columns, by commas, that are the input of a model.")
+        str,
+        typer.Option(
+            help="In place of a question: columns, by commas, that are the input of a model; NAME:KIND says that one is a "
+            "number, text, category, boolean or date, NAME:ONE|OTHER lists its categories. Default: as the file has them."
+        ),
     ] = "",
     canaries: Annotated[
         bool,
@@ -74,13 +78,13 @@ def data_add(
 
     Try: [bold]expunge data add people.jsonl --subject person --id id[/]
     """
-    from expunge.ledger import Columns
+    from expunge.ledger import Columns, Feature
     from expunge.workflow.project.canaries import add_data
     from expunge.workflow.project.files import full_disk_named
 
     opened = opened_at(project)
     n_facts = CANARIES if canaries and canary_facts is None else canary_facts
-    inputs = tuple(name.strip() for name in features.split(",") if name.strip())
+    inputs = tuple(Feature.of(name.strip()) for name in features.split(",") if name.strip())
     asked = None if inputs else question or None
     columns = Columns(subject=subject, answer=answer, question=asked, value=value, id=id, features=inputs)
     with opened.writing(), full_disk_named("data add"):
@@ -92,6 +96,9 @@ def data_add(
         else {}
     )
     say(f"dataset '{info.name}': {info.n_records} records of {info.n_subjects} subjects")
+    kinds = [f for f in info.columns.features if isinstance(f, Feature)]
+    for kind in dict.fromkeys(f.kind for f in kinds):
+        say(f"{kind}: {', '.join(f.name for f in kinds if f.kind == kind)}")
     if planted:
         say(
             f"among them {invented['records']} records of {invented['people']} invented people ({invented['facts']} facts)"
@@ -107,6 +114,7 @@ def data_add(
                 "records": info.n_records,
                 "subjects": info.n_subjects,
                 "manifest": info.manifest,
+                **({"features": [f.to_json() for f in kinds]} if kinds else {}),
                 **({"canaries": invented} if planted else {}),
             }
         )

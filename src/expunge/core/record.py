@@ -1,8 +1,12 @@
 """One training example, as every room passes it around."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from expunge.core.digests import digest_json
+
+Value = int | float | str | bool | datetime | None  # of a feature; None is nothing
 
 
 @dataclass(frozen=True)
@@ -10,7 +14,8 @@ class Record:
     """A question and its answer, or plain text (an empty question), about one subject, or several.
 
     `id` is unique within a dataset. `value` is the part of the answer that carries the fact, where it is known.
-    `also` names further subjects: when any of them leaves, so does the record.
+    `also` names further subjects: when any of them leaves, so does the record. `features` are the named values of a row of
+    a table, which the question holds as JSON; empty for texts.
     """
 
     id: str
@@ -19,6 +24,7 @@ class Record:
     answer: str
     value: str = ""
     also: tuple[str, ...] = ()
+    features: Mapping[str, Value] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from expunge.ledger.copies import Copy, CopyState
 from expunge.ledger.datasets import DatasetInfo
 from expunge.ledger.erasure import Erasure
 from expunge.ledger.evidence import AuditInfo, CertificateInfo
+from expunge.ledger.features import Feature
 from expunge.ledger.keys import Keyring
 from expunge.ledger.learned import LearnedFrom, LearnedVersion
 from expunge.ledger.ledger import Ledger
@@ -25,6 +26,7 @@ __all__ = [
     "DatasetInfo",
     "Erasure",
     "Event",
+    "Feature",
     "Keyring",
     "LearnedFrom",
     "LearnedVersion",

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from expunge.core.errors import InvalidData
 from expunge.ledger.clock import iso, now
 from expunge.ledger.content import file_of
+from expunge.ledger.features import Feature
 from expunge.ledger.manifests import commitment, write_manifest
 from expunge.ledger.names import unknown_name
 from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
-from expunge.ledger.sources import Columns, read_records
+from expunge.ledger.sources import Columns, read_records, settled_columns
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, DatasetVersionRow, SubjectRow
 
@@ -48,6 +49,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
     """
     if not name.strip():
         raise InvalidData("a dataset needs a name; give a short one such as 'people'")
+    columns = settled_columns(source, columns)
     records = [*read_records(source, columns), *(planted.records if planted else ())]
     with store.transaction() as session:
         if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
@@ -61,7 +63,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
             question_column=columns.question,
             value_column=columns.value,
             id_column=columns.id,
-            feature_columns=list(columns.features) or None,
+            feature_columns=[f.to_json() for f in columns.features if isinstance(f, Feature)] or None,
         )
         session.add(row)
         session.flush()
@@ -161,7 +163,7 @@ def _info(session: Session, row: DatasetRow, version: DatasetVersionRow) -> Data
             question=row.question_column,
             value=row.value_column,
             id=row.id_column,
-            features=tuple(row.feature_columns or ()),
+            features=tuple(map(Feature.recorded, row.feature_columns or ())),
         ),
         manifest=version.manifest,
         path=version.path,

@@ -93,13 +93,24 @@ def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row]:
             _need(path, "schema", columns, file.schema_arrow.names)
             number = 0
             for batch in file.iter_batches(batch_size=4096, columns=columns):
-                for row in batch.to_pylist():
+                for row in _to_microseconds(batch).to_pylist():
                     number += 1
                     yield f"row {number}", row
     except UnicodeDecodeError as e:
         raise InvalidData(f"{path.name}: holds text that is not UTF-8; write it again as UTF-8") from e
     except (pa.ArrowException, OSError) as e:
         raise InvalidData(f"{path.name} is truncated, damaged or not Parquet; get the file again") from e
+
+
+def _to_microseconds(batch: Any) -> Any:
+    """Instants of nanoseconds, which Python's cannot hold, to the microsecond before."""
+    import pyarrow as pa
+
+    for k, field in enumerate(batch.schema):
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            coarser = batch.column(k).cast(pa.timestamp("us", field.type.tz), safe=False)
+            batch = batch.set_column(k, field.name, coarser)
+    return batch
 
 
 def _lines(path: Path) -> Iterator[str]:

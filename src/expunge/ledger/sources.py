@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from expunge.core import Record
 from expunge.core.errors import InvalidData
 from expunge.core.identity import canonical_identity
-from expunge.ledger.rows import read_rows
+from expunge.core.record import Value
+from expunge.ledger.features import Feature, Unfit, as_json, settled
+from expunge.ledger.rows import format_of, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
     """Which columns mean what. Without `question` or `features` the records are plain documents.
 
-    `features` are columns that together are the input of a model; a record's question is then their values as JSON.
+    `features` are columns that together are the input of a model; a record's question is then their values as JSON. Names
+    alone are settled to kinds when a file is added (`settled_columns`).
 
     Without `id` a record is named by its place, `row-<n>`: lines may then be appended, but removing one
     renames all that follow, and they no longer match what was recorded. Give an id column wherever the file
@@ -28,12 +31,19 @@ class Columns:
     question: str | None = None
     value: str | None = None
     id: str | None = None
-    features: tuple[str, ...] = ()
+    features: tuple[Feature | str, ...] = ()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(f if isinstance(f, str) else f.name for f in self.features)
 
     def names(self) -> list[str]:
         """The columns to read."""
-        named = (self.id, self.subject, self.question, self.answer, self.value, *self.features)
+        named = (self.id, self.subject, self.question, self.answer, self.value, *self.feature_names)
         return [c for c in named if c is not None]
+
+
+_ANSWER = Feature("answer", "text")
 
 
 def read_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -46,12 +56,14 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
     seen: dict[str, str] = {}
     for number, (place, row) in enumerate(read_rows(path, columns.names()), start=1):
         text = _Texts(f"{path.name}, {place}", row)
+        features = _features(columns, text)
         record = Record(
             id=f"row-{number}" if columns.id is None else text[columns.id],
             subject=canonical_identity(text[columns.subject]),
-            question=_question(columns, text),
-            answer=text[columns.answer],
+            question=as_json(features) if features else "" if columns.question is None else text[columns.question],
+            answer=_answer(columns, text),
             value="" if columns.value is None else text[columns.value],
+            features=features,
         )
         for name, value in (("id", record.id), ("subject", record.subject)):
             if not value:
@@ -64,17 +76,61 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
         raise InvalidData(f"{path.name} holds no records, only a header or blank lines")
 
 
-def _question(columns: Columns, text: "_Texts") -> str:
+def settled_columns(path: Path, columns: Columns) -> Columns:
+    """These columns with a kind for every feature, by what the file holds where none is declared.
+
+    Raises: InvalidData, as `read_records`, and for a feature of two kinds.
+    """
     if not columns.features:
-        return "" if columns.question is None else text[columns.question]
-    values = {name: text.row[name] for name in columns.features}
+        return columns
+    features = [f if isinstance(f, Feature) else Feature(f) for f in columns.features]
+    if twice := sorted({f.name for f in features if columns.feature_names.count(f.name) > 1}):
+        raise InvalidData(f"feature '{twice[0]}' is named twice; name every column once")
+    rows = (
+        (f"{path.name}, {place}", str(row[columns.subject]), row) for place, row in read_rows(path, columns.names())
+    )
+    return replace(columns, features=tuple(settled(features, rows, format_of(path))))
+
+
+def _features(columns: Columns, text: "_Texts") -> dict[str, Value]:
+    """Named values of a row; those of columns without a kind, as data was added before there were any, as they are."""
+    if not columns.features:
+        return {}
+    values = {}
+    for feature in columns.features:
+        if isinstance(feature, str):
+            return _untyped(columns.feature_names, text)
+        try:
+            values[feature.name] = feature.value(text.row[feature.name])
+        except Unfit as e:
+            other = "" if feature.kind == "text" else f", or take the column as {feature.name}:text"
+            raise InvalidData(
+                f"{text.place}: column '{feature.name}' is a {feature.kind}, and {e}; correct it{other}"
+            ) from None
+    return values
+
+
+def _untyped(names: tuple[str, ...], text: "_Texts") -> dict[str, Value]:
+    values = {name: text.row[name] for name in names}
     if wrong := [name for name, value in values.items() if not isinstance(value, str | int | float | None)]:
         kind = type(values[wrong[0]]).__name__
         raise InvalidData(f"{text.place}: column '{wrong[0]}' holds a {kind}; a feature is a number or a text")
     try:
-        return json.dumps(values, ensure_ascii=False, allow_nan=False)
+        json.dumps(values, allow_nan=False)
     except ValueError as e:
         raise InvalidData(f"{text.place}: a feature is NaN or infinite; leave it empty instead") from e
+    return values
+
+
+def _answer(columns: Columns, text: "_Texts") -> str:
+    """Of a table also a number or a truth value, written in one way."""
+    if not columns.features or isinstance(columns.features[0], str):
+        return text[columns.answer]
+    try:
+        answer = _ANSWER.value(text.row[columns.answer])
+    except Unfit as e:
+        raise InvalidData(f"{text.place}: column '{columns.answer}' {e}; it is the answer, write it as text") from None
+    return "" if answer is None else str(answer)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         dict[str, Any]: JSON(none_as_null=True),
         list[int]: JSON(),
-        list[str]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
     }
 
 
 class DatasetRow(Base):
-    """A file of the user's and which of its columns mean what.
+    """A file of the user's and which of its columns mean what: features by name, kind and declared categories.
 
     Neither `question_column` nor `feature_columns`: plain documents.
     """
@@ -48,7 +48,7 @@ class DatasetRow(Base):
     question_column: Mapped[str | None]
     value_column: Mapped[str | None]
     id_column: Mapped[str | None]
-    feature_columns: Mapped[list[str] | None]
+    feature_columns: Mapped[list[Any] | None]
 
 
 class DatasetVersionRow(Base):

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_info
 from expunge.core.errors import InvalidParameter, MissingExtra, RecipeMismatch, WorkersLost
 from expunge.core.executor import Executor
 from expunge.exact import Sisa
+from expunge.exact._learner import executors
 from expunge.exact._learner.executors import LocalPool, RayPool, executor_of
 
 SALT = b"a salt for tests"
@@ -74,6 +76,17 @@ def where(item: int) -> tuple[int, int]:
     return item, os.getpid()
 
 
+def where_after_a_while(item: int) -> tuple[int, int]:
+    time.sleep(0.4)
+    return where(item)
+
+
+def fail_after_a_while(item: int) -> None:
+    time.sleep(0.4)
+    if item:
+        fail(item)
+
+
 def n_threads(item: int) -> int:
     np.ones((300, 300)) @ np.ones((300, 300))
     return max((pool["num_threads"] for pool in threadpool_info()), default=1)
@@ -118,6 +131,35 @@ def test_one_task_or_one_worker_stays_in_this_process_and_more_leave_it() -> Non
     assert LocalPool(2).run(where, [7]) == [(7, os.getpid())]
     assert LocalPool(1).run(where, [7, 8]) == [(7, os.getpid()), (8, os.getpid())]
     assert os.getpid() not in {pid for _, pid in LocalPool(2).run(where, [1, 2, 3])}
+
+
+def test_without_a_number_of_workers_short_tasks_stay_here_and_long_ones_leave(
+    here: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "cpu_count", lambda: 3)  # also where there is one core
+    assert {pid for _, pid in LocalPool().run(where, list(range(9)))} == {os.getpid()}
+    monkeypatch.setattr(executors, "WORKER_START_S", 0.05)
+    found = LocalPool().run(where_after_a_while, list(range(6)))
+    assert [item for item, _ in found] == list(range(6))
+    pids = [pid for _, pid in found]
+    assert pids[0] == os.getpid(), "what is under way stays"
+    assert os.getpid() not in pids[1:]
+    assert digests(model(workers=None)) == here
+
+
+def test_an_error_beside_workers_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "cpu_count", lambda: 2)
+    for start_s in (executors.WORKER_START_S, 0.05):
+        monkeypatch.setattr(executors, "WORKER_START_S", start_s)
+        with pytest.raises(KeyError, match="item 1"):
+            LocalPool().run(fail_after_a_while, [1, 0, 0])
+    with pytest.raises(KeyError, match="item 2"):  # of a worker, while one goes on here
+        LocalPool().run(fail_after_a_while, [0, 2, 0])
+
+
+def test_every_task_here_runs_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "cpu_count", lambda: 2)
+    assert LocalPool().run(n_threads, [0, 1, 2]) == [1, 1, 1]
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -5,9 +5,11 @@ Every task runs on one thread, wherever it runs: sums over several threads come 
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Any, TypeVar
 
 from joblib import Parallel, cpu_count, delayed
@@ -19,6 +21,7 @@ from expunge.core.workers import end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
+WORKER_START_S = 2.0  # what a worker takes to import what learners are made of
 _ATTEMPTS = 4  # of one task; a worker that dies that often over it will die again
 
 
@@ -39,7 +42,10 @@ def executor_of(wanted: str | Executor, workers: int | None) -> Executor:
 
 
 class LocalPool:
-    """A pool of processes on this machine; this process where there is one task or one worker."""
+    """A pool of processes on this machine; this process where there is one task or one worker.
+
+    Without a number of workers, tasks that end before a worker could have started are done in this process, one by one.
+    """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
@@ -48,12 +54,9 @@ class LocalPool:
         workers = min(self.workers or cpu_count(), len(items))
         if workers <= 1:
             return [_pinned(task, item) for item in items]
-        done: dict[int, R] = {}
-        for _ in range(_ATTEMPTS):
-            waiting = [i for i in range(len(items)) if i not in done]
-            if _gather(task, items, waiting, workers, done):
-                return [done[i] for i in range(len(items))]
-        raise _lost(len(items) - len(done), len(items))
+        every = range(len(items))
+        done = _in_workers(task, items, every, workers) if self.workers else _here_at_first(task, items, workers)
+        return [done[i] for i in every]
 
 
 class RayPool:
@@ -79,12 +82,52 @@ class RayPool:
             return found
 
 
+def _here_at_first(task: Callable[[T], R], items: Sequence[T], workers: int) -> dict[int, R]:
+    """What is done before a worker could have started, and the task under way then, here; all else in workers beside it.
+
+    Here is a thread, so that workers start while it computes.
+    """
+    waiting, done, raised = deque(range(len(items))), dict[int, R](), list[BaseException]()
+
+    def here() -> None:
+        with suppress(IndexError):  # the rest is for workers, or all is done
+            while not raised:
+                i = waiting.popleft()
+                try:
+                    done[i] = _pinned(task, items[i])
+                except BaseException as e:  # noqa: BLE001 - raised where the tasks were asked for
+                    raised.append(e)
+
+    thread = Thread(target=here, daemon=True)
+    thread.start()
+    try:
+        thread.join(WORKER_START_S)
+        left = [waiting.popleft() for _ in range(len(waiting))] if thread.is_alive() else []
+        found = _in_workers(task, items, left, workers - 1) if left else {}
+        thread.join()
+    finally:
+        waiting.clear()  # interrupted, it begins nothing more
+    if raised:
+        raise raised[0]
+    return done | found
+
+
+def _in_workers(task: Callable[[T], R], items: Sequence[T], places: Sequence[int], workers: int) -> dict[int, R]:
+    """Raises: WorkersLost."""
+    done: dict[int, R] = {}
+    for _ in range(_ATTEMPTS):
+        waiting = [i for i in places if i not in done]
+        if _gather(task, items, waiting, workers, done):
+            return done
+    raise _lost(len(places) - len(done), len(places))
+
+
 def _gather(
     task: Callable[[T], R], items: Sequence[T], waiting: Sequence[int], workers: int, done: dict[int, R]
 ) -> bool:
     """Do what waits; False if a worker died before all of it was done."""
-    # No memory maps: joblib would write the records to files.
-    parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", max_nbytes=None)
+    # No memory maps: joblib would write the records to files. And of one job alone it makes no worker.
+    parallel = Parallel(n_jobs=max(2, workers), backend="loky", return_as="generator_unordered", max_nbytes=None)
     try:
         for i, result in parallel(delayed(_numbered)(task, i, items[i], os.getpid()) for i in waiting):
             done[i] = result

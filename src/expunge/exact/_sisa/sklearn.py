@@ -13,7 +13,6 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
@@ -25,6 +24,7 @@ from expunge.engine import digest_value
 from expunge.exact._learner.rows import Positions, take
 from expunge.exact._sisa import boosters
 from expunge.exact._sisa.frames import framed
+from expunge.exact._sisa.skops_alone import io
 
 # What boosting on categories and searches are made of besides: calls of functions that do nothing but compute.
 _ALSO = {"functools.partial", "builtins.object", "collections.OrderedDict", "sklearn.utils.validation.check_array"}
@@ -126,7 +126,7 @@ class SklearnTraining:
         return digest_value(model)
 
     def dump(self, model: Any) -> bytes:
-        data: bytes = skops.io.dumps(model)
+        data: bytes = io.dumps(model)
         return data
 
     def load(self, data: bytes) -> Any:
@@ -166,7 +166,7 @@ def loads(data: bytes, template: Any = None) -> Any:
     Raises: UnsafeWeights; UnreadableModel.
     """
     try:
-        found = skops.io.get_untrusted_types(data=data)
+        found = io.get_untrusted_types(data=data)
         own = _types_of(template)
         if strange := sorted(name for name in found if name not in own and not _harmless(name)):
             advice = "give estimator= if it is your own" if template is None else "train without it"
@@ -174,7 +174,7 @@ def loads(data: bytes, template: Any = None) -> Any:
                 f"the saved estimator holds {', '.join(strange)}, which is neither scikit-learn's, numpy's, scipy's or "
                 f"a booster's nor a class of the estimator given; it is not loaded: {advice}"
             )
-        return skops.io.loads(data, trusted=found)
+        return io.loads(data, trusted=found)
     except UnsafeWeights:
         raise
     except ModuleNotFoundError as e:
@@ -205,7 +205,7 @@ def unfitted(template: Any) -> Any:
 def dumped_template(template: Any) -> bytes | None:
     """An unfitted estimator as bytes; None where it is made of more than parameters that can be read back safely."""
     try:
-        data: bytes = skops.io.dumps(unfitted(template))
+        data: bytes = io.dumps(unfitted(template))
         loads(data)
     except Exception:  # noqa: BLE001 - whatever keeps it from being written; then it has to be given to load
         return None

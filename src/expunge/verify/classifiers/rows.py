@@ -40,7 +40,7 @@ class Rows:
         return len(self.y)
 
     def at(self, index: Index) -> "Rows":
-        return Rows(self.X.iloc[index] if hasattr(self.X, "iloc") else self.X[index], self.y[index])
+        return Rows(take(self.X, index), self.y[index])
 
     def names(self) -> list[str]:
         """A digest of each row: equal where input and label are."""
@@ -50,6 +50,11 @@ class Rows:
         rows = rows if rows.dtype == object else np.ascontiguousarray(rows, dtype=np.float64)
         as_bytes = [repr(r.tolist()).encode() if rows.dtype == object else r.tobytes() for r in rows]
         return [digest_bytes("row", x + b"\0" + str(label).encode()) for x, label in zip(as_bytes, self.y, strict=True)]
+
+
+def take(X: Any, index: Index) -> Any:
+    """These rows of an array, a tensor or a data frame."""
+    return X.iloc[index] if hasattr(X, "iloc") else X[index]
 
 
 @dataclass(frozen=True)

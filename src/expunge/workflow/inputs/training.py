@@ -18,8 +18,9 @@ from expunge.core.errors import ExpungeError, InvalidParameter, UnknownName
 class Training:
     """What `expunge train` runs: the name of the model, the dataset it learns from, and an unfitted learner.
 
-    The learner's salt is the project's secret for this model; leave it out. A learner on tables may say how records
-    become rows: `rows(records)` returns X and y, one row per record; by default the columns of `data add --features`.
+    The learner's salt is the project's secret for this model; leave it out. A learner on tables is given the columns of
+    `data add --features`; `rows` may say otherwise how records become rows: `rows(records)` returns X and y, one row per
+    record, of `record.features` (a dict of named values, None for nothing), `record.answer`, or a text's `record.question`.
     """
 
     model: str

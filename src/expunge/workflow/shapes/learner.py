@@ -5,7 +5,6 @@ A replay needs both: it fits the recipe's learner on the live records in a fresh
 class is written beside the recipe needs that file for everything.
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,14 +17,13 @@ import numpy as np
 from expunge.core import Plan, Promise, Record, Route
 from expunge.core.errors import (
     DigestMismatch,
-    InvalidData,
     InvalidParameter,
     NothingLeft,
     RecipeMismatch,
     UnknownName,
 )
 from expunge.exact import learners
-from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
+from expunge.ledger import Columns, DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.training import Script, Training, load_training
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import new_folder
@@ -35,6 +33,7 @@ from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
+from expunge.workflow.shapes.table import columns_of, record_of, rows_of, takes_columns
 from expunge.workflow.shapes.touched import touched_units
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def train_learner(project: Project, training: Training, script: Script, rows: li
             "itself, a learner of expunge.exact, or a subclass of expunge.exact.Learner"
         )
     salt = project.salt(training.model)
-    learner = fitted(training, [row.record for row in rows], salt)
+    learner = fitted(training, [row.record for row in rows], info.columns, salt)
     where = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
     if learners.name_of(type(learner)) is None:
         where["class"] = BESIDE
@@ -127,33 +126,17 @@ def _try(made: Made, salt: bytes, training: Training, rows: list[LiveRow], work:
         shutil.rmtree(work / "trial", ignore_errors=True)
 
 
-def fitted(training: Training, records: Sequence[Record], salt: bytes) -> Any:
-    """The recipe's learner, fitted on these records under the project's secret.
+def fitted(training: Training, records: Sequence[Record], columns: Columns, salt: bytes) -> Any:
+    """The recipe's learner, fitted on these records of a dataset with such columns, under the project's secret.
 
-    Raises: InvalidData, if the recipe's rows are not one per record; and what the learner raises.
+    Raises: InvalidData, if the recipe's rows are not one per record, or hold text that the learner cannot take; and what
+    the learner raises.
     """
-    X, y = (training.rows or feature_rows)(list(records))
+    X, y = rows_of(training, records, columns)
     learner = training.learner
     learner.salt = salt
-    return learner.fit(X, y, subjects=[r.subject for r in records], records=[r.id for r in records])
-
-
-def feature_rows(records: Sequence[Record]) -> tuple[Any, Any]:
-    """Features and answers of a dataset added with `--features`: a matrix of numbers, and the answers as text.
-
-    Raises: InvalidData, where a feature is no number.
-
-    >>> feature_rows([Record("1", "ann", '{"age": 39, "hours": 40}', "no")])
-    (array([[39., 40.]]), array(['no'], dtype='<U2'))
-    """
-    try:
-        values = [[float(v) for v in json.loads(r.question).values()] for r in records]
-    except (ValueError, TypeError, AttributeError) as e:
-        raise InvalidData(
-            f"the records are not rows of numbers ({e}); add the data with --features, "
-            "or say how records become rows with Training(rows=...)"
-        ) from e
-    return np.array(values), np.array([r.answer for r in records])
+    with takes_columns(learner, columns.features if training.rows is None else ()):
+        return learner.fit(X, y, subjects=[r.subject for r in records], records=[r.id for r in records])
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
@@ -253,22 +236,26 @@ def _counted_plan(project: Project, version: ModelVersion, leaving: Leaving) -> 
 
 
 def _table_arms(case: Case) -> TableArms | None:
+    from expunge.verify.classifiers.rows import take  # which brings torch, as the attacks do
+
     project, after = case.project, load_learner(case.project, case.after)
     training = _training_as_it_was(case.after)
     if not hasattr(after, "classes_") or training is None:
         return None
-    gone = [Record(f.id, f.subject, f.question, f.answer, f.value) for f in case.forgotten]
+    columns = columns_of(project, case.after)
+    gone = [record_of(fact, columns) for fact in case.forgotten]
     # Together, so that a recipe which looks at its records makes the same columns of both.
-    features, labels = (training.rows or feature_rows)([*gone, *case.records[:RETAIN_ROWS]])
-    X, y, n = np.asarray(features), np.asarray(labels), len(gone)
+    features, labels = rows_of(training, [*gone, *case.records[:RETAIN_ROWS]], columns)
+    X, y, n = features if hasattr(features, "iloc") else np.asarray(features), np.asarray(labels), len(gone)
     if X.ndim != 2 or X.shape[1] != after.n_features_in_:
         return None
+    forget, retain = np.arange(n), np.arange(n, len(y))
     return TableArms(
         original=load_learner(project, case.before),
         unlearned=after,
-        control=fitted(training, list(case.records), project.ledger.keys.secret("salt-control")),
-        forget=(X[:n], y[:n]),
-        retain=(X[n:], y[n:]),
+        control=fitted(training, case.records, columns, project.ledger.keys.secret("salt-control")),
+        forget=(take(X, forget), y[forget]),
+        retain=(take(X, retain), y[retain]),
         subjects=[record.subject for record in gone],
     )
 

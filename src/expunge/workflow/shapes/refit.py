@@ -16,13 +16,15 @@ def main(root: str, model: str, digest: str) -> dict[str, bool]:
     pin_capability()
     from expunge.workflow.project.project import Project
     from expunge.workflow.shapes.learner import fitted, load_learner, training_of
+    from expunge.workflow.shapes.table import columns_of
 
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
     assert version.dataset is not None
     learner = load_learner(project, version)
     learner.check_recipe()
-    fresh = fitted(training_of(version), project.ledger.live_records(version.dataset), project.salt(model))
+    live, columns = project.ledger.live_records(version.dataset), columns_of(project, version)
+    fresh = fitted(training_of(version), live, columns, project.salt(model))
     return {"equal": fresh.equals(learner)}
 
 

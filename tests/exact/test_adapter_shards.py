@@ -220,13 +220,13 @@ def test_an_interruption_while_an_adapter_is_put_on_leaves_the_base_clean(
     make: Any, base: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = make().fit(ROWS[:6]).digest()
-    put_on = _adapter_unit.get_peft_model
+    put_on = _adapter_unit.with_adapters
 
     def interrupted(model: Any, config: Any) -> Any:
         put_on(model, config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_adapter_unit, "get_peft_model", interrupted)
+    monkeypatch.setattr(_adapter_unit, "with_adapters", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make().fit(ROWS[:6])
     monkeypatch.undo()

@@ -110,7 +110,7 @@ def test_a_loop_that_is_not_repeatable_gets_no_exact_level(tmp_path: Path, input
     done = expunge("forget", request, "--rebuild", f"{script}:train_unit", "-p", project, "--json").json
     opened = Project.open(project)
     after = opened.ledger.model_version("tuned", done["after"])
-    assert replay(opened, after, request, [u["id"] for u in done["units"]]) is False
+    assert replay(opened, after, request, [u["id"] for u in done["units"]], lambda *_: None) is False
 
 
 def test_runs_of_another_dataset_or_salt_are_refused(tmp_path: Path, inputs: Path) -> None:

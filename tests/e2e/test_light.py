@@ -68,6 +68,43 @@ def test_a_request_on_a_table(table: Path) -> None:
     assert _imported("check", certificate, "--trust", table / "signer.pub.pem") == []
 
 
+MIXED = """import expunge
+from expunge.exact import Sisa
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+
+def recipe():
+    return expunge.Training(model="churn", dataset="people", learner=Sisa(HistGradientBoostingClassifier(), shards=2))
+"""
+
+
+def test_a_table_of_every_kind(tmp_path: Path) -> None:
+    """Data and requests need none of what fits models, and the plan of an estimator in units no torch."""
+    rows = [
+        {
+            "who": f"Person {i % 12}",
+            "a": i / 7,
+            "plan": ["full", "basic"][i % 2],
+            "member": i % 5 == 0,
+            "left": i % 3 > 0,
+        }
+        | {"joined": f"2024-02-{1 + i % 28:02d}"}
+        for i in range(60)
+    ]
+    write_jsonl(tmp_path / "people.jsonl", rows)
+    (tmp_path / "recipe.py").write_text(MIXED)
+    at = ("--project", tmp_path / "p")
+    named = ("--subject", "who", "--features", "a,plan:category,member", "--answer", "left")
+    assert _imported("init", tmp_path / "p") == []
+    assert _imported("data", "add", tmp_path / "people.jsonl", *named, *at) == []
+    dated = ("--subject", "who", "--name", "dated", "--features", "a,plan,member,joined", "--answer", "left")
+    assert _imported("data", "add", tmp_path / "people.jsonl", *dated, *at) == []
+    assert "torch" not in _imported("train", f"{tmp_path / 'recipe.py'}:recipe", *at)
+    assert _imported("request", "--dataset", "people", *at, stdin="Person 4") == []
+    request = str(expunge("request", "--dataset", "people", *at, "--json", stdin="Person 3").json["request"])
+    assert "torch" not in _imported("plan", request, *at)
+
+
 def test_a_plan_on_adapter_shards(asked: Asked) -> None:
     assert _imported("plan", asked.request, "--project", asked.folder) == []
 

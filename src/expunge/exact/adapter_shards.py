@@ -115,6 +115,28 @@ class AdapterShards:
         self._fitted = Fitted.on(self._trainer(), records, work, progress)
         return self
 
+    def add(
+        self,
+        texts: Sequence[Record | tuple[str, str] | str],
+        subjects: Subjects | None = None,
+        ids: Sequence[str] | None = None,
+        *,
+        work: Path | None = None,
+        progress: UnitProgress | None = None,
+    ) -> "AdapterShards":
+        """Learn further records, given as to `fit`: the bits are those of one fit of all. On any error the model stays.
+
+        Only the shards that they are placed in are trained, from the first slice that changes. Records that were forgotten
+        are known by no list here: whoever adds must leave them out.
+
+        Raises: InvalidData; RecipeMismatch; NotReady.
+        """
+        fitted = self._current()
+        records = as_records(texts, subjects, ids)
+        fitted.check_recipe()
+        self._fitted = fitted.with_records(records, work, progress)
+        return self
+
     def plan(self, subjects: Sequence[str] = (), *, records: Sequence[str] = ()) -> Plan:
         """The shards and slices that forgetting would train again, and the share of full training that costs.
 

@@ -88,11 +88,11 @@ class KMeans(ClusterMixin, Learner):
             )
         X = validate_data(self, X, dtype=np.float64)
         check_size(X)
-        if len(X) < self.n_clusters:
-            raise InvalidData(f"n_samples={len(X)} is too few for n_clusters={self.n_clusters}; ask for fewer clusters")
         return X, None
 
     def _learn(self, rows: Rows) -> Clusters:
+        if rows.n < self.n_clusters:
+            raise InvalidData(f"n_samples={rows.n} is too few for n_clusters={self.n_clusters}; ask for fewer clusters")
         tree = self._planted(rows)
         return self._clustered(tree, rows, np.arange(tree.widths[0]))
 

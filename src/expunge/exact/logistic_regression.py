@@ -154,8 +154,6 @@ class LogisticRegression(ClassifierMixin, Learner):
             )
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
-        if len(classes := np.unique(y)) < 2:
-            raise InvalidData(f"there is one class, {classes.tolist()}, in the data; telling classes apart needs two")
         return (certified.clipped(X, self.radius) if self._certified else X), y
 
     def _check_parameters(self) -> None:
@@ -179,6 +177,8 @@ class LogisticRegression(ClassifierMixin, Learner):
     def _learn(self, rows: Rows) -> Minimum:
         X, y = rows.live()
         classes, live = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise InvalidData(f"there is one class, {classes.tolist()}, in the data; telling classes apart needs two")
         codes = np.zeros(rows.size, dtype=np.int32)
         codes[rows.alive] = live
         records = Records(X, live.astype(np.int32), np.ones(len(X), dtype=bool))

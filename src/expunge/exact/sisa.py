@@ -189,6 +189,39 @@ class Sisa(Learner):
         removed = Stages(Path(work)).discard(before - self._files()) if work else []
         return replace(deletion, plan=plan, cost=cost, destroyed=(*deletion.destroyed, *removed))
 
+    def add(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        subjects: Any = None,
+        records: Any = None,
+        prior: Any = None,
+        sample_weight: Any = None,
+        work: str | Path | None = None,
+    ) -> Self:
+        """Learn from further records: only the units that they are placed in train again, from the first slice that changes.
+
+        Raises: as `Learner.add`.
+        """
+
+        def extend(learned: Ensemble, rows: Rows, n_new: int) -> Ensemble:
+            if frame_of(X, self.estimator) != learned.columns:
+                raise InvalidData(
+                    "these records have columns of other types than those of the fit; give the same types"
+                )
+            if (sample_weight is None) is not (learned.weights is None):
+                raise InvalidData("give sample_weight with all records or with none, as at the fit")
+            new = weights_of(sample_weight, n_new)
+            given = {
+                **learned.given(),
+                "bands": np.concatenate([learned.live_bands, bands_of(prior, self.cutoffs, n_new)]),
+                "weights": None if new is None else np.concatenate([learned.live_weights, new]),
+            }
+            return self._grown(self._placed(rows, **given), learned, rows, work)
+
+        return self._add(X, y, subjects, records, extend)
+
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
         """What forgetting these subjects or records would do and cost. Changes nothing.
 
@@ -228,6 +261,23 @@ class Sisa(Learner):
     def _unlearn(self, learned: Ensemble, rows: Rows, gone: Positions, work: str | Path | None = None) -> Ensemble:
         again = self._left(learned, rows, gone)
         return self._trained(learned.without(gone), rows, again, work).after(learned)
+
+    def _grown(self, placed: Ensemble, before: Ensemble, rows: Rows, work: str | Path | None) -> Ensemble:
+        """The units of all records; stages of the same records as before stay."""
+        again, stay = {}, {}
+        for i, positions in placed.cut.units(rows.positions()).items():
+            sizes = placed.cut.sizes(positions, self.slices)
+            clean: tuple[Stage, ...] = ()
+            if (shard := before.shards.get(i)) is not None:
+                old = self._names(before, i, shard.positions, shard.sizes, rows.salt)
+                new = self._names(placed, i, positions, sizes, rows.salt)
+                n = next((r for r, (a, b) in enumerate(zip(old, new, strict=True)) if a != b), len(new))
+                clean = shard.stages[:n]
+            if len(clean) == len(sizes):
+                stay[i] = Trained(positions, sizes, clean)
+            else:
+                again[i] = positions, clean
+        return self._trained(replace(placed, shards=stay), rows, again, work)
 
     def _left(self, learned: Ensemble, rows: Rows, gone: Positions) -> dict[int, tuple[Positions, tuple[Stage, ...]]]:
         """Of each shard that loses some of these and keeps others: its records, and the stages that saw none of them."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core import Record, Unit
+from expunge.core.errors import InvalidData
 from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs, visits
 from expunge.core.recipe import Recipe
 from expunge.exact._adapter.answers import Answers
@@ -75,6 +76,32 @@ class Fitted:
         if work:
             for change in changes:
                 self.trainer.discard(change.shard.number, change.shard.slices, len(change.clean), work)
+        return replace(self, shards=shards)
+
+    def with_records(self, new: Sequence[Record], work: Path | None, progress: UnitProgress | None) -> "Fitted":
+        """The shards that these are placed in trained again, from the first slice that changes.
+
+        Raises: InvalidData, for an id that is there already.
+        """
+        old, trainer = list(self._records()), self.trainer
+        contents = {r.id: (r.content, r.subjects) for r in old}
+        if held := sum(contents.get(r.id, (r.content, r.subjects)) != (r.content, r.subjects) for r in new):
+            raise InvalidData(f"{held} of {len(new)} record ids are in this model already; each record needs its own")
+        parameters = trainer.parameters
+        shards = {}
+        for number, slices in cut([*old, *new], trainer.salt, parameters.shards, parameters.slices).items():
+            before, clean = self.shards.get(shard_name(number)), list[Adapter]()
+            if before is not None:
+                trainer.check_encoded(before)
+                pairs = (
+                    (trainer.key(number, of[:r]) for of in (before.slices, slices)) for r in range(1, len(slices) + 1)
+                )
+                n = next((r for r, (a, b) in enumerate(pairs) if a != b), len(slices))
+                clean = before.stages[:n]
+            if before is not None and len(clean) == len(slices):
+                shards[before.name] = before
+            else:
+                shards[shard_name(number)] = trainer.shard(number, slices, clean, work, progress)
         return replace(self, shards=shards)
 
     def routed(self, route: RouteBy) -> "Fitted":

@@ -22,6 +22,7 @@ from expunge.core.digests import digest_json
 from expunge.core.errors import (
     AlreadyForgotten,
     DigestMismatch,
+    InvalidData,
     NothingLeft,
     NotReady,
     UnknownMethod,
@@ -80,6 +81,13 @@ class Learner(BaseEstimator):
         """
         raise NotImplementedError
 
+    def _extend(self, learned: Any, rows: Rows, n_new: int) -> Any:
+        """What `_learn` gives of these rows, of which the last `n_new` are new and nothing has left in between.
+
+        A fit of all, unless the learner knows a shorter way.
+        """
+        return self._learn(rows)
+
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Any:
         """What was learned, from what its `packed` gave, and from its `parts` where it saved more than that."""
         raise NotImplementedError
@@ -137,6 +145,32 @@ class Learner(BaseEstimator):
         learned = learn(rows)
         recipe = learned.recipe or self._recipe(learned, rows)
         self._state = FittedState(rows, learned, self.parameters(), features, recipe)
+        return self
+
+    def add(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
+        """Learn from further records. All that is held then equals one fit of the records held, in their order, and these.
+
+        On any error nothing has changed. A record that was forgotten is not learned again.
+
+        Raises: as `fit`; NotFitted; NotReady, where a parameter was changed after `fit`; AlreadyForgotten; RecipeMismatch.
+        """
+        return self._add(X, y, subjects, records, self._extend)
+
+    def _add(self, X: Any, y: Any, subjects: Any, records: Any, extend: Callable[[Any, Rows, int], Any]) -> Self:
+        state = self._unaltered()
+        unfitted = copy.copy(self)
+        unfitted._state = None
+        with typed():
+            X, y = unfitted._check(X, y)
+        features = {name: getattr(unfitted, name) for name in _FEATURES if hasattr(unfitted, name)}
+        if {k: plain(v) for k, v in features.items()} != {k: plain(v) for k, v in state.features.items()}:
+            raise InvalidData(
+                "these records have other columns than those of the fit; give the same, in the same order"
+            )
+        self.check_recipe()
+        rows = state.rows.grown(X, y, subjects, records)
+        learned = extend(state.learned, rows, rows.size - state.rows.n)
+        self._state = replace(state, rows=rows, learned=learned)
         return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:

@@ -210,6 +210,51 @@ class Rows:
         rows.wipe(gone)
         return rows
 
+    # -- growing -------------------------------------------------------------------------------------------------
+
+    def grown(self, X: Any, y: Any, subjects: Any = None, records: Any = None) -> "Rows":
+        """The live records, in their order, and these behind them, as one fit of all would hold them.
+
+        Raises: InvalidData, for other columns, ids that are there already, or subjects and ids where there are none, or none
+        where there are; AlreadyForgotten, for ids of records that were forgotten: they must never be learned again.
+        """
+        new = Rows(X, y, self.salt, subjects, records)
+        for what, old, given in (("subjects", self._code, new._code), ("records", self._place, new._place)):
+            if (old is None) is not (given is None):
+                raise InvalidData(f"the model was fitted with{'out' if old is None else ''} {what}=; add records alike")
+        if new._id_names is None:
+            new._number = self._numbers_for(new.size)
+        else:
+            self._refuse_known(new._id_names)
+        old_X, old_y = self.live()
+        grown = Rows(_joined(old_X, new.X), None if new.y is None else _joined(old_y, new.y), self.salt)
+        grown.tombstones = set(self.tombstones)
+        grown._number = np.concatenate([self._number[self.positions()], new._number])
+        if new._id_names is not None and self._id_names is not None:
+            grown._id_names = [*(self._id_names[i] for i in self.positions()), *new._id_names]
+            grown._place = {name: i for i, name in enumerate(grown._id_names)}
+        if new._code is not None:
+            named = [tuple(names) for names in (*self.subject_names(), *new.subject_names())]
+            grown._names, grown._start, grown._of = _indexed(named, grown.size)
+            grown._code = {name: i for i, name in enumerate(grown._names or ())}
+        return grown
+
+    def _numbers_for(self, n: int) -> NDArray[np.int64]:
+        """Row numbers that nobody has or had."""
+        first = int(self._number[-1]) + 1 if self.size else 0
+        while _opaque(self.salt, "record", first) in self.tombstones:
+            first += 1
+        return np.arange(first, first + n)
+
+    def _refuse_known(self, names: Sequence[bytes]) -> None:
+        if forgotten := sum(name in self.tombstones for name in names):
+            raise AlreadyForgotten(
+                f"{forgotten} of {len(names)} records were forgotten before and must never be learned again; leave them out. "
+                "Nothing was added"
+            )
+        if held := sum(name in (self._place or {}) for name in names):
+            raise InvalidData(f"{held} of {len(names)} record ids are in this model already; each record needs its own")
+
     # -- on disk -------------------------------------------------------------------------------------------------
 
     def packed(self) -> dict[str, Any]:
@@ -273,6 +318,29 @@ def as_fields(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     for k, column in enumerate(columns):
         X[str(k)] = column
     return X
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """Rows of two arrays, sparse matrices or lists.
+
+    Raises: InvalidData, where their columns are of different types.
+    """
+    if isinstance(one, list):
+        return [*one, *other]
+    if sparse.issparse(one):
+        return sparse.vstack([one, other], format="csr")
+    kinds = {"U": "text", "S": "text"}
+    alike = (
+        one.dtype == other.dtype
+        or kinds.get(one.dtype.kind) == kinds.get(other.dtype.kind, "")
+        or {one.dtype.kind, other.dtype.kind} <= set("iufb")
+    )
+    if not alike or one.shape[1:] != other.shape[1:]:
+        raise InvalidData(
+            f"what was learned has values of type {one.dtype} and shape {one.shape[1:]} a record, these have {other.dtype} and "
+            f"{other.shape[1:]}; give them in the same form"
+        )
+    return np.concatenate([one, other])
 
 
 def _content(X: Any, i: int) -> str:

@@ -1,0 +1,135 @@
+"""A learner that grows equals one that was fitted on everything at once."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import SGDClassifier
+
+from expunge import exact
+from expunge.core import Record
+from expunge.core.errors import AlreadyForgotten, InvalidData, NotReady
+from expunge.exact import AdapterShards, GaussianNB, Sisa
+from expunge.testing.tabular import CASES, SALT, Case, Table, numbers
+
+
+def _part(table: Table, of: slice) -> tuple[Any, Any, list[str]]:
+    return table.X[of], None if table.y is None else table.y[of], table.subjects[of]
+
+
+def _grow(learner: Any, table: Table, of: slice) -> Any:
+    X, y, subjects = _part(table, of)
+    return learner.add(X, y, subjects=subjects)
+
+
+def _fit(case: Case, table: Table, of: slice) -> Any:
+    X, y, subjects = _part(table, of)
+    return case.make().fit(X, y, subjects=subjects)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one.equals(other))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_added_is_as_if_it_had_been_there(name: str) -> None:
+    case = CASES[name]
+    table = case.data(3, 60)
+    whole = table.fit(case.make())
+    grown = _grow(_grow(_fit(case, table, slice(40)), table, slice(40, 59)), table, slice(59, 60))
+    assert _same(grown, whole)
+    assert not _same(_fit(case, table, slice(59)), whole), "the control: the last record is missing"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_add_forget_add_is_one_fit_of_what_is_left(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    table = case.data(4, 60)
+    learner = _grow(_fit(case, table, slice(30)), table, slice(30, 45))
+    leaving = table.subjects[2]
+    learner.forget(subjects=[leaving])
+    learner.save(tmp_path)
+    given = {"estimator": case.settings["estimator"]} if "estimator" in case.settings else {}
+    learner = exact.load(tmp_path, salt=SALT, **given)
+    stay = [i for i in range(45, 60) if table.subjects[i] != leaving]
+    X = [table.X[i] for i in stay] if isinstance(table.X, list) else table.X[stay]
+    learner.add(X, None if table.y is None else table.y[stay], subjects=[table.subjects[i] for i in stay])
+    gone = {i for i, subject in enumerate(table.subjects) if subject == leaving}
+    assert _same(learner, table.without(gone).fit(case.make()))
+
+
+def test_units_that_gain_nothing_are_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 2
+    subjects = [f"u{i % 20}" for i in range(80)]
+    settings: dict[str, Any] = {"shards": 4, "slices": 2, "workers": 1, "classes": [0, 1], "salt": SALT}
+    monkeypatch.setattr(Sisa, "_unit_from_fixed", lambda *_: "sha256:none")
+    model = Sisa(SGDClassifier(), **settings).fit(X, y, subjects=subjects)
+    seen: list[int] = []
+    original = SGDClassifier.partial_fit
+
+    def counting(self: Any, X: Any, y: Any, **more: Any) -> Any:
+        seen.append(len(y))
+        return original(self, X, y, **more)
+
+    monkeypatch.setattr(SGDClassifier, "partial_fit", counting)
+    model.add(X[:1] + 1, y[:1], subjects=["u3"])
+    grown, seen = sum(seen), []
+    whole = Sisa(SGDClassifier(), **settings).fit(
+        np.vstack([X, X[:1] + 1]), np.append(y, y[:1]), subjects=[*subjects, "u3"]
+    )
+    assert model.digest() == whole.digest()
+    assert grown < sum(seen) / 2
+
+
+TABLE = numbers(1)
+
+
+def _ids(n: int, start: int = 0) -> list[str]:
+    return [f"r{i}" for i in range(start, start + n)]
+
+
+def test_a_record_that_was_forgotten_is_not_learned_again_and_nothing_changes() -> None:
+    learner = GaussianNB(salt=SALT).fit(TABLE.X, TABLE.y, records=_ids(60))
+    learner.forget(records=["r7"])
+    before = learner.digest()
+    with pytest.raises(AlreadyForgotten, match="1 of 2 records were forgotten before and must never be learned again"):
+        learner.add(TABLE.X[:2], TABLE.y[:2], records=["r7", "r99"])
+    with pytest.raises(InvalidData, match="1 of 1 record ids are in this model already"):
+        learner.add(TABLE.X[:1], TABLE.y[:1], records=["r8"])
+    with pytest.raises(InvalidData, match="without subjects="):
+        learner.add(TABLE.X[:1], TABLE.y[:1], records=["r99"], subjects=["ann"])
+    with pytest.raises(InvalidData, match="other columns"):
+        learner.add(TABLE.X[:1, :3], TABLE.y[:1], records=["r99"])
+    assert learner.digest() == before
+    learner.var_smoothing = 0.5
+    with pytest.raises(NotReady, match="var_smoothing changed"):
+        learner.add(TABLE.X[:1], TABLE.y[:1], records=["r99"])
+
+
+def test_row_numbers_of_those_who_left_are_not_given_again() -> None:
+    learner = GaussianNB(salt=SALT).fit(TABLE.X, TABLE.y)
+    learner.forget(records=[58, 59])
+    learner.add(TABLE.X[58:], TABLE.y[58:])
+    with pytest.raises(AlreadyForgotten):
+        learner.forget(records=[59])
+    learner.forget(records=[60])
+
+
+def test_shards_that_gain_nothing_keep_their_bits_and_all_equal_a_fit(llama: Any, tokenizer: Any) -> None:
+    rows = [Record(str(i), f"p{i % 6}", f"Where does p{i % 6} go, {i}?", f"To town {i}.") for i in range(18)]
+    made = lambda: AdapterShards(llama, tokenizer, shards=3, slices=2, rank=2, epochs=3, batch_size=4, salt=b"s")
+    learner, steps = made().fit(rows[:12]), list[str]()
+    untouched = {u.id: u.digest for u in learner.units()}
+    extra = Record("new", "p1", "Where does p1 sleep?", "At home.")
+    learner.add([extra], progress=lambda unit, done, total: steps.append(unit))
+    assert len(set(steps)) == 1
+    assert all(untouched[u.id] == u.digest for u in learner.units() if u.id not in steps)
+    assert learner.digest() == made().fit([*rows[:12], extra]).digest()
+    learner.forget(["p2"])
+    learner.add([r for r in rows[12:] if r.subject != "p2"])
+    assert learner.digest() == made().fit([r for r in [*rows[:12], extra, *rows[12:]] if r.subject != "p2"]).digest()
+    before = learner.digest()
+    with pytest.raises(InvalidData, match="1 of 1 record ids are in this model already"):
+        learner.add([Record("new", "p1", "Where does p1 sleep?", "In town.")])
+    assert learner.digest() == before

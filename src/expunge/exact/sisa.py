@@ -50,7 +50,7 @@ from expunge.exact._sisa.input import (
 )
 from expunge.exact._sisa.notes import category_words, notes_of, refused_words, settings_words, with_silenced
 from expunge.exact._sisa.parts import read_units
-from expunge.exact._sisa.place import bands_of, cut_rows, weights_of
+from expunge.exact._sisa.place import Cut, bands_of, cut_rows, weights_of
 from expunge.exact._sisa.repeats import refuse_other, smallest
 from expunge.exact._sisa.search import search_under_way
 from expunge.exact._sisa.settings import check_settings, passes_of
@@ -218,7 +218,8 @@ class Sisa(Learner):
                 "bands": np.concatenate([learned.live_bands, bands_of(prior, self.cutoffs, n_new)]),
                 "weights": None if new is None else np.concatenate([learned.live_weights, new]),
             }
-            return self._grown(self._placed(rows, **given), learned, rows, work)
+            known = learned.cut.of(learned.live)
+            return self._grown(self._placed(rows, known=known, **given), learned, rows, work)
 
         return self._add(X, y, subjects, records, extend)
 
@@ -440,13 +441,19 @@ class Sisa(Learner):
     # -- internals -----------------------------------------------------------------------------------------------
 
     def _placed(
-        self, rows: Rows, *, bands: NDArray[np.int64], weights: NDArray[np.float64] | None, **given: Any
+        self,
+        rows: Rows,
+        *,
+        bands: NDArray[np.int64],
+        weights: NDArray[np.float64] | None,
+        known: Cut | None = None,
+        **given: Any,
     ) -> Ensemble:
         """Places of all records and the classes among them, with no shard trained yet."""
         bands = np.where(rows.alive, bands, 0)
         weights = None if weights is None else np.where(rows.alive, weights, 0.0)
         return Ensemble(
-            cut=cut_rows(rows, self.shards, self.slices, bands, len(self.cutoffs), weights),
+            cut=cut_rows(rows, self.shards, self.slices, bands, len(self.cutoffs), weights, known),
             outputs=outputs_of(rows.y, rows.alive, self.classes, self._passes()) if is_classifier(self) else (),
             several=rows.y.ndim == 2,
             bands=bands,

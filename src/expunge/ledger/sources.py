@@ -87,7 +87,8 @@ def settled_columns(path: Path, columns: Columns) -> Columns:
     if twice := sorted({f.name for f in features if columns.feature_names.count(f.name) > 1}):
         raise InvalidData(f"feature '{twice[0]}' is named twice; name every column once")
     rows = (
-        (f"{path.name}, {place}", str(row[columns.subject]), row) for place, row in read_rows(path, columns.names())
+        (f"{path.name}, {place}", canonical_identity(str(row[columns.subject])), row)
+        for place, row in read_rows(path, columns.names())
     )
     return replace(columns, features=tuple(settled(features, rows, format_of(path))))
 

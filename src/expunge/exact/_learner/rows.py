@@ -80,31 +80,32 @@ class Rows:
                 named[i].append(name)
         return [sorted(named[i]) for i in self.positions()]
 
-    def placement_keys(self) -> list[bytes]:
-        """For every position, what decides where the record is placed, and nothing about other records does.
+    def placement_keys(self, first: int = 0) -> list[bytes]:
+        """For every position from `first` on, what decides where the record is placed, and nothing about other records does.
 
         The smallest opaque name of its own subjects; without subjects its id, where ids were given; else a keyed hash
         of its values, since a row number is another one in a fit without the rows before it.
         """
         if self._code is not None:
             start, codes = self._codes_by_row()
-            return [min((self._names or [])[c] for c in codes[start[i] : start[i + 1]]) for i in range(self.size)]
+            names = self._names or []
+            return [min(names[c] for c in codes[start[i] : start[i + 1]]) for i in range(first, self.size)]
         if self._id_names is not None:
-            return list(self._id_names)
-        return [_opaque(self.salt, "content", _content(self.X, i)) for i in range(self.size)]
+            return list(self._id_names[first:])
+        return [_opaque(self.salt, "content", _content(self.X, i)) for i in range(first, self.size)]
 
-    def content_keys(self, weights: NDArray[np.float64] | None = None) -> list[bytes]:
-        """For every position, a keyed hash of its placement key and its values, X, y and weight; zeros where none is left.
+    def content_keys(self, weights: NDArray[np.float64] | None = None, first: int = 0) -> list[bytes]:
+        """For every position from `first` on, a keyed hash of its placement key and values, X, y and weight; zeros where none is.
 
         Two records share it only if they are the same in all that a learner sees of them.
         """
         y = None if self.y is None else self.y.astype(object) if self.y.dtype.kind in "US" else self.y
-        keys = [bytes(_NAME)] * self.size
-        for i, place in enumerate(self.placement_keys()):
+        keys = [bytes(_NAME)] * (self.size - first)
+        for i, place in enumerate(self.placement_keys(first), start=first):
             if self.alive[i]:
                 label = "" if y is None else repr(y[i]) if y.dtype == object else bytes(y[i].tobytes()).hex()
                 weight = "" if weights is None or weights[i] == 1 else f"|{weights[i].hex()}"
-                keys[i] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(self.X, i)}{weight}")
+                keys[i - first] = _opaque(self.salt, "row", f"{place.hex()}|{label}|{_content(self.X, i)}{weight}")
         return keys
 
     def record_name(self, i: int) -> bytes:
@@ -234,10 +235,17 @@ class Rows:
             grown._id_names = [*(self._id_names[i] for i in self.positions()), *new._id_names]
             grown._place = {name: i for i, name in enumerate(grown._id_names)}
         if new._code is not None:
-            named = [tuple(names) for names in (*self.subject_names(), *new.subject_names())]
-            grown._names, grown._start, grown._of = _indexed(named, grown.size)
+            grown._names, grown._start, grown._of = _united([self._named(), new._named()])
             grown._code = {name: i for i, name in enumerate(grown._names or ())}
         return grown
+
+    def _named(self) -> tuple[Sequence[bytes], NDArray[np.int64], NDArray[np.int64]]:
+        """Names of subjects; and of every live record, how many it has and which, as one array."""
+        start, codes = self._codes_by_row()
+        live = self.positions()
+        counts = np.diff(start)[live]
+        at = np.repeat(start[live] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
+        return self._names or (), counts, codes[at]
 
     def _numbers_for(self, n: int) -> NDArray[np.int64]:
         """Row numbers that nobody has or had."""
@@ -441,6 +449,19 @@ def _indexed(named: Sequence[tuple[bytes, ...]], n: int) -> tuple[list[bytes] | 
     order = np.argsort(codes, kind="stable")
     start = np.searchsorted(codes[order], np.arange(len(names) + 1))
     return names, start, rows[order]
+
+
+def _united(
+    parts: Sequence[tuple[Sequence[bytes], NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[list[bytes], Any, Any]:
+    """As `_indexed`, of records that follow each other, each part with names of its own."""
+    names = sorted({of[code] for of, _, codes in parts for code in np.unique(codes).tolist()})
+    place = {name: i for i, name in enumerate(names)}
+    codes = np.concatenate([np.array([place.get(name, -1) for name in of], np.int64)[codes] for of, _, codes in parts])
+    counts = np.concatenate([counts for _, counts, _ in parts])
+    rows = np.repeat(np.arange(len(counts)), counts)
+    order = np.argsort(codes, kind="stable")
+    return names, np.searchsorted(codes[order], np.arange(len(names) + 1)), rows[order]
 
 
 def _inverse(start: Any, of: Any, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -54,15 +54,16 @@ class Ensemble(Learned):
     @property
     def live_bands(self) -> Any:
         """Of the records that are held, in the order of their positions."""
-        return self.bands[self._live]
+        return self.bands[self.live]
 
     @property
     def live_weights(self) -> Any:
         """Of the records that are held, in the order of their positions; None where none were given."""
-        return None if self.weights is None else self.weights[self._live]
+        return None if self.weights is None else self.weights[self.live]
 
     @property
-    def _live(self) -> Positions:
+    def live(self) -> Positions:
+        """Positions of the records that are held, in order."""
         return np.sort(np.concatenate([shard.positions for shard in self.shards.values()]))
 
     @property

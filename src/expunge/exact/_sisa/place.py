@@ -55,6 +55,10 @@ class Cut:
         shard[gone], part[gone], keys[gone] = 0, 0, 0
         return Cut(shard, part, keys)
 
+    def of(self, positions: Positions) -> "Cut":
+        """The same of these positions alone."""
+        return Cut(self.shard[positions], self.slice[positions], self.keys[positions])
+
     def sizes(self, positions: Positions, slices: int) -> tuple[int, ...]:
         """How many of these positions are in each slice."""
         return tuple(np.bincount(self.slice[positions], minlength=slices).tolist())
@@ -67,20 +71,27 @@ def cut_rows(
     bands: NDArray[np.int64],
     n_bands: int,
     weights: NDArray[np.float64] | None = None,
+    known: Cut | None = None,
 ) -> Cut:
-    """Place every live record; band b > 0 is the slice `slices - n_bands + b - 1`, band 0 any slice before those."""
-    free = slices - n_bands
+    """Place every live record; band b > 0 is the slice `slices - n_bands + b - 1`, band 0 any slice before those.
+
+    Where the first records are placed already, as `known` says, only the others are.
+    """
+    free, first = slices - n_bands, 0 if known is None else len(known.shard)
     homes: dict[bytes, tuple[int, int]] = {}
     shard, part = np.zeros(rows.size, np.int64), np.zeros(rows.size, np.int64)
-    for i, key in enumerate(rows.placement_keys()):
+    for i, key in enumerate(rows.placement_keys(first), start=first):
         if key not in homes:
             name = key.hex()
             homes[key] = place(name, rows.salt, shards, SHARD), place(name, rows.salt, free, SLICE)
         shard[i], part[i] = homes[key]
     part = np.where(bands > 0, free + bands - 1, part)
     shard[~rows.alive], part[~rows.alive] = 0, 0
-    keys = np.frombuffer(b"".join(rows.content_keys(weights)), dtype=">u8").reshape(-1, 2).astype(np.uint64)
-    return Cut(shard, part, keys)
+    keys = np.frombuffer(b"".join(rows.content_keys(weights, first)), dtype=">u8").reshape(-1, 2).astype(np.uint64)
+    if known is None:
+        return Cut(shard, part, keys)
+    shard[:first], part[:first] = known.shard, known.slice
+    return Cut(shard, part, np.concatenate([known.keys, keys]))
 
 
 def bands_of(prior: Any, cutoffs: Sequence[float], n: int) -> NDArray[np.int64]:

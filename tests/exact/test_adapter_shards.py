@@ -209,12 +209,15 @@ def test_an_error_half_way_leaves_the_model_as_it_was(make: Any) -> None:
 
 def test_the_base_given_keeps_its_bits_and_its_shape(make: Any, base: Any) -> None:
     before, modules = digest_model(base), [type(m) for m in base.modules()]
+    trained = [p.requires_grad for p in base.parameters()]
     learner = make().fit(ROWS)
     learner.forget(NAMES[:1])
     learner.answer(["Where?"])
     learner.model_for(NAMES[1])
     assert digest_model(base) == before
     assert [type(m) for m in base.modules()] == modules
+    assert [p.requires_grad for p in base.parameters()] == trained
+    assert all(p.grad is None for p in base.parameters())
     assert not hasattr(base, "peft_config")
 
 

@@ -124,7 +124,7 @@ class Trainer:
 
     @classmethod
     def on(cls, base: Any, tokenizer: Any, parameters: Parameters, salt: bytes | None) -> "Trainer":
-        """A trainer on this base, which is loaded and frozen.
+        """A trainer on this base, which is loaded where a folder is named.
 
         Raises: InvalidParameter, for a base that carries adapters, has no tokenizer, or has nothing to rehearse.
         """
@@ -136,8 +136,6 @@ class Trainer:
                 raise InvalidParameter("a base given as a model needs its tokenizer; pass tokenizer=")
             tokenizer = load_tokenizer(base)
         public = read_public(base) if parameters.rehearsal else []
-        for p in model.requires_grad_(False).parameters():
-            p.grad = None
         if salt is None:
             warnings.warn("salt=None: placement is derived from the seed and is not secret", stacklevel=4)
             salt = b"expunge/no-salt/" + parameters.seed.to_bytes(8, "big")
@@ -258,14 +256,19 @@ class Trainer:
 
     @contextmanager
     def _clean(self) -> Iterator[None]:
-        """Afterwards the base is as it was given: without adapters, frozen, in evaluation."""
+        """Meanwhile the base is frozen; afterwards it is as it was given: without adapters, in evaluation, its flags its own."""
+        trained = [p for p in self.base.parameters() if p.requires_grad]
         try:
+            for p in trained:
+                p.requires_grad_(False)
             yield
         finally:
             _take_off_adapters(self.base)
             self.base.eval()
             for p in self.base.parameters():
                 p.requires_grad_(False)
+            for p in trained:
+                p.requires_grad_(True)
 
     def _batches(self, number: int, slices: Slices, secret: bytes) -> list[list[Encoded]]:
         """Every pass of a stage over its records, with as many public rows among them as `rehearsal` says."""

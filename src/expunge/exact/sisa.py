@@ -260,6 +260,7 @@ class Sisa(Learner):
         return self._trained(placed, rows, {i: (positions, ()) for i, positions in units.items()}, work)
 
     def _unlearn(self, learned: Ensemble, rows: Rows, gone: Positions, work: str | Path | None = None) -> Ensemble:
+        self.check_recipe()  # every time: a program may set other modes between two deletions
         again = self._left(learned, rows, gone)
         return self._trained(learned.without(gone), rows, again, work).after(learned)
 

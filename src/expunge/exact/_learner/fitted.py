@@ -61,6 +61,7 @@ class FittedState:
     recipe: Recipe  # what else decides the bits of a fit
     leaving: Positions | None = None  # unlearned, and to be overwritten in the rows before anything else is done
     on_disk: bool = False  # saved or loaded, so that there may be copies
+    tried_here: bool = True  # whether the canary was run in this process
 
     @cached_property
     def units(self) -> tuple[Unit, ...]:

@@ -204,7 +204,7 @@ class Learner(BaseEstimator):
         before = self.digest() if digests else None
         began = time.perf_counter()
         retrain, rows = plan.route is Route.RETRAIN, state.rows
-        if retrain or self.route is Route.REBUILD:
+        if retrain or (self.route is Route.REBUILD and not state.tried_here):
             self.check_recipe()
         if retrain:
             rows = rows.without(gone)
@@ -212,7 +212,7 @@ class Learner(BaseEstimator):
         elif learned is None:
             learned = unlearn(state.learned, rows, gone)
         leaving = None if retrain else gone
-        self._state = replace(state, rows=rows, learned=learned, leaving=leaving)
+        self._state = replace(state, rows=rows, learned=learned, leaving=leaving, tried_here=True)
         try:
             self._fitted()
         except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
@@ -347,7 +347,9 @@ class Learner(BaseEstimator):
             learned = self._restore(_parts.unpack(parts["learned"]), rows, parts)
             features = _features(described["features"])
             recipe = learned.recipe or Recipe(canary=described.get("canary"))
-            self._state = FittedState(rows, learned, self.parameters(), features, recipe, on_disk=True)
+            self._state = FittedState(
+                rows, learned, self.parameters(), features, recipe, on_disk=True, tried_here=False
+            )
             if self.digest() != described["digest"]:
                 raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
         _parts.sweep(Path(folder))  # not before: a damaged description names too few parts

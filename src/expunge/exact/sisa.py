@@ -17,6 +17,7 @@ from sklearn import get_config
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
+from threadpoolctl import threadpool_limits
 
 from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit
 from expunge.core.digests import digest_bytes
@@ -71,6 +72,7 @@ from expunge.exact._sisa.unit import (
 from expunge.exact._sisa.votes import answers, combined
 
 _NO_MODEL = "no unit could be trained on what there is: {}; delete the model instead, or fit on more records"
+_SETTINGS = {"estimator": "template", "columns": "columns", "routed": "routed"}  # of a recipe, as they are saved
 FEW = 32  # records of a class, below which a plan tries whether an estimator takes them
 
 
@@ -430,7 +432,11 @@ class Sisa(Learner):
             bands=values["bands"],
             weights=values.get("weights"),
             columns=values["columns"],
-            trained_by=Recipe({"estimator": values["template"]}, values["environment"], values.get("canary")),
+            trained_by=Recipe(
+                {k: values[v] for k, v in _SETTINGS.items() if v in values},
+                values["environment"],
+                values.get("canary"),
+            ),
             dumped=parts.get("template"),
             routed=values.get("routed", False),
             search=values.get("search"),
@@ -596,7 +602,7 @@ class Sisa(Learner):
     def _unit_from_fixed(self, rows: Rows, columns: dict[str, Any] | None, training: Training) -> str:
         X, y = fixed_records(rows.X, columns), fixed_targets(is_classifier(self), rows.y.ndim == 2)
         orders = None if self._passes() is None else [np.arange(count(X))]
-        with drawing_from(0):
+        with drawing_from(0), threadpool_limits(limits=1):  # as units are trained
             model = training.stage(None, X, y, orders, np.arange(2) if is_classifier(self) else None, seed=0)
         return training.digest(training.load(training.dump(model)))
 

@@ -159,7 +159,8 @@ class Trainer:
 
     def here(self) -> Recipe:
         """What decides the bits of a shard in this process: settings, environment, and one step on two fixed records."""
-        settings = {**self.recorded(), "config": digest_config(self.base)}
+        settings = {k: v for k, v in self.recorded().items() if k != "route"}  # it may change: no adapter rests on it
+        settings["config"] = digest_config(self.base)
         device = next(self.base.parameters()).device
         return Recipe(settings, environment(MODELS, self.parameters.threads, device), self._canary())
 
@@ -256,15 +257,18 @@ class Trainer:
 
     @contextmanager
     def _clean(self) -> Iterator[None]:
-        """Meanwhile the base is frozen; afterwards it is as it was given: without adapters, in evaluation, its flags its own."""
+        """Meanwhile the base is frozen; afterwards it is as it was given: without adapters, flags and modes its own."""
         trained = [p for p in self.base.parameters() if p.requires_grad]
+        modes = [(module, module.training) for module in self.base.modules()]
         try:
             for p in trained:
                 p.requires_grad_(False)
+            self.base.eval()
             yield
         finally:
             _take_off_adapters(self.base)
-            self.base.eval()
+            for module, mode in modes:
+                module.training = mode
             for p in self.base.parameters():
                 p.requires_grad_(False)
             for p in trained:

@@ -34,14 +34,6 @@ def fixed_rows(like: Any) -> Any:
         return sparse.csr_matrix((_numbers(i, j).astype(like.dtype), (i, columns)), shape=shape)
     if like.dtype.names:
         return as_fields([fixed_column(like.dtype[name], k) for k, name in enumerate(like.dtype.names)])
-    if like.dtype == object:
-        numbers = [all(isinstance(v, int | float | np.number) for v in like[:, k]) for k in range(shape[1])]
-        return np.column_stack(
-            [
-                fixed_column(np.dtype(float) if number else like.dtype, k).astype(object)
-                for k, number in enumerate(numbers)
-            ]
-        )
     columns = [fixed_column(like.dtype, k) for k in range(int(np.prod(shape[1:])))]
     return np.column_stack(columns).reshape(shape)
 

@@ -114,8 +114,11 @@ class Learner(BaseEstimator):
     def _recipe(self, learned: Any, rows: Rows) -> Recipe:
         """What decides the bits of a fit besides records, salt and parameters, as it is in this process.
 
-        Arithmetic gives the same bits under many versions and on many machines, so nothing is named: the canary tells.
+        Arithmetic gives the same bits under many versions and on many machines, so nothing is named: the canary tells. Where
+        equality is numeric, bits may differ from machine to machine, and nothing is asked.
         """
+        if self.equality is Equality.NUMERIC:
+            return Recipe()
         return Recipe(canary=canary(lambda: self._learned_from_fixed(rows)))
 
     # -- fit and forget ------------------------------------------------------------------------------------------
@@ -150,7 +153,8 @@ class Learner(BaseEstimator):
     def add(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
         """Learn from further records. All that is held then equals one fit of the records held, in their order, and these.
 
-        On any error nothing has changed. A record that was forgotten is not learned again.
+        On any error nothing has changed. A record that was forgotten is refused where records have ids; without ids nobody
+        can tell it from a new one, and whoever adds must leave it out.
 
         Raises: as `fit`; NotFitted; NotReady, where a parameter was changed after `fit`; AlreadyForgotten; RecipeMismatch.
         """

@@ -675,3 +675,16 @@ def test_it_promises_what_it_keeps(make: Any) -> None:
     assert isinstance(learner, MadeOfUnits)
     promise = learner.promise()
     assert (promise.guarantee, promise.equality, promise.adaptive_safe) == (Guarantee.EXACT, "bitwise", False)
+
+
+def test_a_route_that_is_changed_keeps_nobody_from_leaving(make: Any, base: Any) -> None:
+    learner = make().fit(ROWS)
+    base.train()
+    learner.route = "likelihood"
+    learner.forget(NAMES[:1])
+    assert base.training, "the mode of the base given is its own"
+    base.eval()
+    assert bits(learner).keys() == bits(make(route="likelihood").fit(without(ROWS, NAMES[0]))).keys()
+    left, fresh = (one._current().shards for one in (learner, make().fit(without(ROWS, NAMES[0]))))
+    for name, shard in fresh.items():
+        assert all(torch.equal(shard.serving[k], left[name].serving[k]) for k in shard.serving)

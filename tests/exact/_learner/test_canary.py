@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import TfidfVectorizer as Tfidf
 from sklearn.linear_model import LogisticRegression as Plain
 from sklearn.pipeline import make_pipeline
@@ -142,3 +143,34 @@ def test_every_tabular_learner_has_a_canary_that_sings_twice_alike(name: str) ->
     model, again = (case.data(1, 60).fit(case.make()) for _ in range(2))
     assert model._fitted().recipe.canary == again._fitted().recipe.canary
     assert (model._fitted().recipe.canary is None) == (case.equality is Equality.NUMERIC or name in WITHOUT)
+
+
+def test_objects_that_left_do_not_change_the_canary() -> None:
+    """A record that leaves is overwritten by None, and one odd value is nobody's business."""
+    X = np.array([["ab"[i % 2], 0.5 * i] for i in range(40)], dtype=object)
+    y = np.arange(40) // 2 % 2
+    by_column = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), [0]), (StandardScaler(), [1]))
+    made = lambda: Sisa(make_pipeline(by_column, Plain()), shards=2, workers=1, salt=SALT)
+    model = made().fit(X, y)
+    for record in (7, 3):
+        model.forget(records=[record])
+    assert model.digest() == made().fit(np.delete(X, [7, 3], axis=0), np.delete(y, [7, 3])).digest()
+
+
+def test_the_canary_is_of_one_thread_as_units_are() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    X, y = _table(np.random.default_rng(0).normal(size=(120, 8)))
+    with threadpool_limits(limits=1):
+        model = Sisa(HistGradientBoostingClassifier(max_iter=5), shards=2, workers=1, salt=SALT).fit(X, y)
+    with threadpool_limits(limits=4):
+        model.forget(records=[3])
+
+
+def test_a_saved_model_finds_the_stages_that_it_must_remove(tmp_path: Path) -> None:
+    X, y = _table()
+    Sisa(Plain(), shards=2, workers=1, salt=SALT).fit(X, y, work=tmp_path / "work").save(tmp_path / "m")
+    before = {p.name for p in (tmp_path / "work").iterdir()}
+    Sisa.load(tmp_path / "m", salt=SALT).forget(records=[3], work=tmp_path / "work")
+    assert len(before - {p.name for p in (tmp_path / "work").iterdir()}) == 1

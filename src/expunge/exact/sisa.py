@@ -223,7 +223,11 @@ class Sisa(Learner):
             known = learned.cut.of(learned.live)
             return self._grown(self._placed(rows, known=known, **given), learned, rows, work)
 
-        return self._add(X, y, subjects, records, extend)
+        before = self._files() if work else set()
+        self._add(X, y, subjects, records, extend)
+        if work:
+            Stages(Path(work)).discard(before - self._files())  # a later deletion would not know them
+        return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
         """What forgetting these subjects or records would do and cost. Changes nothing.

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.linear_model import SGDClassifier
 
 from expunge import exact
@@ -105,6 +106,62 @@ def test_a_record_that_was_forgotten_is_not_learned_again_and_nothing_changes() 
     learner.var_smoothing = 0.5
     with pytest.raises(NotReady, match="var_smoothing changed"):
         learner.add(TABLE.X[:1], TABLE.y[:1], records=["r99"])
+
+
+@pytest.mark.parametrize("kind", ["gaussian_nb", "one_hot_encoder"])
+def test_a_record_that_comes_and_leaves_again_decides_no_type(kind: str) -> None:
+    """A label 1.0 among whole numbers, a value 2.0 among whole numbers."""
+    X, y = np.arange(40).reshape(20, 2) % 5, np.arange(20) % 2
+    made = lambda: exact.learners.get(kind)(salt=SALT)
+    fit = lambda: made().fit(X, y if kind == "gaussian_nb" else None, records=_ids(20))
+    learner = fit().add(X[:1].astype(float), np.array([1.0]) if kind == "gaussian_nb" else None, records=["new"])
+    learner.forget(records=["new"])
+    assert learner.digest() == fit().digest()
+
+
+def test_a_label_that_the_type_of_the_others_cannot_hold_is_refused() -> None:
+    learner = GaussianNB(salt=SALT).fit(TABLE.X, np.arange(60) % 2, records=_ids(60))
+    before = learner.digest()
+    for label in ("a", 2.0**70):
+        with pytest.raises(InvalidData, match="cannot hold these of type"):
+            learner.add(TABLE.X[:1], np.array([label]), records=["new"])
+    assert learner.digest() == before
+
+
+def test_longer_words_than_any_before_are_learned_whole() -> None:
+    y = np.array(["a", "b"] * 30)
+    learner = GaussianNB(salt=SALT).fit(TABLE.X[:50], y[:50])
+    learner.add(TABLE.X[50:], np.array(["a", "bcdefgh"] * 5))
+    whole = GaussianNB(salt=SALT).fit(TABLE.X, np.array(["a", "b"] * 25 + ["a", "bcdefgh"] * 5))
+    assert learner.digest() == whole.digest()
+
+
+def test_rows_may_come_sparse_or_not_whatever_is_held() -> None:
+    X, y = np.arange(80).reshape(40, 2) % 3, np.arange(40) % 2
+    whole = {form: exact.MultinomialNB(salt=SALT).fit(form(X), y) for form in (np.array, sparse.csr_matrix)}
+    for held, come in ((np.array, sparse.csr_matrix), (sparse.csr_matrix, np.array)):
+        learner = exact.MultinomialNB(salt=SALT).fit(held(X[:30]), y[:30]).add(come(X[30:]), y[30:])
+        assert learner.digest() == whole[held].digest()
+
+
+def test_stages_of_before_do_not_outlive_a_later_deletion(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 2
+    subjects = [f"u{i % 20}" for i in range(80)]
+    made = lambda: Sisa(SGDClassifier(), shards=2, slices=2, workers=1, classes=[0, 1], salt=SALT)
+    model = made().fit(X, y, subjects=subjects, work=tmp_path / "a")
+    model.add(X[:4] + 1, y[:4], subjects=subjects[:4], work=tmp_path / "a")
+    model.forget(["u0"], work=tmp_path / "a")
+    stay = [i for i in range(80) if subjects[i] != "u0"]
+    more = [i for i in range(4) if subjects[i] != "u0"]
+    fresh = made().fit(
+        np.vstack([X[stay], X[more] + 1]),
+        np.concatenate([y[stay], y[more]]),
+        subjects=[subjects[i] for i in (*stay, *more)],
+        work=tmp_path / "b",
+    )
+    assert model.digest() == fresh.digest()
+    left, expected = ({p.name for p in (tmp_path / name).iterdir()} for name in "ab")
+    assert left == expected
 
 
 def test_row_numbers_of_those_who_left_are_not_given_again() -> None:

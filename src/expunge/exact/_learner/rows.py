@@ -328,27 +328,43 @@ def as_fields(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return X
 
 
-def _joined(one: Any, other: Any) -> Any:
-    """Rows of two arrays, sparse matrices or lists.
+def _joined(held: Any, new: Any) -> Any:
+    """The rows held and new ones behind them, in the form of those held: which form all have must not be up to records that
+    may leave again.
 
-    Raises: InvalidData, where their columns are of different types.
+    Raises: InvalidData, where the form of those held would make other values of the new.
     """
-    if isinstance(one, list):
-        return [*one, *other]
-    if sparse.issparse(one):
-        return sparse.vstack([one, other], format="csr")
-    kinds = {"U": "text", "S": "text"}
-    alike = (
-        one.dtype == other.dtype
-        or kinds.get(one.dtype.kind) == kinds.get(other.dtype.kind, "")
-        or {one.dtype.kind, other.dtype.kind} <= set("iufb")
-    )
-    if not alike or one.shape[1:] != other.shape[1:]:
+    if isinstance(held, list):
+        return [*held, *new]
+    if new.shape[1:] != held.shape[1:]:
         raise InvalidData(
-            f"what was learned has values of type {one.dtype} and shape {one.shape[1:]} a record, these have {other.dtype} and "
-            f"{other.shape[1:]}; give them in the same form"
+            f"what was learned has values of shape {held.shape[1:]} a record, these have {new.shape[1:]}; give them alike"
         )
-    return np.concatenate([one, other])
+    if sparse.issparse(held):
+        new = sparse.csr_matrix(new)
+        values = _as_type(held.dtype, new.data)
+        new = sparse.csr_matrix((values, new.indices, new.indptr), shape=new.shape)
+        return sparse.vstack([held, new], format="csr")
+    new = new.toarray() if sparse.issparse(new) else new
+    return np.concatenate([held, _as_type(held.dtype, new)])
+
+
+def _as_type(dtype: np.dtype[Any], new: NDArray[Any]) -> NDArray[Any]:
+    """New values as this type, if they stay what they are; text may be longer than any before."""
+    texts = all(isinstance(value, str) for value in new.ravel().tolist()) if dtype.kind in "UO" else False
+    if new.dtype == dtype or (dtype.kind == "O" and (texts or new.dtype.kind in "biuf")):
+        return new.astype(dtype)
+    if dtype.kind == "U" and texts:
+        return new.astype(str)
+    if dtype.kind in "biuf" and new.dtype.kind in "biuf":
+        with np.errstate(all="ignore"):
+            same = new.astype(dtype)
+        if np.array_equal(same, new, equal_nan=True):
+            return same
+    raise InvalidData(
+        f"what was learned has values of type {dtype}, which cannot hold these of type {new.dtype}; give them in the type of the "
+        "fit, or fit on all records in a type that holds both"
+    )
 
 
 def _content(X: Any, i: int) -> str:

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from expunge.core.durable import written_whole
 from expunge.engine import ranks
 
 
@@ -51,7 +52,5 @@ class Snapshot:
 
 def save_whole(state: Mapping[str, Tensor], path: Path, words: Mapping[str, str]) -> None:
     """Write tensors and some words; a process that dies meanwhile leaves what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(dict(state), temporary, metadata=dict(words))
-    temporary.replace(path)
+    with written_whole(path) as beside:
+        save_file(dict(state), beside, metadata=dict(words))

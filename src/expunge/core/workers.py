@@ -36,7 +36,7 @@ def run_module(module: str, *arguments: str, progress: Progress | None = None) -
     """
     command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, **CAPABILITY, _PARENT: str(os.getpid())}
-    said: list[str] = []
+    errors: list[str] = []
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as out,
         subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.PIPE, text=True) as process,
@@ -44,17 +44,17 @@ def run_module(module: str, *arguments: str, progress: Progress | None = None) -
         assert process.stderr is not None
         try:
             for line in process.stderr:
-                told = line.removeprefix(_TOLD)
-                if told == line:
-                    said.append(line)
+                message = line.removeprefix(_TOLD)
+                if message == line:
+                    errors.append(line)
                 elif progress is not None:
-                    progress(*json.loads(told))
+                    progress(*json.loads(message))
             code = process.wait()
         except BaseException:
             process.kill()
             raise
         out.seek(0)
-        return subprocess.CompletedProcess(command, code, out.read(), "".join(said))
+        return subprocess.CompletedProcess(command, code, out.read(), "".join(errors))
 
 
 def tell_parent(what: str, done: int, total: int) -> None:

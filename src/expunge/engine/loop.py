@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from expunge.core.durable import written_whole
 from expunge.core.errors import InvalidParameter
 from expunge.engine.distributed import average_gradients, ranks, wait
 
@@ -216,9 +217,8 @@ def _save(resume: Resume, step: int, trained: Sequence[nn.Parameter], optimizer:
             tensors[f"{key}.{i}"] = value.detach().contiguous()
     if resume.beside:
         resume.beside()
-    temporary = resume.path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"step": json.dumps(step), "key": resume.key})
-    temporary.replace(resume.path)
+    with written_whole(resume.path) as beside:
+        save_file(tensors, beside, metadata={"step": json.dumps(step), "key": resume.key})
 
 
 def _load(resume: Resume, n_steps: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> int:

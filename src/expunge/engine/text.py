@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
+from expunge.core.alike import n_alike
 from expunge.core.errors import InvalidData
 
 _DAY = datetime(2024, 7, 26)  # on which Llama 3's own template falls back
@@ -106,22 +107,17 @@ def question_part(tokenizer: Any, ids: Sequence[int]) -> tuple[int, int]:
     What is written around every question (the start of text, a chat template's system message and headers) is no part.
     """
     before, after = _frame(id(tokenizer), tokenizer, str(getattr(tokenizer, "chat_template", None)))
-    start = _alike(ids, before)  # a tokenizer may join what stands before with the question's first letter
-    return start, len(ids) - _alike(ids[start:][::-1], after[::-1])
+    start = n_alike(ids, before)  # a tokenizer may join what stands before with the question's first letter
+    return start, len(ids) - n_alike(ids[start:][::-1], after[::-1])
 
 
 @lru_cache(maxsize=32)
 def _frame(_: int, tokenizer: Any, __: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The ids that two prompts have in common, before their questions and after them."""
     one, other = (encode_prompt(tokenizer, question) for question in ("Who?", "7 x"))
-    n = _alike(one, other)
-    m = _alike(one[n:][::-1], other[n:][::-1])
+    n = n_alike(one, other)
+    m = n_alike(one[n:][::-1], other[n:][::-1])
     return tuple(one[:n]), tuple(one[len(one) - m :])
-
-
-def _alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many of the first ids are the same."""
-    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def answer_ids(tokenizer: Any, answer: str, after_question: bool = True) -> list[int]:

@@ -133,8 +133,7 @@ class AdapterShards:
         """
         fitted = self._current()
         records = as_records(texts, subjects, ids)
-        fitted.check_recipe()
-        self._fitted = fitted.with_records(records, work, progress)
+        self._fitted = fitted.checked().with_records(records, work, progress)
         return self
 
     def plan(self, subjects: Sequence[str] = (), *, records: Sequence[str] = ()) -> Plan:
@@ -160,8 +159,7 @@ class AdapterShards:
         began, fitted = time.perf_counter(), self._current()
         changes = fitted.changes(subjects, records)
         plan, before = self._plan(fitted, changes), self.digest()
-        fitted.check_recipe()
-        self._fitted = fitted.without(changes, work, progress)
+        self._fitted = fitted.checked().without(changes, work, progress)
         return Deletion(
             plan=plan,
             digest_before=before,
@@ -262,7 +260,7 @@ class AdapterShards:
 
         Raises: RecipeMismatch.
         """
-        self._current().check_recipe()
+        self._current().checked()
 
     # -- answers -------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from expunge.core import Deletion, Equality, Plan, Promise, Route, TouchedUnit
+from expunge.core.alike import n_alike
 from expunge.core.digests import digest_bytes
 from expunge.core.errors import DigestMismatch, InvalidData, InvalidParameter
 from expunge.core.executor import Executor
@@ -103,6 +104,7 @@ class Sisa(Learner):
 
     equality = Equality.BITWISE
     route = Route.REBUILD
+    modes_matter = True
     allowed_failures: ClassVar[dict[str, str]] = dict.fromkeys(
         ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
         "weights are for the estimator of a unit: a record of no weight still has its place, its class and its vote",
@@ -188,7 +190,7 @@ class Sisa(Learner):
         learned, passes = self._fitted().learned, self._passes()
         plan = with_silenced(deletion.plan, learned.silenced)
         cost = learned.visited / sum(visits(shard.sizes, passes) for shard in learned.shards.values())
-        removed = Stages(Path(work)).discard(before - self._files()) if work else []
+        removed = self._discarded(work, before)
         return replace(deletion, plan=plan, cost=cost, destroyed=(*deletion.destroyed, *removed))
 
     def add(
@@ -225,8 +227,7 @@ class Sisa(Learner):
 
         before = self._files() if work else set()
         self._add(X, y, subjects, records, extend)
-        if work:
-            Stages(Path(work)).discard(before - self._files())  # a later deletion would not know them
+        self._discarded(work, before)  # a later deletion would not know them
         return self
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
@@ -266,7 +267,6 @@ class Sisa(Learner):
         return self._trained(placed, rows, {i: (positions, ()) for i, positions in units.items()}, work)
 
     def _unlearn(self, learned: Ensemble, rows: Rows, gone: Positions, work: str | Path | None = None) -> Ensemble:
-        self.check_recipe()  # every time: a program may set other modes between two deletions
         again = self._left(learned, rows, gone)
         return self._trained(learned.without(gone), rows, again, work).after(learned)
 
@@ -279,8 +279,7 @@ class Sisa(Learner):
             if (shard := before.shards.get(i)) is not None:
                 old = self._names(before, i, shard.positions, shard.sizes, rows.salt)
                 new = self._names(placed, i, positions, sizes, rows.salt)
-                n = next((r for r, (a, b) in enumerate(zip(old, new, strict=True)) if a != b), len(new))
-                clean = shard.stages[:n]
+                clean = shard.stages[: n_alike(old, new)]
             if len(clean) == len(sizes):
                 stay[i] = Trained(positions, sizes, clean)
             else:
@@ -574,6 +573,10 @@ class Sisa(Learner):
         learned, salt = state.learned, state.rows.salt
         shards = learned.shards.items()
         return {name for i, s in shards for name in self._names(learned, i, s.positions, s.sizes, salt)}
+
+    def _discarded(self, work: str | Path | None, before: set[str]) -> list[str]:
+        """Remove from a work folder the stages that were the model's before, and no longer are."""
+        return Stages(Path(work)).discard(before - self._files()) if work else []
 
     def _passes(self) -> tuple[int, ...] | None:
         return passes_of(self.slices, self.epochs, always=self._with_torch)

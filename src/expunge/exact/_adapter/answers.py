@@ -10,12 +10,10 @@ from torch import Tensor
 
 from expunge.core.errors import NotReady
 from expunge.engine import pad_id
-from expunge.engine.adapters import with_adapters
+from expunge.engine.adapters import NO_ADAPTER, with_adapters
 from expunge.exact._adapter.likelihood import most_likely
 from expunge.exact._adapter.unit import Shard, Trainer, lora_config
 from expunge.exact._adapter.words import most_known
-
-_BASE = "__base__"  # PEFT's own name for no adapter
 
 
 class Answers:
@@ -33,14 +31,16 @@ class Answers:
         settings = {"pad_token_id": pad_id(self.trainer.tokenizer), **settings}
         if not self.names:
             return torch.as_tensor(self.model.generate(input_ids=ids_BT, attention_mask=mask_BT, **settings))
-        chosen = self._choose(ids_BT, mask_BT) if units is None else [u if u in self.names else _BASE for u in units]
+        chosen = (
+            self._choose(ids_BT, mask_BT) if units is None else [u if u in self.names else NO_ADAPTER for u in units]
+        )
         return torch.as_tensor(
             self.model.generate(input_ids=ids_BT, attention_mask=mask_BT, adapter_names=chosen, **settings)
         )
 
     def found(self, ids_BT: Tensor, mask_BT: Tensor, units: Sequence[str]) -> list[bool]:
         """Whether each prompt finds this unit by what it asks. Of one prompt alone it is a secret."""
-        chosen = self._choose(ids_BT, mask_BT) if self.names else [_BASE] * len(units)
+        chosen = self._choose(ids_BT, mask_BT) if self.names else [NO_ADAPTER] * len(units)
         return [one == unit for one, unit in zip(chosen, units, strict=True)]
 
     def _choose(self, ids_BT: Tensor, mask_BT: Tensor) -> list[str]:
@@ -50,7 +50,7 @@ class Answers:
             raise NotReady("this model was fitted with another route and knows no words; fit it with route='words'")
         trainer = self.trainer
         best = most_known(trainer.base, trainer.tokenizer, self.words, trainer.salt, ids_BT, mask_BT)
-        return [_BASE if unit is None else self.names[unit] for unit in best]
+        return [NO_ADAPTER if unit is None else self.names[unit] for unit in best]
 
     def _load(self, shards: Mapping[str, Shard]) -> Any:
         base, config, model = copy.deepcopy(self.trainer.base), lora_config(self.trainer.parameters), None

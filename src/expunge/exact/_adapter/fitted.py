@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core import Record, Unit
+from expunge.core.alike import n_alike
 from expunge.core.errors import InvalidData
 from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs, visits
 from expunge.core.recipe import Recipe
@@ -83,21 +84,20 @@ class Fitted:
 
         Raises: InvalidData, for an id that is there already.
         """
-        old, trainer = list(self._records()), self.trainer
-        contents = {r.id: (r.content, r.subjects) for r in old}
-        if held := sum(contents.get(r.id, (r.content, r.subjects)) != (r.content, r.subjects) for r in new):
-            raise InvalidData(f"{held} of {len(new)} record ids are in this model already; each record needs its own")
+        held, trainer = list(self._records()), self.trainer
+        contents = {r.id: (r.content, r.subjects) for r in held}
+        if taken := sum(contents.get(r.id, (r.content, r.subjects)) != (r.content, r.subjects) for r in new):
+            raise InvalidData(f"{taken} of {len(new)} record ids are in this model already; each record needs its own")
         parameters = trainer.parameters
         shards = {}
-        for number, slices in cut([*old, *new], trainer.salt, parameters.shards, parameters.slices).items():
+        for number, slices in cut([*held, *new], trainer.salt, parameters.shards, parameters.slices).items():
             before, clean = self.shards.get(shard_name(number)), list[Adapter]()
             if before is not None:
                 trainer.check_encoded(before)
-                pairs = (
-                    (trainer.key(number, of[:r]) for of in (before.slices, slices)) for r in range(1, len(slices) + 1)
+                old, now = (
+                    [trainer.key(number, of[: r + 1]) for r in range(len(of))] for of in (before.slices, slices)
                 )
-                n = next((r for r, (a, b) in enumerate(pairs) if a != b), len(slices))
-                clean = before.stages[:n]
+                clean = before.stages[: n_alike(old, now)]
             if before is not None and len(clean) == len(slices):
                 shards[before.name] = before
             else:
@@ -161,12 +161,14 @@ class Fitted:
         """Every shard's adapter on one copy of the base, loaded at the first question."""
         return Answers(self.trainer, self.shards)
 
-    def check_recipe(self) -> None:
-        """See that a rebuild here gives the bits of a rebuild there.
+    def checked(self) -> "Fitted":
+        """The same with a trainer of now, where a rebuild gives the bits that it gave there.
 
         Raises: RecipeMismatch.
         """
-        self.recipe.require(self.trainer.here())
+        trainer = replace(self.trainer)
+        self.recipe.require(trainer.recipe)
+        return replace(self, trainer=trainer)
 
     def _described(self, unit: Unit) -> dict[str, Any]:
         encoded = self.shards[unit.id].encoded

@@ -12,10 +12,8 @@ from peft import LoraConfig
 from torch import Tensor
 
 from expunge.core.errors import InvalidParameter
-from expunge.engine.adapters import with_adapters
+from expunge.engine.adapters import NO_ADAPTER, with_adapters
 from expunge.engine.rounding import same
-
-_BASE = "__base__"  # PEFT's own name for no adapter
 
 
 @torch.no_grad()
@@ -34,7 +32,7 @@ def try_adapters(base: Any, config: LoraConfig, ids: Sequence[int], pad: int) ->
             _unlike(model, adapter)
         model.eval()
         device = next(base.parameters()).device
-        names = ["one", "other", _BASE]
+        names = ["one", "other", NO_ADAPTER]
         ids_BT = torch.tensor([list(ids)] * len(names), device=device)
         together = _read(model, ids_BT, names)
         alone = torch.cat([_read(model, ids_BT[:1], [name]) for name in names])

@@ -142,11 +142,6 @@ class Trainer:
         digests = [digest_model(model), digest_tokenizer(tokenizer), *([digest_public(public)] if public else [])]
         return cls(model, tokenizer, parameters, salt, encode(tokenizer, public), digest_json("base", digests))
 
-    @cached_property
-    def recipe(self) -> Recipe:
-        """What decided the bits of a shard when it was first asked for."""
-        return self.here()
-
     def try_out(self) -> None:
         """See, before anything is trained, that adapters on this base can be trained and answer side by side.
 
@@ -157,8 +152,11 @@ class Trainer:
             ids = encode_prompt(self.tokenizer, _FIXED[0].question)
             try_adapters(self.base, lora_config(self.parameters), ids, pad_id(self.tokenizer))
 
-    def here(self) -> Recipe:
-        """What decides the bits of a shard in this process: settings, environment, and one step on two fixed records."""
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What decides the bits of a shard: settings, environment, and one step on two fixed records, as they are when this
+        trainer is first asked.
+        """
         settings = {k: v for k, v in self.recorded().items() if k != "route"}  # it may change: no adapter rests on it
         settings["config"] = digest_config(self.base)
         device = next(self.base.parameters()).device

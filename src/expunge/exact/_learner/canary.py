@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from expunge.exact._learner.rows import as_fields
-
 ROWS = 64
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove")
 
@@ -32,8 +30,6 @@ def fixed_rows(like: Any) -> Any:
         i, j = (a.ravel() for a in np.meshgrid(np.arange(ROWS), np.arange(0, shape[1], step), indexing="ij"))
         columns = (j + i) % shape[1]
         return sparse.csr_matrix((_numbers(i, j).astype(like.dtype), (i, columns)), shape=shape)
-    if like.dtype.names:
-        return as_fields([fixed_column(like.dtype[name], k) for k, name in enumerate(like.dtype.names)])
     columns = [fixed_column(like.dtype, k) for k in range(int(np.prod(shape[1:])))]
     return np.column_stack(columns).reshape(shape)
 

@@ -3,8 +3,9 @@
 So an error or an interrupt on the way leaves the old state, and after it there is the new one; there is none between.
 """
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -61,7 +62,7 @@ class FittedState:
     recipe: Recipe  # what else decides the bits of a fit
     leaving: Positions | None = None  # unlearned, and to be overwritten in the rows before anything else is done
     on_disk: bool = False  # saved or loaded, so that there may be copies
-    tried_here: bool = True  # whether the canary was run in this process
+    tried_by: int = field(default_factory=os.getpid)  # the process that last ran the canary; 0 where it was only read
 
     @cached_property
     def units(self) -> tuple[Unit, ...]:

@@ -6,6 +6,7 @@ is here, so that all of them refuse the same requests for the same reasons.
 """
 
 import copy
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -58,6 +59,7 @@ class Learner(BaseEstimator):
     route: ClassVar[Route] = Route.SUBTRACT
     assumptions: ClassVar[tuple[str, ...]] = ("requests do not depend on published outputs",)
     adaptive_safe: ClassVar[bool] = False
+    modes_matter: ClassVar[bool] = False  # whether what a program may set between two rebuilds reaches the bits
     changeable: ClassVar[tuple[str, ...]] = ()  # parameters that say how requests are answered, not what is learned
     random_state: Any
     salt: bytes | None
@@ -138,17 +140,21 @@ class Learner(BaseEstimator):
         return self._fit(X, y, subjects, records, self._learn)
 
     def _fit(self, X: Any, y: Any, subjects: Any, records: Any, learn: Callable[[Rows], Any]) -> Self:
-        unfitted = copy.copy(self)
-        unfitted._state = None
-        with typed():
-            X, y = unfitted._check(X, y)
-        features = {name: getattr(unfitted, name) for name in _FEATURES if hasattr(unfitted, name)}
+        X, y, features = self._checked(X, y)
         salt = secret_of(self, named=subjects is not None or records is not None)
         rows = Rows(X, y, salt, subjects, records)
         learned = learn(rows)
         recipe = learned.recipe or self._recipe(learned, rows)
         self._state = FittedState(rows, learned, self.parameters(), features, recipe)
         return self
+
+    def _checked(self, X: Any, y: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """Data as the learner wants it, and the number and names of its features; `self` stays as it is."""
+        unfitted = copy.copy(self)
+        unfitted._state = None
+        with typed():
+            X, y = unfitted._check(X, y)
+        return X, y, {name: getattr(unfitted, name) for name in _FEATURES if hasattr(unfitted, name)}
 
     def add(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
         """Learn from further records. All that is held then equals one fit of the records held, in their order, and these.
@@ -162,11 +168,7 @@ class Learner(BaseEstimator):
 
     def _add(self, X: Any, y: Any, subjects: Any, records: Any, extend: Callable[[Any, Rows, int], Any]) -> Self:
         state = self._unaltered()
-        unfitted = copy.copy(self)
-        unfitted._state = None
-        with typed():
-            X, y = unfitted._check(X, y)
-        features = {name: getattr(unfitted, name) for name in _FEATURES if hasattr(unfitted, name)}
+        X, y, features = self._checked(X, y)
         if {k: plain(v) for k, v in features.items()} != {k: plain(v) for k, v in state.features.items()}:
             raise InvalidData(
                 "these records have other columns than those of the fit; give the same, in the same order"
@@ -208,15 +210,16 @@ class Learner(BaseEstimator):
         before = self.digest() if digests else None
         began = time.perf_counter()
         retrain, rows = plan.route is Route.RETRAIN, state.rows
-        if retrain or (self.route is Route.REBUILD and not state.tried_here):
+        if retrain or (self.route is Route.REBUILD and (self.modes_matter or state.tried_by != os.getpid())):
             self.check_recipe()
+            state = replace(state, tried_by=os.getpid())
         if retrain:
             rows = rows.without(gone)
             learned = learn(rows)
         elif learned is None:
             learned = unlearn(state.learned, rows, gone)
         leaving = None if retrain else gone
-        self._state = replace(state, rows=rows, learned=learned, leaving=leaving, tried_here=True)
+        self._state = replace(state, rows=rows, learned=learned, leaving=leaving)
         try:
             self._fitted()
         except KeyboardInterrupt:  # it is unlearned already: the rows follow, then the interrupt is heard
@@ -351,9 +354,7 @@ class Learner(BaseEstimator):
             learned = self._restore(_parts.unpack(parts["learned"]), rows, parts)
             features = _features(described["features"])
             recipe = learned.recipe or Recipe(canary=described.get("canary"))
-            self._state = FittedState(
-                rows, learned, self.parameters(), features, recipe, on_disk=True, tried_here=False
-            )
+            self._state = FittedState(rows, learned, self.parameters(), features, recipe, on_disk=True, tried_by=0)
             if self.digest() != described["digest"]:
                 raise DigestMismatch(f"the state in {folder} does not add up to its digest; restore it from a backup")
         _parts.sweep(Path(folder))  # not before: a damaged description names too few parts

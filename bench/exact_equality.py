@@ -33,7 +33,6 @@ from scipy.spatial.distance import cdist  # noqa: E402
 import _exact_weights  # noqa: E402
 from _claims import claim, finding, finish, share_interval  # noqa: E402
 from expunge.core import Equality, Record  # noqa: E402
-from expunge.core.errors import InvalidData  # noqa: E402
 from expunge.exact._learner.equality import TOLERANCE, difference  # noqa: E402
 from expunge.exact._learner.parts import pack, unpack  # noqa: E402
 from expunge.synthetic import people, records  # noqa: E402
@@ -171,29 +170,14 @@ def awkward_columns(learner: str, n: int) -> tuple[list[dict[str, Any]], list[di
 
 def awkward_deletions(learner: str, seed: int) -> tuple[dict[str, Any], Any]:
     """What deletions come to, or at which of them there was none; and the model."""
-    case = Awkward.of(learner, seed)
-    model = case.make(SALT)
-    for step in range(len(case.asked) + 1):
-        try:
-            if step:
-                model.forget(records=list(case.asked[step - 1]))
-            else:
-                model.fit(case.X, case.y)
-        except InvalidData:
-            return {"refused": step}, None
-    return _compared(model), model
+    model, refused = Awkward.of(learner, seed).deleted(SALT)
+    return ({"refused": refused} if model is None else _compared(model)), model
 
 
 def awkward_fit(name: str, seed: int) -> bytes:
     """What fits of the records that stay come to, or at which of them there was none."""
-    case = Awkward.of(name.removeprefix("awkward "), seed)
-    for step in range(len(case.asked) + 1):
-        left = case.left(step)
-        try:
-            model = case.make(SALT).fit(case.X[left], case.y[left])
-        except InvalidData:
-            return pack({"refused": step})
-    return pack(_compared(model))
+    model, refused = Awkward.of(name.removeprefix("awkward "), seed).fitted(SALT)
+    return pack({"refused": refused} if model is None else _compared(model))
 
 
 def _compared(model: Any) -> dict[str, Any]:

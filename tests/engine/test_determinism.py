@@ -1,8 +1,8 @@
 import random
-from collections.abc import Callable
 
 import pytest
 import torch
+from tests.modes import MODES
 
 from expunge.core.capability import CAPABILITY, pin_capability
 from expunge.engine import derived_seed, environment, pinned
@@ -33,20 +33,6 @@ def test_the_environment_names_what_bits_depend_on() -> None:
     assert environment(MODELS, 2, "cpu") != here
     assert here["libraries"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert here["capability"] == torch.backends.cpu.get_cpu_capability()
-
-
-MODES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-    "precision of products": (
-        lambda: torch.set_float32_matmul_precision("medium"),
-        lambda: torch.set_float32_matmul_precision("highest"),
-    ),
-    "default type": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
-    "small numbers": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
-    "kernels of attention": (
-        lambda: (torch.backends.cuda.enable_flash_sdp(False), torch.backends.cuda.enable_mem_efficient_sdp(False)),
-        lambda: (torch.backends.cuda.enable_flash_sdp(True), torch.backends.cuda.enable_mem_efficient_sdp(True)),
-    ),
-}
 
 
 def _modes() -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from unittest.mock import ANY
 
 import pytest
 import torch
+from tests.modes import MODES
 
 from expunge.core import Guarantee, MadeOfUnits, Record
 from expunge.core.capability import CAPABILITY
@@ -374,20 +375,6 @@ def test_stages_of_other_libraries_are_never_used(make: Any, tmp_path: Path, mon
     learner = make(shards=1).fit(ROWS, work=tmp_path, progress=watch)
     assert steps
     assert set(learner.state()["environment"]["libraries"].values()) == {"99.0"}
-
-
-MODES: dict[str, tuple[Any, Any]] = {
-    "precision of products": (
-        lambda: torch.set_float32_matmul_precision("medium"),
-        lambda: torch.set_float32_matmul_precision("highest"),
-    ),
-    "default type": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
-    "small numbers": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
-    "kernels of attention": (
-        lambda: (torch.backends.cuda.enable_flash_sdp(False), torch.backends.cuda.enable_mem_efficient_sdp(False)),
-        lambda: (torch.backends.cuda.enable_flash_sdp(True), torch.backends.cuda.enable_mem_efficient_sdp(True)),
-    ),
-}
 
 
 @pytest.mark.parametrize("mode", MODES)

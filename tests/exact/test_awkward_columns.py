@@ -3,40 +3,12 @@
 The small twin of `bench/exact_equality.py`, which has 1,600 sequences a learner and compares with exact arithmetic, too.
 """
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from expunge.core.errors import InvalidData
 from expunge.testing.awkward import KINDS, LEARNERS, Awkward
 
 SALT = b"a salt for tests, known to all"
-
-
-def _deleted(case: Awkward) -> tuple[Any, int]:
-    """The model after its deletions, or None; and at which of them it was refused, the fit being 0."""
-    model = case.make(SALT)
-    for step in range(len(case.asked) + 1):
-        try:
-            if step:
-                model.forget(records=list(case.asked[step - 1]))
-            else:
-                model.fit(case.X, case.y)
-        except InvalidData:
-            return None, step
-    return model, -1
-
-
-def _refit(case: Awkward) -> tuple[Any, int]:
-    model = None
-    for step in range(len(case.asked) + 1):
-        left = case.left(step)
-        try:
-            model = case.make(SALT).fit(case.X[left], case.y[left], records=left.tolist())
-        except InvalidData:
-            return None, step
-    return model, -1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -45,7 +17,7 @@ def test_a_deletion_equals_a_fit_or_is_refused_where_a_fit_is(learner: str, kind
     cases = [case for case in (Awkward.of(learner, seed) for seed in range(120)) if case.kind == kind]
     must, answered = 0, 0
     for case in cases:
-        (model, refused), (fresh, refused_too) = _deleted(case), _refit(case)
+        (model, refused), (fresh, refused_too) = case.deleted(SALT), case.fitted(SALT)
         assert refused == refused_too
         must, answered = must + case.must_be_answered, answered + (case.must_be_answered and model is not None)
         if model is not None:
@@ -62,7 +34,7 @@ def test_ridge_is_right_to_the_last_digits_on_each_of_them() -> None:
     worst = 0.0
     for seed in range(80):
         case = Awkward.of("ridge", seed)
-        model, _ = _deleted(case)
+        model, _ = case.deleted(SALT)
         if model is None or not case.intercept or case.kind == "collinear":
             continue
         left = case.left(len(case.asked))

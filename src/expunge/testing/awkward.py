@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from expunge.core.errors import InvalidData
+
 KINDS = ("constant", "offset", "outlier", "collinear")
 LEARNERS = ("ridge", "logistic_regression")
 FAR = 1e5  # offsets up to this must be answered
@@ -83,6 +85,30 @@ class Awkward:
         """Numbers of the records that stay after so many requests."""
         gone = [i for request in self.asked[:requests] for i in request]
         return np.setdiff1d(np.arange(len(self.X)), gone)
+
+    def deleted(self, salt: bytes) -> tuple[Any, int]:
+        """The model after its deletions, or None; and at which of them it was refused, the fit being 0; -1 where at none."""
+        model = self.make(salt)
+        for step in range(len(self.asked) + 1):
+            try:
+                if step:
+                    model.forget(records=list(self.asked[step - 1]))
+                else:
+                    model.fit(self.X, self.y)
+            except InvalidData:
+                return None, step
+        return model, -1
+
+    def fitted(self, salt: bytes) -> tuple[Any, int]:
+        """The same by fits of the records that stay."""
+        model = None
+        for step in range(len(self.asked) + 1):
+            left = self.left(step)
+            try:
+                model = self.make(salt).fit(self.X[left], self.y[left], records=left.tolist())
+            except InvalidData:
+                return None, step
+        return model, -1
 
     @property
     def must_be_answered(self) -> bool:

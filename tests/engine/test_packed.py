@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config
 
-from expunge.engine import Encoded, ReferenceCache, Trunk, collate, pack, packing, step_maker
+from expunge.engine import Encoded, ReferenceCache, Trunk, collate, mean_nll, pack, packing, step_maker, trunk_nll
 from expunge.testing.toys import toy_llama
 
 ROWS = [Encoded("a", (3, 4, 5, 6, 7), 2), Encoded("b", (8, 9, 3), 1), Encoded("c", (5, 5, 6, 8, 1, 2, 4), 0)]
@@ -41,6 +41,23 @@ def test_packed_is_what_padded_is(name: str) -> None:
         packed = gradient(model, True)
     torch.testing.assert_close(packed, padded, atol=1e-6, rtol=1e-4)
     assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("learn_question", [False, True])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_loss_through_the_trunk_is_the_usual_training_loss(name: str, learn_question: bool) -> None:
+    """Of padded rows and of packed ones, gradients included: `mean_nll` takes every logit of the model."""
+    model = model_of(CONFIGS[name])
+
+    def losses(batch: Any, nll: Any) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        loss = nll(model, batch)
+        return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
+
+    padded = collate(ROWS, learn_question=learn_question)
+    usual = losses(padded, mean_nll)
+    torch.testing.assert_close(losses(padded, trunk_nll), usual, atol=1e-6, rtol=1e-4)
+    with packing(model):
+        torch.testing.assert_close(losses(pack(ROWS, learn_question), trunk_nll), usual, atol=1e-6, rtol=1e-4)
 
 
 def test_every_row_sees_itself_alone() -> None:

@@ -94,7 +94,7 @@ def run_edit(
         work.start = work.skill() if edit.guard is not None else None
         losses = method.edit(work)
         reestimate(work)
-        kept = work.kept()
+        previous = work.kept()
         edited = _whole(model, work.model, edit)
     work.store.clear()
     moved, weights = _moved(model, edited)
@@ -106,7 +106,7 @@ def run_edit(
         work.rows_trained,
         moved,
         weights,
-        kept,
+        previous,
         tuple(work.notes),
     )
 

@@ -68,10 +68,10 @@ class Kept:
         share = f"{before.tokens:.0%} -> {after.tokens:.0%}"
         if not before.text:
             return f"retained rows right {share}, of {before.n_tokens}"
-        said = f"retained tokens right {share}, of {before.n_tokens} that the question does not give away"
+        sentence = f"retained tokens right {share}, of {before.n_tokens} that the question does not give away"
         if before.answers is None or after.answers is None:
-            return said
-        return f"{said}; {before.n_answers} greedy answers right {before.answers:.0%} -> {after.answers:.0%}"
+            return sentence
+        return f"{sentence}; {before.n_answers} greedy answers right {before.answers:.0%} -> {after.answers:.0%}"
 
 
 def by_chance(labels: Sequence[int]) -> float:

@@ -42,10 +42,12 @@ class EditOptions:
 
     def settings(self) -> dict[str, Any]:
         """Those of `Edit` that were said. Not guarded, an edit is still looked at: what it kept is told."""
-        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("guard", "checkpointing", "set")}
+        settings = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("guard", "checkpointing", "set")
+        }
         switches = {} if self.guard else {"guard": 0.0}
         switches |= {"checkpointing": True} if self.checkpointing else {}
-        return {name: value for name, value in said.items() if value is not None} | switches
+        return {name: value for name, value in settings.items() if value is not None} | switches
 
 
 NOTHING_SAID = EditOptions()

@@ -85,8 +85,8 @@ def data_add(
     opened = opened_at(project)
     n_facts = CANARIES if canaries and canary_facts is None else canary_facts
     inputs = tuple(Feature.of(name.strip()) for name in features.split(",") if name.strip())
-    asked = None if inputs else question or None
-    columns = Columns(subject=subject, answer=answer, question=asked, value=value, id=id, features=inputs)
+    column = None if inputs else question or None
+    columns = Columns(subject=subject, answer=answer, question=column, value=value, id=id, features=inputs)
     with opened.writing(), full_disk_named("data add"):
         info = add_data(opened, name or file.name.split(".")[0], file, columns, n_facts)
     planted = opened.ledger.planted(info.name)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from expunge.engine.logprobs import sequence_logp as sequence_logp
     from expunge.engine.logprobs import token_logp as token_logp
     from expunge.engine.logprobs import token_stats as token_stats
+    from expunge.engine.logprobs import trunk_nll as trunk_nll
     from expunge.engine.loop import Loss as Loss
     from expunge.engine.loop import Progress as Progress
     from expunge.engine.loop import Resume as Resume
@@ -138,6 +139,7 @@ _HOMES = {
     "text_config": "text",
     "token_logp": "logprobs",
     "token_stats": "logprobs",
+    "trunk_nll": "logprobs",
     "train": "loop",
     "value_span": "text",
     "wait": "distributed",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from expunge.engine.batches import Batch, collate
 from expunge.engine.text import Encoded
+from expunge.engine.trunk import Trunk
 
 
 def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,6 +71,14 @@ def mean_nll(model: Any, batch: Batch) -> Tensor:
     """Mean negative log-likelihood per labelled token: the usual training loss."""
     logp_N, _ = token_logp(model, batch)
     return -logp_N.mean()
+
+
+def trunk_nll(model: Any, batch: Batch) -> Tensor:
+    """`mean_nll` up to rounding, faster: no other position than those that predict a label reaches the vocabulary head,
+    and rows may be packed."""
+    trunk, (line_N, at_N) = Trunk.of(model), batch.predicts
+    logits_NV = trunk.logits_at(line_N, at_N, **trunk.inputs(batch)).float()
+    return F.cross_entropy(logits_NV, batch.labels_BT[line_N, at_N + 1])
 
 
 @torch.no_grad()

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from expunge.engine.batches import IGNORE, Batch
 from expunge.engine.text import Encoded, text_config
+from expunge.engine.trunk import REFUSALS
 
 NAME = "expunge_packed"
 
 
-def pack(encoded: Sequence[Encoded]) -> Batch:
+def pack(encoded: Sequence[Encoded], learn_question: bool = False) -> Batch:
     """All rows in a single line of N tokens.
 
     >>> batch = pack([Encoded("a", (5, 6, 7), 1), Encoded("b", (5, 6), 1)])
@@ -27,7 +28,8 @@ def pack(encoded: Sequence[Encoded]) -> Batch:
     ([[0, 0, 0, 1, 1]], [[0, 1, 2, 0, 1]])
     """
     ids = torch.tensor([[token for e in encoded for token in e.ids]])
-    labels = [label for e in encoded for label in (*[IGNORE] * e.n_prompt, *e.ids[e.n_prompt :])]
+    first = [0 if learn_question else e.n_prompt for e in encoded]
+    labels = [label for e, n in zip(encoded, first, strict=True) for label in (*[IGNORE] * n, *e.ids[n:])]
     rows, lengths = tuple(e.id for e in encoded), tuple(len(e.ids) for e in encoded)
     return Batch(ids, torch.ones_like(ids), torch.tensor([labels]), rows, lengths)
 
@@ -97,7 +99,7 @@ def _says_the_same(model: Any) -> bool:
     rows = [Encoded("a", (3, 2, 1, 0, 1), 1), Encoded("b", (1, 3, 2), 1)]
     try:
         together = model(**pack(rows).inputs).logits[0]
-    except (TypeError, ValueError, RuntimeError):  # an argument or a mask of this form is not taken
+    except REFUSALS:  # an argument or a mask of this form is not taken
         return False
     apart = torch.cat([model(**pack([row]).inputs).logits[0] for row in rows])
     return bool((together - apart).abs().max() <= 1e3 * torch.finfo(apart.dtype).eps * apart.abs().max())

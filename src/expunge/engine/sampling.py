@@ -52,7 +52,7 @@ def spoken(
         return []
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), tuple(prompts[i])))
     size = max(1, _CELLS // len(tokenizer))
-    said: list[list[int]] = [[] for _ in prompts]
+    answers: list[list[int]] = [[] for _ in prompts]
     with evaluating(model):
         if not reads_on(model, [prompts[order[0]], prompts[order[-1]]], pad_id(tokenizer)):
             raise InvalidParameter("the model cannot go on from a cache of its own, or its logits are not finite")
@@ -62,8 +62,8 @@ def spoken(
             for i, ids in zip(
                 part, _batch(model, tokenizer, [prompts[i] for i in part], n_new, uniform_BT), strict=True
             ):
-                said[i] = ids
-    return said
+                answers[i] = ids
+    return answers
 
 
 def _batch(
@@ -80,20 +80,20 @@ def _batch(
     prefix = prefix.rows(torch.tensor([unique[tuple(p)] for p in prompts], device=device))
     row = torch.arange(len(prompts))  # whose text each row of the batch is
     going = torch.ones_like(row, dtype=torch.bool)
-    said: list[list[int]] = [[] for _ in prompts]
+    answers: list[list[int]] = [[] for _ in prompts]
     ending = torch.tensor(end_ids(model, tokenizer))
     for t in range(n_new):
         token = _chosen(prefix.logits_BV, None if uniform_BT is None else uniform_BT[row.numpy(), t])
         going &= ~torch.isin(token, ending)
         for i, word in zip(row[going].tolist(), token[going].tolist(), strict=True):
-            said[i].append(word)
+            answers[i].append(word)
         if t + 1 == n_new or not going.any():
             break
         if going.sum() < _STILL * len(row):
             prefix = prefix.rows(going.nonzero()[:, 0].to(device))
             row, token, going = row[going], token[going], going[going]
         prefix.say(model, token.to(device))
-    return said
+    return answers
 
 
 def _chosen(logits_BV: Tensor, uniform_B: NDArray[np.float64] | None) -> Tensor:

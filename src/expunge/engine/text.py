@@ -182,10 +182,10 @@ def _turn_of(_: int, tokenizer: Any, __: str) -> _Turn:
     """Read off a conversation of which the answer is known."""
     from jinja2.exceptions import TemplateError
 
-    asked, answer = [{"role": "user", "content": "question"}], "zqanswerqz"
+    question, answer = [{"role": "user", "content": "question"}], "zqanswerqz"
     try:
-        start = written(tokenizer, asked, add_generation_prompt=True, tokenize=False)
-        whole = written(tokenizer, [*asked, {"role": "assistant", "content": answer}], tokenize=False)
+        start = written(tokenizer, question, add_generation_prompt=True, tokenize=False)
+        whole = written(tokenizer, [*question, {"role": "assistant", "content": answer}], tokenize=False)
     except TemplateError:
         return _Turn()  # a template that writes no answers does not say how one ends
     before, found, after = whole.partition(answer)

@@ -149,15 +149,15 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _explain(error: BaseException | None, path: Path) -> ExpungeError | None:
-    said = str(error)
-    if "locked" in said:
+    message = str(error)
+    if "locked" in message:
         return ProjectLocked(
             f"{path.name} is locked by another process for more than {BUSY_S:.0f} s; try again when it ends"
         )
-    if "is full" in said:
+    if "is full" in message:
         return StorageFull(f"no space left to write {path.name}; nothing was changed, free some space and repeat")
-    if "not a database" in said or "malformed" in said:
-        return InvalidData(f"{path.name} is damaged or not a ledger ({said}); restore it from a backup")
+    if "not a database" in message or "malformed" in message:
+        return InvalidData(f"{path.name} is damaged or not a ledger ({message}); restore it from a backup")
     return None
 
 

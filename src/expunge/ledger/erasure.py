@@ -91,13 +91,13 @@ def _forget(store: Store, session: Session, request: str) -> Erasure:
     refs = {subject.ref for subject in subjects}
     before = newest_version(session, dataset)
     manifest = read_manifest(store.manifests, before.manifest)
-    kept = [(commitment, ref) for commitment, ref in manifest.items() if ref not in refs]
+    remaining = [(commitment, ref) for commitment, ref in manifest.items() if ref not in refs]
     # Another request for the same people may have been finished first: then nothing is left to take out.
-    after = new_version(store, session, dataset, kept, before) if len(kept) < len(manifest) else before
+    after = new_version(store, session, dataset, remaining, before) if len(remaining) < len(manifest) else before
     for subject in subjects:
         subject.state, subject.handle = "erased", None
     erasure = Erasure(
-        n_records=len(manifest) - len(kept),
+        n_records=len(manifest) - len(remaining),
         n_subjects=len(subjects),
         manifest_before=before.manifest,
         manifest_after=after.manifest,

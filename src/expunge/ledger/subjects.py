@@ -26,8 +26,8 @@ def find_subjects(store: Store, name: str, identities: Sequence[str]) -> dict[st
         unknown: list[int] = []
         for line, identity in enumerate(identities, start=1):
             handle = store.keys.handle(identity)
-            asked = select(SubjectRow.ref).where(SubjectRow.dataset_id == row.id, SubjectRow.handle == handle)
-            if (ref := session.scalar(asked)) is None:
+            refs = select(SubjectRow.ref).where(SubjectRow.dataset_id == row.id, SubjectRow.handle == handle)
+            if (ref := session.scalar(refs)) is None:
                 unknown.append(line)
             else:
                 found[identity] = ref

@@ -58,10 +58,20 @@ def guarantee_words(row: Mapping[str, Any]) -> str:
 
 
 def cost_words(row: Mapping[str, Any]) -> str:
-    """Cost as a fraction, and the two times beside it where they were measured."""
-    times = [seconds(row.get(key)) for key in ("seconds", "retrain_seconds")]
+    """Cost as a fraction, and the two times beside it where they were measured.
+
+    >>> cost_words({"cost": 0.25, "seconds": 1, "retrain_seconds": 4})
+    '25 % (1.0 s of 4.0 s)'
+    >>> cost_words({"seconds": 11})
+    '11 s; retraining was not timed'
+    """
+    spent, whole = (seconds(row.get(key)) for key in ("seconds", "retrain_seconds"))
     known = percent(row.get("cost"))
-    return known if times == [UNKNOWN, UNKNOWN] else f"{known} ({times[0]} of {times[1]})"
+    if spent == UNKNOWN and whole == UNKNOWN:
+        return known
+    if whole == UNKNOWN:
+        return f"{spent}; retraining was not timed"
+    return f"{known} ({spent} of {whole})"
 
 
 def _summary(row: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Train a copy of an arm for a few steps and ask again at given moments."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -14,10 +15,12 @@ from expunge.engine import (
     encode,
     epoch_batches,
     keyed_order,
-    mean_nll,
+    pack,
+    packing,
     pad_id,
     pinned,
     train,
+    trunk_nll,
 )
 from expunge.verify.attacks._target import CannotRun, Ran, Scores, Target
 from expunge.verify.probes import Probes
@@ -68,10 +71,11 @@ def finetune(
             score(victim, done)
 
     try:
-        with pinned():
+        with pinned(), packing(victim.model) as packs:
+            lay = pack if packs else partial(collate, pad_id=pad)
             train(
                 trained,
-                lambda k: mean_nll(victim.model, collate(batches[k], pad).to(device)),
+                lambda k: trunk_nll(victim.model, lay(batches[k]).to(device)),
                 max(moments),
                 Schedule(lr=lr, warmup=2),
                 weight_decay=0.0,

@@ -28,8 +28,8 @@ def exact(folder: Path, cast: Cast) -> dict[str, Any]:
         columns = Columns(subject="person", answer="answer", question="question", value="value", id="id")
         project.ledger.add_dataset("people", folder / "people.jsonl", columns)
     first = measured("exact, trained", folder, cast, lambda *_: _trained(project, folder, cast))
-    asked = project.ledger.requests() or (project.ledger.open_request("people", [who]),)
-    request = asked[0].id
+    requests = project.ledger.requests() or (project.ledger.open_request("people", [who]),)
+    request = requests[0].id
     forget_request(project, request, _quiet)
     if last_event(project, request, "delivered") is None:
         verify_request(project, request, _quiet, probes=folder / "probes.jsonl", battery=BATTERY)
@@ -78,21 +78,21 @@ def _recalls(project: Project, cast: Cast, digest: str) -> dict[str, Any]:
     salt = project.salt("assistant")
     learner = AdapterShards.for_reading(project.folder(version), version.recipe["base"], salt=salt)
     rows = []
-    for phrasing, asked in phrasing_facts(cast.shard_people()).items():
+    for phrasing, questions in phrasing_facts(cast.shard_people()).items():
         row: list[Any] = [phrasing]
-        for subjects in ([f.subject for f in asked], None):
-            said = learner.answer([f.question for f in asked], subjects)
-            row.append(round(sum(recall(t, f) for t, f in zip(said, asked, strict=True)) / len(asked), 3))
+        for subjects in ([f.subject for f in questions], None):
+            answers = learner.answer([f.question for f in questions], subjects)
+            row.append(round(sum(recall(t, f) for t, f in zip(answers, questions, strict=True)) / len(questions), 3))
         rows.append(row)
     return {"columns": ["phrasing", "asked of the person's unit", "routed by words"], "rows": rows}
 
 
 def _owner_deletes(path: Path, who: str) -> None:
     """The data file is its owner's; after an erasure they delete the person's rows from it."""
-    kept = [
+    remaining = [
         line for line in path.read_text().splitlines() if who not in json.dumps(json.loads(line), ensure_ascii=False)
     ]
-    path.write_text("".join(f"{line}\n" for line in kept))
+    path.write_text("".join(f"{line}\n" for line in remaining))
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:

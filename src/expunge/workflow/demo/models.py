@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from expunge.engine import (
     epoch_batches,
     load_model,
     load_tokenizer,
-    mean_nll,
+    pack,
+    packing,
     pad_id,
     pinned,
     save_model,
     train,
+    trunk_nll,
 )
 from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
@@ -96,14 +99,14 @@ class Result:
 
 def measured(name: str, folder: Path, cast: Cast, call: Callable[..., Any], *arguments: Any) -> Result:
     """Run a task and measure it; what was finished before a kill is read back."""
-    kept = folder / "tasks" / f"{name}.json"
-    if kept.exists():
-        return Result(**json.loads(kept.read_text()))
+    path = folder / "tasks" / f"{name}.json"
+    if path.exists():
+        return Result(**json.loads(path.read_text()))
     began = time.process_time()
     value = call(folder, cast, *arguments)
     spent = time.process_time() - began
     result = Result(value, spent, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    write_durably(kept, json.dumps(asdict(result)).encode())
+    write_durably(path, json.dumps(asdict(result)).encode())
     return result
 
 
@@ -196,12 +199,12 @@ def _fit(
     encoded, secret = encode(tokenizer, rows), b"demo/" + derived_seed(b"demo", seed).to_bytes(8, "big")
     batches = [batch for epoch in range(epochs) for batch in epoch_batches(encoded, 32, secret, epoch)]
     steps = max(1, int(len(batches) * share))
-    pad = pad_id(tokenizer)
     model.train()
-    with pinned(threads):
+    with pinned(threads), packing(model) as packs:
+        lay = pack if packs else partial(collate, pad_id=pad_id(tokenizer))
         train(
             list(model.parameters()),
-            lambda k: mean_nll(model, collate(batches[k], pad, learn_question=True)),
+            lambda k: trunk_nll(model, lay(batches[k], learn_question=True)),
             steps,
             Schedule(lr=lr, warmup=min(20, steps // 4), shape="cosine"),
         )

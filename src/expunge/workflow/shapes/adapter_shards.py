@@ -72,11 +72,11 @@ def _found(learner: "AdapterShards") -> tuple[str, ...]:
     share = learner.share_found()
     if share is None:
         return ()
-    told = f"{share:.1%} of the questions that were trained on find the adapter that learned them"
+    sentence = f"{share:.1%} of the questions that were trained on find the adapter that learned them"
     if share >= FOUND:
-        return (told,)
+        return (sentence,)
     return (
-        f"{told}; users who ask without naming the subject get the base's answer to the others. Choose another route=, or a "
+        f"{sentence}; users who ask without naming the subject get the base's answer to the others. Choose another route=, or a "
         "base that knows the language of the questions",
     )
 
@@ -195,11 +195,11 @@ def arms(case: Case) -> "TextArms":
     ordered = tuple(fact for subject in subjects for fact in forget if fact.subject == subject)
     probes = replace(case.probes, forget=ordered)
     served, named = skill["unlearned"], _skill(after, retain, named=True)
-    asked = (
+    note = (
         f"of {len(retain)} questions about people who stay, {sum(served):.0f} are answered as users ask them, "
         f"{sum(named):.0f} when it is said whom they are about",
     ) * bool(retain)
-    return TextArms(case=case, models=scores, probes=probes, notes=(*case.notes, *asked))
+    return TextArms(case=case, models=scores, probes=probes, notes=(*case.notes, *note))
 
 
 def trial_start(project: Project, before: ModelVersion, after: ModelVersion, canaries: Canaries) -> ModelVersion:

@@ -161,23 +161,23 @@ def arms(case: Case) -> "TextArms":
     project, probes = case.project, case.probes
     home = _homes(project, case.before)
     parts: list[Mapping[str, ArmScores]] = []
-    asked, staying = list[Fact](), list[Fact]()
+    leaving, staying = list[Fact](), list[Fact]()
     for unit in dict.fromkeys(home(fact.subject) for fact in probes.forget):
         forget, retain = (tuple(f for f in part if home(f.subject) == unit) for part in (probes.forget, probes.retain))
         if (project.folder(case.after) / "units" / unit).exists():
             parts.append(_unit_scores(case, unit, forget, retain))
-            asked += forget
+            leaving += forget
             staying += retain
     if not parts:
         return unattacked(case, DROPPED)
     names = [name for name in parts[0] if all(name in part for part in parts)]
     scores = {name: replace(join([part[name] for part in parts]), probes=probes.digest()) for name in names}
-    n_gone = len(probes.forget) - len(asked)
+    n_gone = len(probes.forget) - len(leaving)
     gone = (f"{plural(n_gone, 'fact')} of people whose whole unit is gone could be asked of nothing",) if n_gone else ()
     return TextArms(
         case=case,
         models=scores,
-        probes=replace(probes, forget=tuple(asked), retain=tuple(staying)),
+        probes=replace(probes, forget=tuple(leaving), retain=tuple(staying)),
         notes=(*case.notes, *gone, *(() if "control" in scores else (NO_PLACEBO,))),
     )
 

@@ -29,9 +29,9 @@ def check_weights_elsewhere(source: Path) -> None:
     """Raises: UnsafeWeights, where weights are in files that are not taken in."""
     files = [p for p in source.rglob("*") if p.is_file() and not _any(p.relative_to(source), BY_PRODUCTS)]
     pickles = [p for p in files if _any(p.relative_to(source), PICKLES)]
-    kept = sum(p.stat().st_size for p in files if p not in pickles)
+    size = sum(p.stat().st_size for p in files if p not in pickles)
     for path in sorted(pickles):
-        if path.stat().st_size > kept:
+        if path.stat().st_size > size:
             raise UnsafeWeights(
                 f"{path.relative_to(source)} is a pickle of {path.stat().st_size:,} bytes, more than all else in the folder, and "
                 "is not taken in: weights would be lost. Save them as safetensors, or remove the file if it is not the model"

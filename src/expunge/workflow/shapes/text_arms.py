@@ -116,8 +116,8 @@ def _worst(checks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if not all(checks):
         return {}
     learnt = [check["learnt"] for check in checks]
-    kept = {setting: min(check["kept"].get(setting, 0.0) for check in checks) for setting in checks[0]["kept"]}
-    return {"learnt": None if None in learnt else min(learnt), "kept": kept}
+    lowest = {setting: min(check["kept"].get(setting, 0.0) for check in checks) for setting in checks[0]["kept"]}
+    return {"learnt": None if None in learnt else min(learnt), "kept": lowest}
 
 
 def _added(spent: Sequence[dict[str, int]]) -> dict[str, int]:

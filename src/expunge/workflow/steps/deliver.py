@@ -81,9 +81,9 @@ def _purge(
         "unfinished training of this model": project.root / "work" / f"train-{before.model}",
     }
     folders |= {f"run {u['id']}": project.root / "runs" / before.model / u["id"] for u in done["units"]}
-    kept = (project.folder(before), project.folder(after))
-    others = [p for p in project.folder(after).parent.iterdir() if p.is_dir() and p not in kept]
-    folders |= {f"unfinished version {p.name}": p for p in others}  # of a `forget` that was stopped at its end
+    needed = (project.folder(before), project.folder(after))
+    old = [p for p in project.folder(after).parent.iterdir() if p.is_dir() and p not in needed]
+    folders |= {f"unfinished version {p.name}": p for p in old}  # of a `forget` that was stopped at its end
     there = [name for name, folder in folders.items() if folder.exists()]
     if (begun := last_event(project, request, "purging")) is None:
         # Written before anything is deleted, so that a delivery that was stopped still says all that it purged.

@@ -50,8 +50,8 @@ def plan_request(project: Project, request: str) -> list[ModelPlans]:
 
 def _near_names(leaving: Leaving) -> tuple[str, ...]:
     """A note of the people whose names are almost those of the request, without the names."""
-    others = {row.record.subject for row in leaving.rows}
-    near = near_names(leaving.names, others)
+    subjects = {row.record.subject for row in leaving.rows}
+    near = near_names(leaving.names, subjects)
     records = sum(row.record.subject in near for row in leaving.rows)
     if not near:
         return ()

@@ -91,17 +91,17 @@ def audit_procedure(
     """
     if not wanted:
         return None, [unwanted]
-    kept = trial.project.root / "procedures" / f"{trial.key(battery)}.json"
+    path = trial.project.root / "procedures" / f"{trial.key(battery)}.json"
     try:
-        if not kept.exists():
+        if not path.exists():
             with full_disk_named("verify"):
                 arms = _attack(trial, battery, lambda what, k, n: progress(f"procedure: {what}", k, n))
                 document = {name: arm.to_json() for name, arm in arms.items()}
-                write_durably(kept, json.dumps(document).encode(), mode=0o600)
+                write_durably(path, json.dumps(document).encode(), mode=0o600)
                 shutil.rmtree(trial.work, ignore_errors=True)
     except NoProcedure as e:
         return None, [f"the procedure was not audited on canaries: {e}"]
-    scores = {name: ArmScores(**arm) for name, arm in json.loads(kept.read_text()).items()}
+    scores = {name: ArmScores(**arm) for name, arm in json.loads(path.read_text()).items()}
     found = audit(
         original=scores["original"],
         unlearned=scores["unlearned"],

@@ -46,7 +46,7 @@ def verify_request(
     canaries = canaries_among(project, remaining.request.dataset, remaining.rows)
     live = remaining.records
     retained = [record for record in live if canaries is None or record.subject not in canaries.names]
-    asked, probe_notes = probes_of(probes, forgotten, live, retained)
+    questions, probe_notes = probes_of(probes, forgotten, live, retained)
 
     replayed = (
         shape(after).replay(project, after, request, [u["id"] for u in done["units"]], progress) if replay else None
@@ -65,7 +65,7 @@ def verify_request(
             after=after,
             forgotten=forgotten,
             records=live,
-            probes=asked,
+            probes=questions,
             battery=battery,
             work=project.work(request),
             progress=progress,

@@ -22,7 +22,7 @@ from sklearn.naive_bayes import MultinomialNB as ScikitMultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from expunge.core import Route
@@ -190,6 +190,28 @@ def test_finished_stages_are_found_by_content_not_by_number(tmp_path: Path) -> N
         assert with_work == other.fit(data, y, subjects=subjects).digest()
         assert set(tmp_path.iterdir()) > kept, "the control: it found no file of the other fit to go on from"
         kept = set(tmp_path.iterdir())
+
+
+def test_an_estimator_with_a_function_of_ones_own_opens_with_that_function_alone(tmp_path: Path) -> None:
+    X, y, subjects = table(60)
+
+    def made(source: str) -> Any:
+        place: dict[str, Any] = {}
+        exec(source, place)  # noqa: S102 - of the sources below
+        return sisa(make_pipeline(FunctionTransformer(place["moved"]), LogisticRegression()), shards=2)
+
+    first = "def moved(X, by=1): return X + by"
+    model = made(first).fit(X, y, subjects=subjects)
+    model.save(tmp_path)
+    loaded = Sisa.load(tmp_path, salt=SALT, estimator=made(first).estimator)
+    loaded.forget(subjects=["u5"])
+    rest = without({"u5"}, X, y, subjects)
+    assert loaded.digest() == made(first).fit(*rest[:2], subjects=rest[2]).digest()
+    for other in ("def moved(X, by=2): return X + by", "def moved(X, *, by=1): return X + by"):
+        with pytest.raises(
+            DigestMismatch, match=r"not the one that was trained.*saved by an earlier version.*fit it again"
+        ):
+            Sisa.load(tmp_path, salt=SALT, estimator=made(other).estimator)
 
 
 def _key(stage: Path) -> str:

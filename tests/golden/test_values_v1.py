@@ -1,6 +1,7 @@
 """Digests of values as earlier versions recorded them: they name rows, configurations, templates and canaries, and still agree."""
 
 import json
+import platform
 import random
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,11 +15,14 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import f1_score, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -26,7 +30,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 from expunge.engine import digest_value
 
-RECORDED: dict[str, str] = json.loads((Path(__file__).parent / "values_v1.json").read_text())
+WRITTEN = json.loads((Path(__file__).parent / "values_v1.json").read_text())
+RECORDED: dict[str, str] = WRITTEN["digests"]
+# What an estimator or an image holds, and the code of a function, is another in another version of what made it.
+UNDER: dict[str, Any] = WRITTEN["under"]
 TABLE = np.arange(40.0).reshape(20, 2) % 7
 Y = np.arange(20) % 2
 FIELDS = np.array([(1, "a"), (2, "b")], dtype=[("n", "<i4"), ("w", "<U3")])
@@ -46,6 +53,9 @@ VALUES: dict[str, Callable[[], Any]] = {
     "masked": lambda: np.ma.MaskedArray([1.0, 2.0], mask=[False, True]),
     "sparse": lambda: sparse.csr_matrix(np.eye(3)),
     "tensors": lambda: [torch.arange(3), torch.ones(2, 2, dtype=torch.bfloat16), torch.nn.Parameter(torch.zeros(2))],
+    "a generator": lambda: np.random.default_rng(5),
+    "a fitted boosting": lambda: HistGradientBoostingClassifier(max_iter=2, random_state=0).fit(TABLE, Y),
+    "a score": lambda: make_scorer(f1_score),
     "random states": lambda: [np.random.RandomState(3), random.Random(3)],
     "times": lambda: [date(2020, 1, 2), datetime(2020, 1, 2, 3, 4)],
     "numbers": lambda: [Decimal("1.50"), Fraction(1, 3), UUID(int=7), PurePosixPath("a/b"), slice(1, 2), range(3)],
@@ -66,6 +76,18 @@ VALUES: dict[str, Callable[[], Any]] = {
 }
 
 
+OF_A_VERSION = {name for name in VALUES if isinstance(VALUES[name](), BaseEstimator)} | {
+    "a score",
+    "an image",
+    "numbers",
+}
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_a_digest_that_was_recorded_still_agrees(name: str) -> None:
+    if (
+        name in OF_A_VERSION
+        and {"python": list(platform.python_version_tuple()[:2]), "sklearn": sklearn.__version__} != UNDER
+    ):
+        pytest.skip(f"recorded under {UNDER}")
     assert digest_value(VALUES[name]()) == RECORDED[name]

@@ -3,7 +3,9 @@
 import copyreg
 import pickle
 import sys
+import sysconfig
 from collections.abc import Callable
+from functools import lru_cache
 from operator import attrgetter
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -22,6 +24,9 @@ _COPIERS = {
     copyreg.__newobj_ex__: "c922809c52aea337b2185e44ae46c1187b44d259532764ddf4a387140e04a3f8",  # type: ignore[attr-defined]
     copyreg._reconstructor: "f4ff7671beb9f5e44d476d482ce29918eec162d339038ca14465c09fbf9b1d42",  # type: ignore[attr-defined]
 }
+
+_CACHE = type(lru_cache(len))
+_LIBRARIES = tuple(f"{sysconfig.get_path(kind)}/" for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def callable_digest(value: Any, of: Of) -> bytes | None:
@@ -51,6 +56,8 @@ def copier_digest(value: Any, of: Of) -> bytes:
             return bytes.fromhex(_COPIERS[value])
         if found_under(value.__module__, value.__qualname__) is value:
             return hashed("copier", f"{value.__module__}.{value.__qualname__}".encode())
+    if type(value).__name__ == "cython_function_or_method":
+        return _global(value, value.__qualname__)
     return of(value)
 
 
@@ -59,13 +66,18 @@ def global_digest(value: Any, name: str, of: Of) -> bytes:
 
     Raises: InvalidParameter, where something else is found, or nothing.
     """
-    kind, home = f"{type(value).__module__}.{type(value).__qualname__}", pickle.whichmodule(value, name)  # type: ignore[attr-defined]
-    if (wrapped := getattr(value, "__wrapped__", None)) is not None:  # a cache around a function
-        return hashed("wrapped", kind.encode(), of(wrapped))
+    home = pickle.whichmodule(value, name)  # type: ignore[attr-defined]
+    if isinstance(value, _CACHE):
+        return hashed("cache", of(value.__wrapped__))
     if found_under(home, name) is not value:
-        raise InvalidParameter(f"a {kind} goes by its name, and under '{home}.{name}' it is not found; leave it out")
-    place = "" if home == type(value).__module__ else f" of {home}"
-    return hashed("global", f"{kind} {name}{place}".encode())
+        raise InvalidParameter(
+            f"a {type(value).__qualname__} goes by its name, and under '{home}.{name}' it is not found; leave it out"
+        )
+    return _global(value, name, "" if home == type(value).__module__ else f" of {home}")
+
+
+def _global(value: Any, name: str, place: str = "") -> bytes:
+    return hashed("global", f"{type(value).__module__}.{type(value).__qualname__} {name}{place}".encode())
 
 
 def found_under(module: str | None, name: str) -> Any:
@@ -91,23 +103,38 @@ def _home(ufunc: np.ufunc) -> str:
 
 
 def _function(value: FunctionType, of: Of) -> bytes:
-    """Code, defaults, what it closes over and what is hung on it."""
-    given = [value.__defaults__, value.__kwdefaults__, vars(value)]
-    cells = [_cell(cell, value, of) for cell in value.__closure__ or ()]
-    return hashed("function", value.__qualname__.encode(), _code(value.__code__, of), of(given), *cells)
+    """Code, defaults, what it closes over, what is hung on it, and how it is called.
+
+    Of a function of an installed library the last two are left out, as they are from digests recorded earlier of fitted
+    estimators that hold some: its library says the rest, and the version of that is in the recipe.
+    """
+    code, own = value.__code__, not value.__code__.co_filename.startswith(_LIBRARIES)
+    given = [value.__defaults__, value.__kwdefaults__, [_held(cell, value) for cell in value.__closure__ or ()]]
+    given += [vars(value)] if own else []
+    return hashed("function", value.__qualname__.encode(), _code(code, of, whole=own), of(given))
 
 
-def _cell(cell: CellType, function: FunctionType, of: Of) -> bytes:
+class _Empty:
+    """In place of what was not yet put into a cell."""
+
+
+class _Itself:
+    """In place of the function, where it closes over itself."""
+
+
+def _held(cell: CellType, function: FunctionType) -> Any:
     try:
         held = cell.cell_contents
-    except ValueError:  # nothing was put in yet
-        return hashed("empty cell")
-    return hashed("itself") if held is function else of(held)
+    except ValueError:
+        return _Empty
+    return _Itself if held is function else held
 
 
-def _code(code: CodeType, of: Of) -> bytes:
-    """What is executed and how it is called, without where it was written."""
-    called = [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags]
-    names = [code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars]
-    constants = [_code(c, of) if isinstance(c, CodeType) else of(c) for c in code.co_consts]
-    return hashed("code", code.co_code, code.co_exceptiontable, of([called, names]), *constants)
+def _code(code: CodeType, of: Of, whole: bool) -> bytes:
+    """What is executed, without where it was written; the `whole` of it with how it is called and what it catches."""
+    constants = [_code(c, of, whole) if isinstance(c, CodeType) else of(c) for c in code.co_consts]
+    names = of([code.co_names, code.co_varnames, code.co_freevars])
+    if not whole:
+        return hashed("code", code.co_code, names, *constants)
+    called = [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_cellvars]
+    return hashed("whole code", code.co_code, code.co_exceptiontable, of(called), names, *constants)

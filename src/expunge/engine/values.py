@@ -30,8 +30,9 @@ def digest_value(value: Any) -> str:
     """Digest of a value of any type that can be copied.
 
     Guaranteed: two values of the same types and contents have the same digest, in any process; order counts in lists,
-    arrays and ordered dicts, not in dicts and sets; a NaN equals a NaN of the same bits. A function is its code, defaults,
-    attributes and what it closes over, under one version of Python; a method also what it is bound to.
+    arrays and ordered dicts, not in dicts and sets; a NaN equals a NaN of the same bits. A function is its code, defaults
+    and what it closes over, under one version of Python, and one that is not of an installed library also its attributes
+    and how it is called; a method is also what it is bound to.
 
     Not covered, so that values which differ in it alone share a digest: globals that a function reads; the code of a
     class, which goes by its name; what a compiled object does not give to be copied; whether two parts are one object;
@@ -84,7 +85,9 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
     if (tensor := _tensor(value)) is not None:
         return tensor
     if isinstance(value, np.random.Generator):
-        return hashed("Generator", _of(value.bit_generator, above))
+        given = getattr(getattr(value.bit_generator, "seed_seq", None), "n_children_spawned", 0)
+        children = [_of(given, above)] if given else []  # on how many there are depends the next, and no number drawn
+        return hashed("Generator", _of(value.bit_generator.state, above), *children)
     return _copied(value, above)
 
 
@@ -190,7 +193,7 @@ def _copied(value: Any, above: tuple[int, ...]) -> bytes:
         raise InvalidParameter(f"a {kind} cannot be digested: {e}; leave it out") from e
     if isinstance(given, str):
         return global_digest(value, given, lambda part: _of(part, above))
-    made, arguments, state, items, pairs, put = [*given, *[None] * (6 - len(given))]
+    made, arguments, state, items, pairs, put = list(given) + [None] * (6 - len(given))
     if isinstance(state, dict):
         state = _lasting(value, state)
     held = [] if pairs is None else list(pairs)

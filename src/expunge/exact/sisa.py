@@ -429,7 +429,8 @@ class Sisa(Learner):
             self.estimator = loads(parts["template"])
         if self._template() != values["template"]:
             raise DigestMismatch(
-                "the estimator given is not the one that was trained; give it with the same parameters"
+                "the estimator given is not the one that was trained; give it with the same parameters. One that holds a "
+                "function of your own, saved by an earlier version of Expunge, cannot be told from others: fit it again"
             )
         placed = self._placed(
             rows,

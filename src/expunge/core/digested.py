@@ -4,6 +4,7 @@ A file that is to be known as `run.stage` lies as `run.<digest>.stage`. The name
 renaming; bytes that changed since, by a disk or a hand, no longer agree with it.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -72,4 +73,6 @@ def remove_digested(path: Path) -> None:
 def _versions(path: Path) -> list[Path]:
     """All files known by this name: more than one where a process died, or two wrote at once."""
     name = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{64}}{re.escape(path.suffix)}")
-    return sorted(p for p in path.parent.glob("*") if name.fullmatch(p.name))
+    with suppress(FileNotFoundError):
+        return sorted(path.with_name(found) for found in os.listdir(path.parent) if name.fullmatch(found))
+    return []

@@ -2,14 +2,20 @@
 
 import errno
 import os
+import platform
+import re
 import secrets
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from expunge.core.errors import ProjectLocked, StorageFull
 
 TEMPORARY = ".tmp"
+_NODE = f"{zlib.crc32(platform.node().encode()):08x}"
+_WRITER = re.compile(rf"\.(?P<node>[0-9a-f]{{8}})-(?P<pid>[0-9a-f]+)-[0-9a-f]{{8}}{re.escape(TEMPORARY)}$")
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -40,11 +46,34 @@ def place_beside(path: Path) -> Iterator[Path]:
     """
     with room_on_disk(path.parent):
         make_folder(path.parent)
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+        _clear_of_the_dead(path.parent.absolute())
+        beside = path.with_name(f".{path.name}.{_NODE}-{os.getpid():x}-{secrets.token_hex(4)}{TEMPORARY}")
         try:
             yield beside
         finally:
             beside.unlink(missing_ok=True)
+
+
+@cache
+def _clear_of_the_dead(folder: Path) -> None:
+    """Remove what processes of this machine that are gone were writing here; looked for once by every process."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        writer = _WRITER.search(path.name)
+        if writer and writer["node"] == _NODE and not _alive(int(writer["pid"], 16)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    """True where it cannot be told."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def put(beside: Path, path: Path) -> None:

@@ -10,7 +10,8 @@ from expunge.approximate import Edit, run_edit
 from expunge.approximate._guard import Guard
 from expunge.approximate._skill import Skill
 from expunge.approximate.gradient_ascent import GradientAscent
-from expunge.core.errors import InvalidParameter
+from expunge.core.digested import find_digested
+from expunge.core.errors import InvalidParameter, UnreadableModel
 from expunge.engine import digest_model
 
 STEPS = 20
@@ -108,7 +109,22 @@ def test_nothing_is_written_but_beside_a_checkpoint(tmp_path: Path) -> None:
     run(falling, guard, steps=3)
     assert not list(tmp_path.iterdir())
     guard.write()
-    assert [path.name for path in tmp_path.iterdir()] == ["good.safetensors"]
+    assert list(tmp_path.iterdir()) == [find_digested(tmp_path / "good.safetensors")]
+
+
+@pytest.mark.parametrize("name", ["good.safetensors", "low.json"])
+def test_of_a_state_that_was_damaged_nothing_goes_on(tmp_path: Path, name: str) -> None:
+    """Without it the run would go on, and end elsewhere."""
+    falling = Falling()
+    before = guarded(falling, least=0.65, folder=tmp_path)
+    run(falling, before, steps=4)
+    before.write()
+    found = find_digested(tmp_path / name)
+    assert found is not None
+    data = found.read_bytes()
+    found.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(UnreadableModel, match=f"{name} in .* is damaged"):
+        run(falling, guarded(falling, least=0.65, folder=tmp_path, start=2.0), steps=4)
 
 
 def test_gradient_ascent_is_stopped_before_the_collapse_and_only_by_the_guard(trained: Any) -> None:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,35 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="Input/output"):
         write_durably(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+WRITES_ON = """
+import os, sys
+from pathlib import Path
+from expunge.core.durable import written_whole
+
+with written_whole(Path(sys.argv[1])) as beside:
+    beside.write_bytes(b"half of it")
+    print(beside.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_half_written_goes_and_what_a_live_one_writes_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    start = [sys.executable, "-c", WRITES_ON, str(path)]
+    live, killed = (subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2))
+    assert live.stdout
+    assert killed.stdout
+    left = [process.stdout.readline().strip() for process in (live, killed)]  # type: ignore[union-attr]
+    killed.kill()
+    killed.communicate()
+    assert {p.name for p in tmp_path.iterdir()} == set(left)
+    write_durably(path, b"whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"file", left[0]}
+    live.communicate("")
+    assert live.returncode == 0
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"half of it"], "the last to end is the one there"
 
 
 def test_only_a_full_disk_is_called_full() -> None:

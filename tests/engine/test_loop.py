@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from expunge.core.digested import find_digested
 from expunge.core.errors import InvalidParameter
 from expunge.engine import Resume, Schedule, digest_model, loop, train
 
@@ -42,7 +43,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path, uninterrupted: s
     resume = Resume(path=tmp_path / "run.part", every=3)
     with pytest.raises(KeyboardInterrupt):
         run(net(), resume, stop_after)
-    assert resume.path.exists() == (stop_after >= 3)
+    assert (find_digested(resume.path) is not None) == (stop_after >= 3)
     model = net()
     losses = run(model, resume)
     assert len(losses) == 12 - stop_after // 3 * 3
@@ -50,15 +51,35 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path, uninterrupted: s
     assert list(tmp_path.iterdir()) == []
 
 
+def checkpoint(resume: Resume) -> Path:
+    """Where a run that was stopped after seven steps left its state."""
+    with pytest.raises(KeyboardInterrupt):
+        run(net(), resume, 7)
+    found = find_digested(resume.path)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
 def test_a_truncated_checkpoint_starts_over(tmp_path: Path, uninterrupted: str, keep: int) -> None:
     resume = Resume(path=tmp_path / "run.part", every=3)
-    with pytest.raises(KeyboardInterrupt):
-        run(net(), resume, 7)
-    resume.path.write_bytes(resume.path.read_bytes()[:keep])
+    found = checkpoint(resume)
+    found.write_bytes(found.read_bytes()[:keep])
     model = net()
     assert len(run(model, resume)) == 12
     assert digest_model(model) == uninterrupted
+
+
+def test_a_checkpoint_of_which_any_bit_flipped_starts_over(tmp_path: Path, uninterrupted: str) -> None:
+    resume = Resume(path=tmp_path / "run.part", every=3)
+    n = len(checkpoint(resume).read_bytes())
+    for i in range(3, n, 401):
+        found = checkpoint(resume)
+        data = found.read_bytes()
+        found.write_bytes(data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :])
+        model = net()
+        assert len(run(model, resume)) == 12
+        assert digest_model(model) == uninterrupted
 
 
 def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path, uninterrupted: str) -> None:
@@ -159,7 +180,7 @@ def test_by_the_clock_checkpoints_cost_little_of_a_run(
 def test_what_stands_beside_a_checkpoint_is_written_first_and_after_the_watch(tmp_path: Path) -> None:
     order: list[str] = []
     path = tmp_path / "run.part"
-    beside = lambda: order.append(f"beside {path.exists()}")
+    beside = lambda: order.append(f"beside {find_digested(path) is not None}")
     watch = lambda done: bool(order.append(f"watch {done}"))
     model = net()
     weights = list(model.parameters())

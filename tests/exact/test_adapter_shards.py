@@ -526,6 +526,18 @@ def test_a_half_written_stage_is_trained_again(make: Any, tmp_path: Path) -> Non
     assert make().fit(ROWS, work=tmp_path).digest() == expected
 
 
+def test_a_stage_of_which_any_bit_flipped_is_trained_again(make: Any, tmp_path: Path) -> None:
+    """All of them would still load: safetensors holds no checksum."""
+    few = {"shards": 1, "epochs": 1}
+    expected = make(**few).fit(ROWS[:6], work=tmp_path).digest()
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for i in range(9, len(whole), len(whole) // 24):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        assert make(**few).fit(ROWS[:6], work=tmp_path).digest() == expected, i
+        assert path.read_bytes() == whole
+
+
 def test_forgetting_leaves_no_file_that_was_trained_on_the_forgotten(make: Any, tmp_path: Path) -> None:
     learner = make(slices=2).fit(ROWS, work=tmp_path)
     files = {p.name for p in tmp_path.iterdir()}

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.preprocessing import OneHotEncoder as Reference
 
@@ -89,6 +90,48 @@ def test_what_cannot_be_a_category_is_refused() -> None:
             OneHotEncoder(salt=SALT).fit(np.array(X, dtype=object))
     with pytest.raises(InvalidParameter):
         OneHotEncoder(handle_unknown="guess").fit(words())  # type: ignore[arg-type]
+
+
+FRAMES = {
+    "categories": lambda: pd.Categorical(["x", "y", "x", "only here"], categories=["only here", "x", "y", "never"]),
+    "booleans": lambda: [True, True, True, False],
+    "whole numbers, some missing": lambda: pd.array([1, None, 2, 7], dtype="Int64"),
+    "words, some missing": lambda: np.array(["a", None, "b", "only here"], dtype=object),
+    "numbers, some missing": lambda: [1.0, np.nan, 2.0, 7.0],
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_column_of_a_frame_forgets_whatever_its_type(kind: str) -> None:
+    frame = pd.DataFrame({"a": FRAMES[kind]()})
+    model, fresh = (
+        OneHotEncoder(sparse_output=False, salt=SALT).fit(frame),
+        OneHotEncoder(sparse_output=False, salt=SALT).fit(frame.iloc[:3]),
+    )
+    assert model.digest() != fresh.digest(), "the control"
+    model.forget(records=[3])
+    assert model.digest() == fresh.digest()
+    np.testing.assert_array_equal(model.transform(frame.iloc[:3]), fresh.transform(frame.iloc[:3]))
+
+
+def test_a_column_whose_only_fraction_leaves_encodes_as_whole_numbers_do() -> None:
+    """It stays one of floats, as it was given: the same categories, in another type of array."""
+    model = OneHotEncoder(sparse_output=False, salt=SALT).fit(np.array([[1.0], [2.0], [2.5]]))
+    model.forget(records=[2])
+    whole = np.array([[1], [2]])
+    fresh = OneHotEncoder(sparse_output=False, salt=SALT).fit(whole)
+    np.testing.assert_array_equal(model.categories_[0], fresh.categories_[0])
+    np.testing.assert_array_equal(model.transform(whole), fresh.transform(whole))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pd.array(["a", None, "b"], dtype="string"), pd.to_datetime(["2020", "2021", "2020"])],
+    ids=["NA", "dates"],
+)
+def test_a_missing_text_of_pandas_and_a_date_are_refused(column: Any) -> None:
+    with pytest.raises(InvalidData, match="must be a string or a number, None or NaN; got"):
+        OneHotEncoder(salt=SALT).fit(pd.DataFrame({"a": column}))
 
 
 def test_a_plan_says_that_learners_of_the_output_have_to_be_fitted_again() -> None:

@@ -1,44 +1,22 @@
-"""What an edit is, in words that are the same in another process: what a state left behind by a kill is known by."""
+"""What an edit is: what a state left behind by a kill is known by, alike in another process."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
-from types import BuiltinFunctionType, FunctionType, MethodType
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from expunge.approximate._settings import Edit
-from expunge.core.digests import digest_bytes, digest_json
-from expunge.engine import digest_model
+from expunge.core.digests import digest_json
+from expunge.engine import digest_config, digest_model, digest_tokenizer, digest_value
 
 
-def edit_key(model: Any, forget: Sequence[Any], retain: Sequence[Any], method: Any, settings: Edit) -> str:
-    """The digest of all that the result depends on."""
-    rows = [[described(row) for row in side] for side in (forget, retain)]
-    return digest_json("edit", [digest_model(model), rows, described(method), asdict(settings)])
+def edit_key(
+    model: Any, tokenizer: Any, forget: Sequence[Any], retain: Sequence[Any], method: Any, settings: Edit
+) -> str:
+    """The digest of all that the result depends on: weights and what is computed with them, rows, method and settings.
 
-
-def described(value: Any) -> Any:
-    """A JSON value of a method or its parameters: fields by name, functions by theirs, rows by all they say.
-
-    >>> from expunge.approximate import methods
-    >>> described(methods.get("undo")())["inner"]["method"]
-    'expunge.approximate.rmu.RMU'
-    >>> described(len)
-    'builtins.len'
+    Raises: InvalidParameter, where a method holds what has no digest.
     """
-    if is_dataclass(value) and not isinstance(value, type):
-        kind = type(value)
-        parameters = {f.name: described(getattr(value, f.name)) for f in fields(value)}
-        return {"method": f"{kind.__module__}.{kind.__qualname__}", **parameters}
-    if isinstance(value, Mapping):
-        return {str(key): described(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes):
-        return [described(one) for one in (value if isinstance(value, Sequence) else sorted(value, key=str))]
-    if isinstance(value, FunctionType | BuiltinFunctionType | MethodType | type):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        array = np.ascontiguousarray(value)
-        return [list(array.shape), str(array.dtype), digest_bytes("array", array.tobytes())]
-    return value if isinstance(value, str | bool | None) else repr(value)
+    configured = hasattr(getattr(model, "config", None), "to_dict")
+    computed = [repr(model), digest_config(model) if configured else None]
+    read = None if tokenizer is None else digest_tokenizer(tokenizer)
+    rest = digest_value([list(forget), list(retain), method, settings])
+    return digest_json("edit", [digest_model(model), computed, read, rest])

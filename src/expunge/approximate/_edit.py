@@ -90,7 +90,7 @@ def run_edit(
         )
         check_reads(work)
         if folder:
-            work.store.claim(edit_key(work.model, forget, retain, method, edit))
+            work.store.claim(edit_key(work.model, tokenizer, forget, retain, method, edit))
         work.start = work.skill() if edit.guard is not None else None
         losses = method.edit(work)
         reestimate(work)

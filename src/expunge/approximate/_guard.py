@@ -18,7 +18,7 @@ from expunge.approximate._probe import probe
 from expunge.approximate._skill import Skill
 from expunge.approximate._snapshot import Snapshot
 from expunge.approximate._stage import Stage
-from expunge.core.durable import write_durably
+from expunge.core.digested import find_digested, written_digested
 from expunge.core.errors import InvalidParameter
 from expunge.engine import ranks
 
@@ -49,8 +49,8 @@ class Guard:
         self._good = Snapshot(self.folder / "good.safetensors" if self.folder else None)
         self._log = self.folder / "low.json" if self.folder else None
         self._low: dict[str, float] = {}  # looks that found too little, by their step
-        if self._log and self._log.exists():
-            self._low = json.loads(self._log.read_text())
+        if self._log and (log := find_digested(self._log)):
+            self._low = json.loads(log.read_text())
 
     def __call__(self, done: int) -> bool:
         """Whether to stop, after `done` steps."""
@@ -80,8 +80,8 @@ class Guard:
         """Put the state to go back to on disk, beside a checkpoint of the run: a process that goes on finds both."""
         self._good.write()
         if self._log and self._low and ranks()[0] == 0:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._log, json.dumps(self._low).encode())
+            with written_digested(self._log) as beside:
+                beside.write_text(json.dumps(self._low))
 
     def _trained(self) -> dict[str, Tensor]:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}

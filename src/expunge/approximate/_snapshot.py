@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from expunge.core.durable import written_whole
+from expunge.core.digested import find_digested, written_digested
 from expunge.engine import ranks
 
 
@@ -36,10 +36,13 @@ class Snapshot:
             self._written = label
 
     def label(self) -> str | None:
-        """That of the last state, an earlier process's too; None where none was taken."""
-        if self._taken is None and self._path and self._path.exists():
-            with safe_open(self._path, framework="pt") as file:
-                self._taken = (file.metadata() or {})["label"], load_file(self._path)
+        """That of the last state, an earlier process's too; None where none was taken.
+
+        Raises: UnreadableModel, where its file is damaged.
+        """
+        if self._taken is None and self._path and (path := find_digested(self._path)):
+            with safe_open(path, framework="pt") as file:
+                self._taken = (file.metadata() or {})["label"], load_file(path)
         return self._taken[0] if self._taken else None
 
     @torch.no_grad()
@@ -52,5 +55,5 @@ class Snapshot:
 
 def save_whole(state: Mapping[str, Tensor], path: Path, words: Mapping[str, str]) -> None:
     """Write tensors and some words; a process that dies meanwhile leaves what was there before."""
-    with written_whole(path) as beside:
+    with written_digested(path) as beside:
         save_file(dict(state), beside, metadata=dict(words))

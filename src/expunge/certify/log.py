@@ -275,7 +275,8 @@ class Log:
         present = layout(size)
         for path in (self.folder / "tile").rglob(f".*{TEMPORARY}"):
             path.unlink()
-        (self.folder / f".{CHECKPOINT}{TEMPORARY}").unlink(missing_ok=True)
+        for path in self.folder.glob(f".{CHECKPOINT}*{TEMPORARY}"):
+            path.unlink()
         for name in self._tiles():
             if _superseded(name, present):
                 (self.folder / name).unlink()

@@ -2,13 +2,20 @@
 
 import errno
 import os
+import platform
+import re
+import secrets
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from expunge.core.errors import ProjectLocked, StorageFull
 
 TEMPORARY = ".tmp"
+_NODE = f"{zlib.crc32(platform.node().encode()):08x}"
+_WRITER = re.compile(rf"\.(?P<node>[0-9a-f]{{8}})-(?P<pid>[0-9a-f]+)-[0-9a-f]{{8}}{re.escape(TEMPORARY)}$")
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -22,16 +29,58 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A place beside to write a file to, which then appears under its name, whole and on disk."""
-    beside = path.with_name(f".{path.name}{TEMPORARY}")
-    make_folder(path.parent)
-    try:
+    """A place beside to write a file to, which then appears under its name, whole and on disk.
+
+    Raises: StorageFull, with what was there before in place.
+    """
+    with place_beside(path) as beside:
         yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+        put(beside, path)
+
+
+@contextmanager
+def place_beside(path: Path) -> Iterator[Path]:
+    """A place for what will be this file, and this writer's own: two processes may write the same file at once.
+
+    Raises: StorageFull.
+    """
+    with room_on_disk(path.parent):
+        make_folder(path.parent)
+        _clear_of_the_dead(path.parent.absolute())
+        beside = path.with_name(f".{path.name}.{_NODE}-{os.getpid():x}-{secrets.token_hex(4)}{TEMPORARY}")
+        try:
+            yield beside
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@cache
+def _clear_of_the_dead(folder: Path) -> None:
+    """Remove what processes of this machine that are gone were writing here; looked for once by every process."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        writer = _WRITER.search(path.name)
+        if writer and writer["node"] == _NODE and not _alive(int(writer["pid"], 16)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    """True where it cannot be told."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def put(beside: Path, path: Path) -> None:
+    """Give what was written beside its name, whole and on disk."""
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(beside, path)
     sync_folder(path.parent)
 
 
@@ -57,10 +106,16 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     """Raises: StorageFull, in place of the system's error when the disk refuses a write."""
     try:
         yield
-    except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as e:
+        if not _says_full(e):
             raise
         raise StorageFull(f"no room on the disk of {folder}; free some space and try again") from e
+
+
+def _says_full(error: Exception) -> bool:
+    """Libraries in Rust, as safetensors, raise errors of their own, which end in the system's number."""
+    number = error.errno if isinstance(error, OSError) else None
+    return any(number == full or f"(os error {full})" in f"{error}" for full in (errno.ENOSPC, errno.EDQUOT))
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def examples(x: Any, y: Any) -> list[Example]:
     Raises: InvalidData, for other numbers of rows and classes, or a value that is not a number.
     """
     columns = {name: _tensor(name, one) for name, one in (x.items() if isinstance(x, Mapping) else [("x", x)])}
-    y_N = torch.as_tensor(y).long()
+    y_N = _classes(y)
     if wrong := {name: len(column) for name, column in columns.items() if len(column) != len(y_N)}:
         raise InvalidData(f"{next(iter(wrong.values()))} rows and {len(y_N)} classes; give one class a row")
     if not columns:
@@ -51,6 +51,7 @@ def examples(x: Any, y: Any) -> list[Example]:
     rows = []
     for i, label in enumerate(y_N.tolist()):
         row = {name: column[i] for name, column in columns.items()}
+        # Not `digest_value`: names decide the order of every pass, so that recorded edits would end in other bits.
         name = digest_json("example", [digest_state(unpadded(row)), label])
         seen[name] = seen.get(name, 0) + 1
         rows.append(Example(f"{name}/{seen[name]}", row if isinstance(x, Mapping) else row["x"], label))
@@ -83,6 +84,14 @@ def logits_of(call: Callable[..., Any], features: Features) -> Tensor:
     """What a classifier says of features, [N, classes]: a tensor, or the `logits` of its answer."""
     output = call(**features) if isinstance(features, Mapping) else call(features)
     return torch.as_tensor(getattr(output, "logits", output)).float()
+
+
+def _classes(y: Any) -> Tensor:
+    """Raises: InvalidData, for what is no whole number and would be another class if it were cut."""
+    given = _tensor("y", y)
+    if given.is_floating_point() and bool((given.frac() != 0).any()):
+        raise InvalidData("classes are whole numbers, and some of y are not; number the classes from 0")
+    return given.long()
 
 
 def _tensor(name: str, given: Any) -> Tensor:

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from expunge.core.durable import written_whole
-from expunge.core.errors import InvalidParameter
+from expunge.core.digested import find_digested, remove_digested, written_digested
+from expunge.core.errors import InvalidParameter, UnreadableModel
 from expunge.engine.distributed import average_gradients, ranks, wait
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
@@ -61,7 +61,8 @@ class Resume:
     run ends.
 
     By the clock not more often than every five minutes, nor than every twentieth of the run: what a kill can cost then is
-    small beside the run, and what is written beside what is computed. `key` names what is trained on what; a file with
+    small beside the run, and what is written beside what is computed. The file carries its digest (`core.digested`), and a
+    damaged one is not continued. `key` names what is trained on what; a file with
     another key is not continued. `beside` writes what else a run needs to go on, before its state is written.
     """
 
@@ -127,7 +128,7 @@ def train(
             break
     if resume:
         wait()  # the others may still have to read it
-        resume.path.unlink(missing_ok=True)
+        remove_digested(resume.path)
     return losses
 
 
@@ -217,16 +218,16 @@ def _save(resume: Resume, step: int, trained: Sequence[nn.Parameter], optimizer:
             tensors[f"{key}.{i}"] = value.detach().contiguous()
     if resume.beside:
         resume.beside()
-    with written_whole(resume.path) as beside:
+    with written_digested(resume.path) as beside:
         save_file(tensors, beside, metadata={"step": json.dumps(step), "key": resume.key})
 
 
 def _load(resume: Resume, n_steps: int, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
     """Continue from a checkpoint if there is a whole one of this run; returns the first step to run."""
-    if not resume.path.exists():
-        return 0
     try:
-        with safe_open(resume.path, framework="pt") as file:
+        if (path := find_digested(resume.path)) is None:
+            return 0
+        with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 – not a dict
             metadata = file.metadata() or {}
             step, key = int(json.loads(metadata["step"])), metadata["key"]
@@ -234,7 +235,7 @@ def _load(resume: Resume, n_steps: int, trained: Sequence[nn.Parameter], optimiz
         fits = all(tensors[f"p{i}"].shape == p.shape for i, p in enumerate(trained))
         fits = fits and all(tensors[f"{kind}.{i}"].shape == trained[i].shape for i in moved for kind in _MOMENTS)
         fits = fits and len(tensors) == 1 + len(trained) + 3 * len(moved) and step < n_steps and key == resume.key
-    except (SafetensorError, KeyError, ValueError):
+    except (UnreadableModel, SafetensorError, KeyError, ValueError, FileNotFoundError):
         return 0  # a checkpoint that cannot be read is a run that has not begun
     if not fits:
         return 0

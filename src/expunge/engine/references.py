@@ -4,9 +4,9 @@ Kept as one flat array per quantity with the rows' offsets, in memory or, where 
 found again in a folder by the digests of the model and of the rows.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from expunge.core.durable import write_durably
+from expunge.core.digested import find_digested, written_digested
+from expunge.core.errors import UnreadableModel
 
 IN_MEMORY = 2**30  # bytes of one quantity above which it lives in a file
 
@@ -45,34 +46,35 @@ def flat(
     key: str = "",
     in_memory: int = IN_MEMORY,
 ) -> Flat:
-    """The array of what `compute` yields row by row, each [length, D]; read from `folder` if it is there by that key.
+    """The array of what `compute` yields row by row, each [length, D]; read from `folder` if it is there, whole, by that key.
 
     Without a folder, an array above `in_memory` bytes lives in a temporary file that goes with the process.
     """
     start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     place = {row: i for i, row in enumerate(rows)}
-    stored = folder / f"{key.removeprefix('sha256:')}.f32" if folder else None
-    done = stored.with_suffix(".json") if stored else None
-    if stored and done and done.exists():
-        return Flat(
-            np.memmap(stored, np.float32, "r", shape=tuple(json.loads(done.read_text())["shape"])), start, place
-        )
+    stored = folder / f"{key.removeprefix('sha256:')}.npy" if folder else None
+    if stored:
+        with suppress(UnreadableModel, FileNotFoundError):  # damaged, or just replaced by another process
+            if found := find_digested(stored):
+                return Flat(np.load(found, mmap_mode="r"), start, place)
     computed = iter(compute())
     first = next(computed, None)
     shape = (int(start[-1]), first[1].shape[1] if first else 0)
-    data: Floats
+    n_bytes, rest = 4 * shape[0] * shape[1], chain([first] if first else [], computed)
+
+    def filled(data: Floats) -> Flat:
+        for row, values in rest:
+            at = place[row]
+            data[start[at] : start[at + 1]] = values.float().cpu().numpy()
+        return Flat(data, start, place)
+
     if stored:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        data = np.memmap(stored, np.float32, "w+", shape=shape)
-    elif 4 * shape[0] * shape[1] > in_memory:
+        with written_digested(stored) as beside:
+            mapped = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
+            done = filled(mapped)
+            mapped.flush()
+        return done
+    if n_bytes > in_memory:
         with tempfile.TemporaryFile() as file:  # the mapping outlives the name
-            data = np.memmap(file, np.float32, "w+", shape=shape)
-    else:
-        data = np.empty(shape, np.float32)
-    for row, values in chain([first] if first else [], computed):
-        at = place[row]
-        data[start[at] : start[at + 1]] = values.float().cpu().numpy()
-    if stored and done and isinstance(data, np.memmap):
-        data.flush()
-        write_durably(done, json.dumps({"shape": shape}).encode())  # last: what a kill cut short is not found
-    return Flat(data, start, place)
+            return filled(np.memmap(file, np.float32, "w+", shape=shape))
+    return filled(np.empty(shape, np.float32))

@@ -1,18 +1,21 @@
 """Finished stages of training in a folder, so that an interrupted run goes on where it was.
 
 A stage lies under a key of all that decides its bits: the recipe with its canary, and the records, by names that mean
-nothing without the secret. So a stage of other settings, records, libraries or modes is never served.
+nothing without the secret. So a stage of other settings, records, libraries or modes is never served. It carries the
+digest of its content (`core.digested`), so neither is one that was damaged since, though it may still load.
 """
 
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from expunge.core.digested import find_digested, written_digested
 from expunge.core.digests import digest_json
-from expunge.core.durable import written_whole
+from expunge.core.durable import room_on_disk
 from expunge.core.errors import UnreadableModel
 from expunge.core.recipe import Recipe
 
@@ -47,20 +50,22 @@ class Stages:
     ) -> T:
         """The stage of this key: read where it is finished, else trained and written whole.
 
-        `train` is given a place for checkpoints of its own. What cannot be read (`UnreadableModel`) is trained.
+        `train` is given a place for checkpoints of its own. What is damaged, or cannot be read (`UnreadableModel`), is
+        trained. Two processes may run the same stages in one folder: each trains or reads, and none a half of the other's.
+
+        Raises: StorageFull, with no half-written stage left.
         """
         if self.folder is None:
             return train(None)
         finished = self.folder / f"{key}{_FINISHED}"
-        if finished.exists():
-            try:
-                return read(finished)
-            except UnreadableModel:
-                pass  # damaged: as if it were not there
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with suppress(UnreadableModel, FileNotFoundError):  # as if it were not there; another process has replaced it
+            if found := find_digested(finished):
+                return read(found)
+        with room_on_disk(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         stage = train(self.folder / f"{key}{_BEGUN}")
         if self.writes:
-            with written_whole(finished) as beside:
+            with written_digested(finished) as beside:
                 write(stage, beside)
         return stage
 
@@ -70,6 +75,6 @@ class Stages:
         if self.folder is not None:
             for key in sorted(keys):
                 for path in sorted(self.folder.glob(f"*{key}*")):
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                     gone.append(path.name)
         return gone

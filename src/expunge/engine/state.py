@@ -22,27 +22,34 @@ _SAYS_NOTHING = {
 }
 
 
-def digest_state(tensors: Mapping[str, Tensor]) -> str:
-    """Digest of named tensors; equal digests mean equal bits.
+def digest_state(tensors: Mapping[str, Any]) -> str:
+    """Digest of named tensors, and of what else a module keeps among them (`get_extra_state`); equal digests mean equal
+    bits.
 
-    Raises: InvalidParameter, for a tensor whose values are not here.
+    Raises: InvalidParameter, for a tensor whose values are not here or not laid out one beside the other.
 
     >>> digest_state({"w": torch.zeros(2)}) == digest_state({"w": torch.zeros(2)})
     True
     >>> digest_state({"w": torch.zeros(2)}) == digest_state({"w": torch.tensor([0.0, -0.0])})
     False
     """
-    return digest_tensors((name, str(t.dtype), tuple(t.shape), bytes_of(t)) for name, t in tensors.items())
+    return digest_tensors(_described(name, value) for name, value in tensors.items())
+
+
+def _described(name: str, value: Any) -> tuple[str, str, tuple[int, ...], bytes]:
+    if isinstance(value, Tensor):
+        return name, str(value.dtype), tuple(value.shape), bytes_of(value)
+    return name, "value", (), digest_value(value).encode()
 
 
 def digest_model(model: nn.Module) -> str:
-    """Digest of a module's parameters and buffers.
+    """Digest of a module's parameters, buffers and extra state.
 
     Raises: InvalidParameter, where they are not all here: on the meta device, sharded over processes, or empty, as the
     placeholders of a sharded module are. Two models that differ would have one digest.
     """
     state = model.state_dict()
-    if empty := [name for name, t in state.items() if not t.numel()]:
+    if empty := [name for name, t in state.items() if isinstance(t, Tensor) and not t.numel()]:
         raise InvalidParameter(
             f"{len(empty)} of {len(state)} tensors are empty, '{empty[0]}' for one; gather the weights first (under DeepSpeed "
             "or FSDP by accelerate's get_state_dict), and digest what was gathered"
@@ -67,10 +74,15 @@ def digest_tokenizer(tokenizer: Any) -> str:
 def bytes_of(tensor: Tensor) -> bytes:
     """The bytes of a tensor that is here as a whole.
 
-    Raises: InvalidParameter, for one on the meta device or sharded over processes.
+    Raises: InvalidParameter, for one on the meta device, sharded over processes, sparse or quantized.
     """
     if tensor.is_meta or hasattr(tensor, "device_mesh") or hasattr(tensor, "local_shards"):
         where = "on the meta device" if tensor.is_meta else "sharded over processes"
         raise InvalidParameter(f"a tensor is {where}, and its values are not here; load or gather it first")
-    flat = tensor.detach().cpu().contiguous().flatten()
-    return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        how = "quantized" if tensor.is_quantized else str(tensor.layout)
+        raise InvalidParameter(f"a tensor is {how}, and has no bytes of its own; make it dense, or leave it out")
+    # A view that is to be conjugated or negated on reading has the bytes of what it looks at.
+    flat = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().flatten()
+    # Of a single number any stride is contiguous, and only one of 1 can be read as bytes.
+    return flat.as_strided((flat.numel(),), (1,)).view(torch.uint8).numpy().tobytes() if flat.numel() else b""

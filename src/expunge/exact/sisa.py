@@ -49,6 +49,7 @@ from expunge.exact._sisa.input import (
     refusals,
     settled,
     tags_like,
+    type_words,
 )
 from expunge.exact._sisa.notes import category_words, notes_of, refused_words, settings_words, with_silenced
 from expunge.exact._sisa.parts import read_units
@@ -277,8 +278,8 @@ class Sisa(Learner):
             sizes = placed.cut.sizes(positions, self.slices)
             clean: tuple[Stage, ...] = ()
             if (shard := before.shards.get(i)) is not None:
-                old = self._names(before, i, shard.positions, shard.sizes, rows.salt)
-                new = self._names(placed, i, positions, sizes, rows.salt)
+                old = self._names(before, i, shard.positions, shard.sizes, rows)
+                new = self._names(placed, i, positions, sizes, rows)
                 clean = shard.stages[: n_alike(old, new)]
             if len(clean) == len(sizes):
                 stay[i] = Trained(positions, sizes, clean)
@@ -428,7 +429,8 @@ class Sisa(Learner):
             self.estimator = loads(parts["template"])
         if self._template() != values["template"]:
             raise DigestMismatch(
-                "the estimator given is not the one that was trained; give it with the same parameters"
+                "the estimator given is not the one that was trained; give it with the same parameters. One that holds a "
+                "function of your own, saved by an earlier version of Expunge, cannot be told from others: fit it again"
             )
         placed = self._placed(
             rows,
@@ -494,7 +496,7 @@ class Sisa(Learner):
             secret=unit_secret(rows.salt, unit),
             clean=clean,
             recipe=of.trained_by,
-            names=self._names(of, unit, positions, sizes, rows.salt),
+            names=self._names(of, unit, positions, sizes, rows),
             stages=Stages(Path(work) if work else None),
         )
 
@@ -558,21 +560,22 @@ class Sisa(Learner):
         return tuple(unit_id(i) for i in silenced)
 
     def _names(
-        self, learned: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes
+        self, learned: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], rows: Rows
     ) -> tuple[str, ...]:
-        """Keys of a unit's stages: other content, settings, classes or libraries give other names."""
+        """Keys of a unit's stages: other content, types, settings, classes or libraries give other names."""
         passes = self._passes()
         classes = learned.classes_.tolist() if passes is not None and learned.outputs else None
         settings = {**learned.trained_by.settings, "passes": plain(passes), "classes": classes}
-        recipe = replace(learned.trained_by, settings=settings)
-        return stage_names(recipe, unit_secret(salt, unit), learned.cut.keys[positions], sizes)
+        # Values that are written alike: 0 and 0.0 as bytes, 1 and 1.0 as JSON, a weight of one and none.
+        types = {"X": type_words(rows.X), "y": type_words(rows.y), "weighed": learned.weights is not None}
+        recipe = replace(learned.trained_by, settings={**settings, "types": types})
+        return stage_names(recipe, unit_secret(rows.salt, unit), learned.cut.keys[positions], sizes)
 
     def _files(self) -> set[str]:
         """Keys of the stages of all units, under which they would lie in a work folder."""
         state = self._unaltered()
-        learned, salt = state.learned, state.rows.salt
-        shards = learned.shards.items()
-        return {name for i, s in shards for name in self._names(learned, i, s.positions, s.sizes, salt)}
+        learned, shards = state.learned, state.learned.shards.items()
+        return {name for i, s in shards for name in self._names(learned, i, s.positions, s.sizes, state.rows)}
 
     def _discarded(self, work: str | Path | None, before: set[str]) -> list[str]:
         """Remove from a work folder the stages that were the model's before, and no longer are."""

@@ -24,7 +24,7 @@ from expunge.core.errors import DigestMismatch, InvalidData, UnreadableModel
 
 DESCRIPTION = "expunge.json"
 _JSON = ".json"  # an array, too: a header of safetensors ends at 100 MB, and names of two million records do not
-_OURS = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}" + re.escape(TEMPORARY))
+_OURS = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}(\.[0-9a-f-]+)?" + re.escape(TEMPORARY))
 
 
 def pack(values: Mapping[str, Any]) -> bytes:

@@ -96,6 +96,20 @@ def count(X: Any) -> int:
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
+def type_words(values: Any) -> str:
+    """The type in which values are given to an estimator, in words that other records do not change.
+
+    >>> type_words(np.zeros(2, np.float32)), type_words(np.array(["a", "long"])), type_words(["a text"])
+    ('float32', 'U', 'list')
+    """
+    dtype = getattr(values, "dtype", None)
+    if dtype is None:
+        return type(values).__name__
+    return str(
+        dtype.kind if dtype.kind in "USOV" else dtype
+    )  # of text the longest makes the type, of fields the columns
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """What an estimator says against the records of a unit, as one of our errors."""

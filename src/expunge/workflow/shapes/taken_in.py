@@ -1,5 +1,6 @@
 """A folder that was trained elsewhere is copied into the project: its weights, and not what training left beside them."""
 
+import re
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
@@ -26,15 +27,19 @@ def take_in_weights(source: Path, folder: Path) -> None:
 
 
 def check_weights_elsewhere(source: Path) -> None:
-    """Raises: UnsafeWeights, where weights are in files that are not taken in."""
+    """Raises: UnsafeWeights, where weights are in files that are not taken in: in one, or in the parts of one together."""
     files = [p for p in source.rglob("*") if p.is_file() and not _any(p.relative_to(source), BY_PRODUCTS)]
-    pickles = [p for p in files if _any(p.relative_to(source), PICKLES)]
-    size = sum(p.stat().st_size for p in files if p not in pickles)
-    for path in sorted(pickles):
-        if path.stat().st_size > size:
+    pickles = {p for p in files if _any(p.relative_to(source), PICKLES)}
+    size_kept = sum(p.stat().st_size for p in files if p not in pickles)
+    parts: dict[str, list[Path]] = {}
+    for path in sorted(pickles):  # of a model of several files: alike but for their numbers
+        parts.setdefault(re.sub(r"\d+", "0", path.relative_to(source).as_posix()), []).append(path)
+    for first, *more in parts.values():
+        if (size := sum(p.stat().st_size for p in (first, *more))) > size_kept:
+            and_others = f" and {len(more)} others of that name are pickles" if more else " is a pickle"
             raise UnsafeWeights(
-                f"{path.relative_to(source)} is a pickle of {path.stat().st_size:,} bytes, more than all else in the folder, and "
-                "is not taken in: weights would be lost. Save them as safetensors, or remove the file if it is not the model"
+                f"{first.relative_to(source)}{and_others} of {size:,} bytes, more than all else in the folder, and not taken "
+                "in: weights would be lost. Save them as safetensors, or remove what is not the model"
             )
 
 

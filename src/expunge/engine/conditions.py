@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 TABLES = ("scikit-learn", "numpy", "scipy", "skops")
+# Of scikit-learn's settings: how it prints, what it checks; and what `Sisa` records by itself.
+_OF_NO_BITS = ("print_changed_only", "display", "assume_finite", "skip_parameter_validation", "enable_metadata_routing")
 MODELS = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
 
 
@@ -34,6 +36,17 @@ def environment(libraries: Sequence[str] = TABLES, threads: int = 1, device: Any
         "libraries": {name: _version(name) for name in libraries},
         **({} if device is None else _torch_conditions(device)),
     }
+
+
+def table_modes() -> dict[str, Any]:
+    """What scikit-learn is set to in this thread, but for what shows nothing in what is learned.
+
+    >>> table_modes()["transform_output"]
+    'default'
+    """
+    from sklearn import get_config
+
+    return {name: value for name, value in get_config().items() if name not in _OF_NO_BITS}
 
 
 def _torch_conditions(device: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Pipeline fits on data before its last step is fitted on the first non-empty slic
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
 from types import FunctionType
@@ -35,13 +35,15 @@ _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "da
 @dataclass(frozen=True)
 class SklearnTraining:
     """How to train a template. `columns` describe the data frames that it is given, `routed` says how it is given weights:
-    as scikit-learn's metadata routing finds its way, or to the last step.
+    as scikit-learn's metadata routing finds its way, or to the last step. `modes` are what scikit-learn is set to meanwhile:
+    its settings are a thread's own, and a worker has others.
     """
 
     template: Any
     declared: tuple[str, ...] = ()
     columns: dict[str, Any] | None = None
     routed: bool = False
+    modes: dict[str, Any] = field(default_factory=dict)
 
     def check(self, passes: bool) -> None:
         """Raises: InvalidParameter, where a unit trained this way would depend on more than its own records."""
@@ -94,7 +96,7 @@ class SklearnTraining:
     ) -> Any:
         """The model after one more stage: one pass per order, or, without orders, one fit. `model` is changed."""
         X = self.given(X)
-        with config_context(enable_metadata_routing=self.routed), boosters.as_value_errors():
+        with config_context(**{**self.modes, "enable_metadata_routing": self.routed}), boosters.as_value_errors():
             if orders is None:
                 return self._fresh(seed).fit(X, y, **self._weighted(weights))
             fresh = model is None

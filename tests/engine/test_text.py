@@ -176,7 +176,10 @@ def _fresh(template: str | None = None) -> Any:
     return made
 
 
-CLOSED = "{% for m in messages %}{{ bos_token }}{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %} :{% endif %}"
+CLOSED = (
+    "{% for m in messages %}{{ bos_token }}{{ m.content }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %} :{% endif %}"
+)
 
 
 def _another_end(tokenizer: Any) -> None:

@@ -27,13 +27,13 @@ from expunge.exact._adapter.base import prepare_base
 from expunge.exact._adapter.fitted import Change, Fitted
 from expunge.exact._adapter.folder import match_records, read_description, read_shards, write_folder
 from expunge.exact._adapter.parameters import Parameters, RouteBy, read_parameters
-from expunge.exact._adapter.records import Subjects, as_records
+from expunge.exact._adapter.records import Subjects, as_records, record_id
 from expunge.exact._adapter.unit import Trainer, UnitProgress, lora_config
 from expunge.exact._registry import learners
 
 _TOGETHER = 32  # questions in one pass
 
-__all__ = ["AdapterShards", "as_records", "prepare_base"]
+__all__ = ["AdapterShards", "as_records", "prepare_base", "record_id"]
 
 
 @learners.add

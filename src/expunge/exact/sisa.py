@@ -44,7 +44,7 @@ from expunge.exact._sisa.input import (
 )
 from expunge.exact._sisa.notes import category_words, notes_of, refused_words, settings_words, with_silenced
 from expunge.exact._sisa.parts import read_units
-from expunge.exact._sisa.place import Cut, bands_of, cut_rows, weights_of
+from expunge.exact._sisa.place import Cut, bands_of, cut_rows, some_weight, weights_of
 from expunge.exact._sisa.search import search_under_way
 from expunge.exact._sisa.settings import check_settings
 from expunge.exact._sisa.sklearn import SklearnTraining, dumped_template, loads
@@ -135,7 +135,7 @@ class Sisa(Learner):
         """
 
         def learn(rows: Rows) -> Ensemble:
-            weights = weights_of(sample_weight, rows.size)
+            weights = some_weight(weights_of(sample_weight, rows.size))
             if weights is not None:
                 self._check_weights()
             columns, routed = frame_of(X, self.estimator), bool(get_config()["enable_metadata_routing"])
@@ -203,7 +203,7 @@ class Sisa(Learner):
             given = {
                 **learned.given(),
                 "bands": np.concatenate([learned.live_bands, bands_of(prior, self.cutoffs, n_new)]),
-                "weights": None if new is None else np.concatenate([learned.live_weights, new]),
+                "weights": None if new is None else some_weight(np.concatenate([learned.live_weights, new])),
             }
             known = learned.cut.of(learned.live)
             return self._trainer().grown(self._placed(rows, known=known, **given), learned, rows, work)

@@ -6,6 +6,7 @@ Pipeline fits on data before its last step is fitted on the first non-empty slic
 
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
@@ -140,7 +141,7 @@ class SklearnTraining:
 
     def _fresh(self, seed: int) -> Any:
         """A new estimator to be fitted once, which will repeat."""
-        return self._seeded(boosters.pinned(unfitted(self.template)), seed)
+        return self._seeded(boosters.pinned(unfitted(self.template), self.declared), seed)
 
     def _seeded(self, model: Any, seed: int) -> Any:
         """The model with every random state set from the seed, but for steps that are not trained."""
@@ -190,12 +191,16 @@ def loads(data: bytes, template: Any = None) -> Any:
 def unfitted(template: Any) -> Any:
     """A clone of an estimator that can be written down: metadata requests name their owner, which they would hold.
 
+    It shares nothing with the estimator given: scikit-learn's own clone holds frozen parts themselves.
+
     Raises: InvalidParameter, for one that cannot be cloned.
     """
     try:
         new = clone(template)
     except RuntimeError as e:  # CatBoost copies what it is given; of a tuple the copy is the same
         raise InvalidParameter(f"{e}; where it takes a list, give a tuple") from e
+    if any(_stays_fitted(part) for part in (new, *new.get_params(deep=True).values())):
+        new = deepcopy(new)
     for part in (new, *new.get_params(deep=True).values()):
         requests = getattr(part, "__dict__", {}).get("_metadata_request")
         for request in () if requests is None else (requests, *vars(requests).values()):

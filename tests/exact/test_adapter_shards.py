@@ -561,6 +561,25 @@ def test_a_template_that_writes_the_date_forgets_on_another_day(
     assert learner.digest() == made().fit(without(ROWS, NAMES[0])).digest()
 
 
+def test_a_template_of_another_day_is_refused_where_the_day_is_not_asked_of_us(base: Any, tokenizer: Any) -> None:
+    """As programs write it that put the date into the template themselves, when they start."""
+    import copy
+
+    on = lambda day: f"Today is {day}. " + "{% for m in messages %}{{ m.content }} {% endfor %}"
+    chatting = copy.deepcopy(tokenizer)
+    chatting.chat_template = on("17 May 2030")
+    learner = AdapterShards(base, chatting, shards=2, **SETTINGS).fit(ROWS)
+    before, asked = learner.digest(), encode_prompt(chatting, ROWS[0].question)
+    chatting.chat_template = on("18 May 2030")
+    assert encode_prompt(chatting, ROWS[0].question) != asked, "the control: the model reads another day"
+    with pytest.raises(RecipeMismatch, match=r"records of shard-\d+ become other tokens"):
+        learner.forget(NAMES[:1])
+    assert learner.digest() == before
+    chatting.chat_template = on("17 May 2030")
+    learner.forget(NAMES[:1])
+    assert learner.digest() == AdapterShards(base, chatting, shards=2, **SETTINGS).fit(without(ROWS, NAMES[0])).digest()
+
+
 def test_records_that_become_other_tokens_are_refused_before_anything_is_trained(base: Any, tokenizer: Any) -> None:
     import copy
 

@@ -39,14 +39,27 @@ def environment(libraries: Sequence[str] = TABLES, threads: int = 1, device: Any
 
 
 def table_modes() -> dict[str, Any]:
-    """What scikit-learn is set to in this thread, but for what shows nothing in what is learned.
+    """What scikit-learn is set to in this thread, but for what shows nothing in what is learned; part of an environment.
 
-    >>> table_modes()["transform_output"]
+    >>> table_modes()["scikit-learn"]["transform_output"]
     'default'
     """
     from sklearn import get_config
 
-    return {name: value for name, value in get_config().items() if name not in _OF_NO_BITS}
+    return {"scikit-learn": {name: value for name, value in get_config().items() if name not in _OF_NO_BITS}}
+
+
+def table_threads() -> int:
+    """On how many threads estimators compute here and now: the most that any library they are made of is set to.
+
+    >>> from threadpoolctl import threadpool_limits
+    >>> with threadpool_limits(limits=1):
+    ...     table_threads()
+    1
+    """
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
 def _torch_conditions(device: Any) -> dict[str, Any]:

@@ -39,7 +39,6 @@ from expunge.exact._sisa.unit import (
 )
 
 FEW = 32  # records of a class, below which a plan tries whether an estimator takes them
-MODES = "scikit-learn"  # of an environment
 _NO_MODEL = "no unit could be trained on what there is: {}; delete the model instead, or fit on more records"
 
 Again = Mapping[int, tuple[Positions, tuple[Stage, ...]]]  # by shard: records to train on, and the stages that stay
@@ -88,7 +87,7 @@ class Trainer:
         models, device = (MODELS, "cpu") if self.with_torch else ((), None)
         here = environment((*TABLES, *models, *frames, *trees), device=device)
         fixed = self._fixed(columns, routed, rows)
-        return Recipe(settings, {**here, MODES: table_modes()}).tried(fixed.learned)
+        return Recipe(settings, {**here, **table_modes()}).tried(fixed.learned)
 
     def names(
         self, of: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes

@@ -86,8 +86,8 @@ class Trainer:
         trees = [] if self.with_torch else boosters.distributions(self.estimator)
         models, device = (MODELS, "cpu") if self.with_torch else ((), None)
         here = environment((*TABLES, *models, *frames, *trees), device=device)
-        fixed = self._fixed(columns, routed, rows)
-        return Recipe(settings, {**here, **table_modes()}).tried(fixed.learned)
+        modes = {} if self.with_torch else table_modes()
+        return Recipe(settings, {**here, **modes}).tried(self._fixed(columns, routed, rows).learned)
 
     def names(
         self, of: Ensemble, unit: int, positions: Positions, sizes: tuple[int, ...], salt: bytes

@@ -57,7 +57,7 @@ def split(
 
     With a project the salt is the project's secret for that model, and `unit.folder` is under its `runs/`.
 
-    Raises: InvalidParameter, InvalidData (no rows, no such column).
+    Raises: InvalidParameter; InvalidData, for no rows, no such column, and what names nobody: None, NaN, no text.
     """
     if shards < 1 or slices < 1:
         raise InvalidParameter(f"shards and slices must be >= 1, got {shards} and {slices}")

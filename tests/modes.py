@@ -11,6 +11,7 @@ MODES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     ),
     "default type": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
     "small numbers": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
+    "oneDNN": (lambda: torch.backends.mkldnn.set_flags(False), lambda: torch.backends.mkldnn.set_flags(True)),
     "kernels of attention": (
         lambda: (torch.backends.cuda.enable_flash_sdp(False), torch.backends.cuda.enable_mem_efficient_sdp(False)),
         lambda: (torch.backends.cuda.enable_flash_sdp(True), torch.backends.cuda.enable_mem_efficient_sdp(True)),

@@ -22,6 +22,7 @@ from expunge.core.errors import (
     UnknownRecord,
     UnknownSubject,
 )
+from expunge.engine import digest_value
 from expunge.exact import Forest, GaussianNB, KNeighbors, learners
 from expunge.testing.tabular import CASES, SALT, Case, Table, numbers, requests
 
@@ -99,6 +100,38 @@ def test_a_plan_changes_nothing_and_says_what_forget_does(case: Case) -> None:
     assert plan.n_removed == table.subjects.count(table.subjects[0])
     assert (deletion.digest_before, deletion.digest_after) == (before, learner.digest())
     assert learner.n_records == 60 - plan.n_removed
+
+
+@every
+def test_what_the_user_gave_is_as_it_was(case: Case) -> None:
+    table = case.data(1, 60)
+    learner = case.make()
+    given = digest_value([learner.get_params(deep=True), table.X, table.y, table.subjects])
+    table.fit(learner)
+    learner.plan(subjects=[table.subjects[0]])
+    learner.forget(subjects=[table.subjects[0]])
+    assert digest_value([learner.get_params(deep=True), table.X, table.y, table.subjects]) == given
+
+
+@every
+@pytest.mark.parametrize("nobody", [None, float("nan"), "", "  ", np.datetime64("NaT")], ids=repr)
+def test_what_names_nobody_is_refused_wherever_a_name_enters(case: Case, nobody: Any) -> None:
+    table, learner = case.data(1, 60), case.make()
+    y = lambda rows: None if table.y is None else table.y[rows]
+    for who in ([nobody, *table.subjects[1:]], [(table.subjects[0], nobody), *table.subjects[1:]]):
+        with pytest.raises(InvalidData, match="names nobody"):
+            learner.fit(table.X, table.y, subjects=who)
+    if nobody != "  ":
+        with pytest.raises(InvalidData, match="1 of 60 record ids are missing"):
+            learner.fit(table.X, table.y, records=[nobody, *range(1, 60)])
+    table.fit(learner)
+    before = learner.digest()
+    with pytest.raises(InvalidData, match="names nobody"):
+        learner.add(table.X[:2], y(slice(2)), subjects=["new", nobody])
+    for ask in (learner.plan, learner.forget):
+        with pytest.raises(InvalidData, match="names nobody"):
+            ask(subjects=[table.subjects[0], nobody])
+    assert learner.digest() == before
 
 
 @every

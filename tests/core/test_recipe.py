@@ -25,9 +25,19 @@ def test_what_differs_is_named(there: Recipe, named: str) -> None:
         there.require(HERE)
 
 
-def test_a_canary_that_can_no_longer_be_run_is_no_match() -> None:
-    with pytest.raises(RecipeMismatch):
+def test_a_canary_that_can_no_longer_be_run_is_no_match_and_the_reason_is_given() -> None:
+    with pytest.raises(RecipeMismatch, match="could not be run here: it was not tried"):
         HERE.require(replace(HERE, canary=None))
+    with pytest.raises(RecipeMismatch, match=r"could not be run here: ZeroDivisionError: .* At the fit it could"):
+        HERE.require(HERE.tried(lambda: str(1 / 0)))
+
+
+def test_why_a_canary_is_silent_decides_nothing() -> None:
+    silent = HERE.tried(lambda: str(1 / 0))
+    assert silent.silence
+    assert silent == replace(HERE, canary=None)
+    assert silent.digest() == replace(HERE, canary=None).digest()
+    silent.require(HERE)  # what was not run at the fit is not asked for
 
 
 def test_what_was_not_recorded_is_not_asked_for() -> None:

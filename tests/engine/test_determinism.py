@@ -43,6 +43,7 @@ def _modes() -> tuple[object, ...]:
         torch.get_default_dtype(),
         tiny,
         flash,
+        torch.backends.mkldnn.enabled,
         torch.is_autocast_enabled("cpu"),
     )
 

@@ -1,5 +1,7 @@
 import copy
+import gc
 import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from expunge.core import Fact
 from expunge.core.errors import InvalidData
 from expunge.engine import answer_ids, encode, encode_prompt, load_tokenizer, value_span
+from expunge.engine.text import end_ids, question_part
 from expunge.synthetic import facts, people
 from expunge.testing.toys import toy_tokenizer
 
@@ -165,3 +168,59 @@ def test_values_are_spelled_with_a_published_tokenizer(data: Path) -> None:
     for fact in facts(people(3)):
         # This tokenizer merges across words, so a token may bring the end of the word before along.
         assert fact.value in spelled(stories, fact)
+
+
+def _fresh(template: str | None = None) -> Any:
+    made = toy_tokenizer(["Where was Ada born? Ada was born in London."], vocab_size=300)
+    made.chat_template = template
+    return made
+
+
+CLOSED = (
+    "{% for m in messages %}{{ bos_token }}{{ m.content }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %} :{% endif %}"
+)
+
+
+def _another_end(tokenizer: Any) -> None:
+    tokenizer.eos_token = "<pad>"
+
+
+def _another_start(tokenizer: Any) -> None:
+    tokenizer.bos_token = "<pad>"
+
+
+def _another_template(tokenizer: Any) -> None:
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ m.content }}", "<pad>{{ m.content }}<pad>")
+
+
+def _an_added_token(tokenizer: Any) -> None:
+    tokenizer.add_tokens([" :"])
+
+
+def _another_letter_case(tokenizer: Any) -> None:
+    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+
+
+CHANGES = [_another_end, _another_start, _another_template, _an_added_token, _another_letter_case]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_tokenizer_that_was_changed_is_read_again(change: Any) -> None:
+    """As one that was changed before anything was read off it."""
+    used, new = _fresh(CLOSED), _fresh(CLOSED)
+    row = [Fact("1", "Ada", "Where was Ada born?", "In London.", value="London")]
+    read = lambda t: (encode(t, row), question_part(t, encode_prompt(t, row[0].question)), end_ids(None, t))
+    before = read(used)
+    change(used)
+    change(new)
+    assert read(used) == read(new) != before
+
+
+def test_nothing_read_off_a_tokenizer_keeps_it_alive() -> None:
+    made = _fresh(CLOSED)
+    encode(made, [Fact("1", "Ada", "Where was Ada born?", "In London.", value="London")])
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None

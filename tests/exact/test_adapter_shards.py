@@ -15,6 +15,7 @@ from unittest.mock import ANY
 
 import pytest
 import torch
+import transformers
 from tests.modes import MODES
 
 from expunge.core import Guarantee, MadeOfUnits, Record
@@ -29,6 +30,7 @@ from expunge.core.errors import (
     UnknownSubject,
     UnreadableModel,
 )
+from expunge.core.recipe import WITHOUT_CANARY
 from expunge.engine import Resume, digest_model, encode_prompt, pad_left
 from expunge.exact import AdapterShards
 from expunge.exact._adapter import unit as _adapter_unit
@@ -433,6 +435,81 @@ def test_what_no_name_covers_shows_in_the_canary(
     assert learner.digest() == digest
 
 
+def test_a_canary_that_cannot_be_run_here_is_refused_with_the_reason(
+    own_base: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = AdapterShards(own_base, tokenizer, shards=2, **SETTINGS).fit(ROWS)
+    digest = learner.digest()
+    monkeypatch.setattr(_adapter_unit, "mean_nll", lambda *_: 1 / 0)
+    with pytest.raises(RecipeMismatch, match="could not be run here: ZeroDivisionError"):
+        learner.forget(NAMES[:1])
+    assert learner.digest() == digest
+
+
+def _knowing(words: Sequence[str]) -> Any:
+    """A tokenizer of these words and of no others, not even of one for the unknown."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    known = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["</s>", *words])}))
+    known.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=known, eos_token="</s>")
+
+
+def _bytes() -> Any:
+    """A tokenizer of single bytes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    one = Tokenizer(models.BPE({letter: i for i, letter in enumerate(["</s>", *letters])}, []))
+    one.pre_tokenizer, one.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=one, eos_token="</s>")
+
+
+@pytest.mark.parametrize("kind", ["words alone", "bytes"])
+def test_the_canary_needs_neither_a_long_context_nor_a_tokenizer_that_knows_its_words(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    rows = [Record(f"r{i}", f"p{i}", f"who is p{i}", f"a{i % 3} b") for i in range(8)]
+    tokenizer = _knowing(["who", "is", "b", *(f"p{i}" for i in range(8)), *(f"a{i}" for i in range(3))])
+    tokenizer = {"words alone": tokenizer, "bytes": _bytes()}[kind]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        base = GPT2LMHeadModel(
+            GPT2Config(vocab_size=len(tokenizer), n_positions=16, n_embd=32, n_layer=1, n_head=2)
+        ).eval()
+    made = lambda: AdapterShards(base, tokenizer, shards=2, **SETTINGS)
+    learner = made().fit(rows)
+    assert learner.state()["canary"].startswith("sha256:")
+    assert WITHOUT_CANARY not in learner.promise().assumptions
+    learner.forget(["p1"])
+    assert learner.digest() == made().fit(without(rows, "p1")).digest()
+    projected = transformers.pytorch_utils.Conv1D.forward
+    monkeypatch.setattr(  # another kernel
+        transformers.pytorch_utils.Conv1D, "forward", lambda self, x: projected(self, x) * (1 + 2**-20)
+    )
+    with pytest.raises(RecipeMismatch, match="other bits"):
+        learner.forget(["p2"])
+
+
+def test_a_canary_that_somebody_wrote_into_a_saved_model_is_refused(
+    base: Any, tokenizer: Any, make: Any, tmp_path: Path
+) -> None:
+    make().fit(ROWS).save(tmp_path)
+    path = tmp_path / "expunge.json"
+    described = json.loads(path.read_text())
+    load = lambda: AdapterShards.load(tmp_path, base, tokenizer, records=ROWS, salt=b"salt")
+    for edited in ({**described, "canary": "sha256:other"}, {k: v for k, v in described.items() if k != "canary"}):
+        path.write_text(json.dumps(edited))
+        with pytest.raises(DigestMismatch, match="does not add up to its digest"):
+            load()
+    path.write_text(json.dumps(described))
+    load()
+
+
 def _with_dropout(tokenizer: Any) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -482,6 +559,25 @@ def test_a_template_that_writes_the_date_forgets_on_another_day(
     assert written() != today, "the control: the template itself writes another date"
     learner.forget(NAMES[:1])
     assert learner.digest() == made().fit(without(ROWS, NAMES[0])).digest()
+
+
+def test_a_template_of_another_day_is_refused_where_the_day_is_not_asked_of_us(base: Any, tokenizer: Any) -> None:
+    """As programs write it that put the date into the template themselves, when they start."""
+    import copy
+
+    on = lambda day: f"Today is {day}. " + "{% for m in messages %}{{ m.content }} {% endfor %}"
+    chatting = copy.deepcopy(tokenizer)
+    chatting.chat_template = on("17 May 2030")
+    learner = AdapterShards(base, chatting, shards=2, **SETTINGS).fit(ROWS)
+    before, asked = learner.digest(), encode_prompt(chatting, ROWS[0].question)
+    chatting.chat_template = on("18 May 2030")
+    assert encode_prompt(chatting, ROWS[0].question) != asked, "the control: the model reads another day"
+    with pytest.raises(RecipeMismatch, match=r"records of shard-\d+ become other tokens"):
+        learner.forget(NAMES[:1])
+    assert learner.digest() == before
+    chatting.chat_template = on("17 May 2030")
+    learner.forget(NAMES[:1])
+    assert learner.digest() == AdapterShards(base, chatting, shards=2, **SETTINGS).fit(without(ROWS, NAMES[0])).digest()
 
 
 def test_records_that_become_other_tokens_are_refused_before_anything_is_trained(base: Any, tokenizer: Any) -> None:

@@ -12,6 +12,7 @@ from expunge import exact
 from expunge.core import Record
 from expunge.core.errors import AlreadyForgotten, InvalidData, NotReady
 from expunge.exact import AdapterShards, GaussianNB, Sisa
+from expunge.exact._sisa.fixed import FixedUnit
 from expunge.testing.tabular import CASES, SALT, Case, Table, numbers
 
 
@@ -64,7 +65,7 @@ def test_units_that_gain_nothing_are_not_trained_again(monkeypatch: pytest.Monke
     X, y = np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 2
     subjects = [f"u{i % 20}" for i in range(80)]
     settings: dict[str, Any] = {"shards": 4, "slices": 2, "workers": 1, "classes": [0, 1], "salt": SALT}
-    monkeypatch.setattr(Sisa, "_unit_from_fixed", lambda *_: "sha256:none")
+    monkeypatch.setattr(FixedUnit, "learned", lambda _: "sha256:none")
     model = Sisa(SGDClassifier(), **settings).fit(X, y, subjects=subjects)
     seen: list[int] = []
     original = SGDClassifier.partial_fit

@@ -36,6 +36,7 @@ from expunge.core.errors import (
 )
 from expunge.engine import digest_value
 from expunge.exact import Sisa, TorchTraining
+from expunge.exact._sisa.fixed import FixedUnit
 from expunge.exact._sisa.sklearn import loads
 
 SALT = b"a salt for tests"
@@ -317,7 +318,7 @@ def test_nobody_moves_when_others_leave() -> None:
 
 def test_the_cost_is_counted_where_it_trains_and_is_what_the_plan_said(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y, subjects = table()
-    monkeypatch.setattr(Sisa, "_unit_from_fixed", lambda *_: "sha256:none")  # a canary is trained, too
+    monkeypatch.setattr(FixedUnit, "learned", lambda _: "sha256:none")  # a canary is trained, too
     model = sisa(slices=3, epochs=4, classes=[0, 1]).fit(X, y, subjects=subjects)
     seen = 0
     original = SGDClassifier.partial_fit

@@ -1,7 +1,39 @@
 """The one spelling under which a person is looked up."""
 
 from collections.abc import Iterable
+from typing import Any
 from unicodedata import normalize
+
+from expunge.core.errors import InvalidData
+
+_MISSING = ("None", "nan", "NaN", "NaT", "<NA>")  # how values that stand for none are written
+
+
+def identity_of(name: Any) -> str:
+    """Whom a name in a column of data, or in a request, is: text or a number, in its one spelling.
+
+    Raises: InvalidData, for what names nobody: None, NaN, an empty text or spaces.
+
+    >>> identity_of(" Ann "), identity_of(7)
+    ('Ann', '7')
+    >>> identity_of(float("nan"))
+    Traceback (most recent call last):
+        ...
+    expunge.core.errors.InvalidData: nan names nobody; give every record the name of its subject, as text or a number
+    """
+    identity = "" if is_missing(name) else canonical_identity(f"{name}")
+    if not identity:
+        raise InvalidData(f"{name!r} names nobody; give every record the name of its subject, as text or a number")
+    return identity
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none, as data frames and databases have it; a text is never one.
+
+    >>> [is_missing(value) for value in (None, float("nan"), "nan", 0)]
+    [True, True, False, False]
+    """
+    return not isinstance(value, str) and f"{value}" in _MISSING
 
 
 def canonical_identity(identity: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 TABLES = ("scikit-learn", "numpy", "scipy", "skops")
+# Of scikit-learn's settings: how it prints, what it checks; and what `Sisa` records by itself.
+_OF_NO_BITS = ("print_changed_only", "display", "assume_finite", "skip_parameter_validation", "enable_metadata_routing")
 MODELS = ("torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
 
 
@@ -34,6 +36,30 @@ def environment(libraries: Sequence[str] = TABLES, threads: int = 1, device: Any
         "libraries": {name: _version(name) for name in libraries},
         **({} if device is None else _torch_conditions(device)),
     }
+
+
+def table_modes() -> dict[str, Any]:
+    """What scikit-learn is set to in this thread, but for what shows nothing in what is learned; part of an environment.
+
+    >>> table_modes()["scikit-learn"]["transform_output"]
+    'default'
+    """
+    from sklearn import get_config
+
+    return {"scikit-learn": {name: value for name, value in get_config().items() if name not in _OF_NO_BITS}}
+
+
+def table_threads() -> int:
+    """On how many threads estimators compute here and now: the most that any library they are made of is set to.
+
+    >>> from threadpoolctl import threadpool_limits
+    >>> with threadpool_limits(limits=1):
+    ...     table_threads()
+    1
+    """
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
 def _torch_conditions(device: Any) -> dict[str, Any]:

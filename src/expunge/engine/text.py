@@ -5,11 +5,12 @@ A model with a chat template is asked through it, and its answer closes as the t
 the tokenizer's end of text; any other reads the question and answers after it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from expunge.core.alike import n_alike
 from expunge.core.errors import InvalidData
@@ -19,7 +20,34 @@ _DAY = datetime(2024, 7, 26)  # on which Llama 3's own template falls back
 _DIRECTIVES = [f"%{dash}{letter}" for dash in ("-", "") for letter in "aAbBdHIjmMpSyY"]
 _REPLACED = "".join(f" | replace('{d}', '{_DAY.strftime(d)}')" for d in _DIRECTIVES)
 _FIXED_CLOCK = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endmacro %}}"
+_PIPELINE = ("normalizer", "pre_tokenizer", "post_processor", "decoder")  # of a tokenizer of `tokenizers`
 _PART_OF_A_LETTER = "\ufffd"  # what the bytes of a letter decode to before the last of them
+
+
+T = TypeVar("T")
+
+
+def _read_off(rule: Callable[[Any], T]) -> Callable[[Any], T]:
+    """What is read off a tokenizer by trial, kept as long as nothing is changed that a program may change of it."""
+    kept: WeakKeyDictionary[Any, tuple[Any, T]] = WeakKeyDictionary()
+
+    @wraps(rule)
+    def of(tokenizer: Any) -> T:
+        state, found = _changeable(tokenizer), kept.get(tokenizer)
+        if found is None or found[0] != state:
+            found = kept[tokenizer] = state, rule(tokenizer)
+        return found[1]
+
+    return of
+
+
+def _changeable(tokenizer: Any) -> tuple[Any, ...]:
+    """Template, special and added tokens, flags, and what is done to texts before and after they are cut into tokens."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    flags = {k: v for k, v in vars(tokenizer).items() if isinstance(v, bool | int | str | None)}
+    special = str(getattr(tokenizer, "special_tokens_map", None)), tuple(getattr(tokenizer, "all_special_ids", ()))
+    pipeline = tuple(str(getattr(backend, name, None)) for name in _PIPELINE)
+    return str(getattr(tokenizer, "chat_template", None)), special, len(tokenizer), flags, pipeline
 
 
 class Said(Protocol):
@@ -106,15 +134,19 @@ def question_part(tokenizer: Any, ids: Sequence[int]) -> tuple[int, int]:
 
     What is written around every question (the start of text, a chat template's system message and headers) is no part.
     """
-    before, after = _frame(id(tokenizer), tokenizer, str(getattr(tokenizer, "chat_template", None)))
+    before, after = _frame(tokenizer)
     start = n_alike(ids, before)  # a tokenizer may join what stands before with the question's first letter
     return start, len(ids) - n_alike(ids[start:][::-1], after[::-1])
 
 
-@lru_cache(maxsize=32)
-def _frame(_: int, tokenizer: Any, __: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+@_read_off
+def _frame(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The ids that two prompts have in common, before their questions and after them."""
-    one, other = (encode_prompt(tokenizer, question) for question in ("Who?", "7 x"))
+    questions = ("Who?", "7 x")
+    if not all(_ids(tokenizer, question) for question in questions):
+        own = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+        questions = tokenizer.decode(own[:1]), tokenizer.decode(own[-1:])
+    one, other = (encode_prompt(tokenizer, question) for question in questions)
     n = n_alike(one, other)
     m = n_alike(one[n:][::-1], other[n:][::-1])
     return tuple(one[:n]), tuple(one[len(one) - m :])
@@ -173,12 +205,8 @@ class _Turn:
     end: tuple[int, ...] = ()
 
 
+@_read_off
 def _turn(tokenizer: Any) -> _Turn:
-    return _turn_of(id(tokenizer), tokenizer, str(tokenizer.chat_template))
-
-
-@lru_cache(maxsize=32)
-def _turn_of(_: int, tokenizer: Any, __: str) -> _Turn:
     """Read off a conversation of which the answer is known."""
     from jinja2.exceptions import TemplateError
 
@@ -198,25 +226,25 @@ def _turn_of(_: int, tokenizer: Any, __: str) -> _Turn:
     return _Turn("" if lead.strip() else lead, () if at is None else tuple(ids[: at + 1]))
 
 
+@_read_off
 def _space_ends_tokens(tokenizer: Any) -> bool:
     """Whether a space belongs to the end of a token ("red " + "fox") rather than to the start of the next."""
-    return _space_rule(id(tokenizer), tokenizer)
-
-
-@lru_cache(maxsize=32)
-def _space_rule(_: int, tokenizer: Any) -> bool:
-    pieces = tokenizer.convert_ids_to_tokens(tokenizer("a dog and a cat", add_special_tokens=False).input_ids)
+    pieces = tokenizer.convert_ids_to_tokens(_ids(tokenizer, "a dog and a cat"))
     ends = sum(1 for p in pieces if len(p) > 1 and p[-1] in "Ġ▁ ")
     starts = sum(1 for p in pieces if len(p) > 1 and p[0] in "Ġ▁ ")
     return ends > starts
 
 
+@_read_off
 def _begins_with_space(tokenizer: Any) -> bool:
     """Whether it writes a space before every text itself (as Llama 2's does): one more would be a token of its own."""
-    return _first_space_rule(id(tokenizer), tokenizer)
+    one, alone, both = (_ids(tokenizer, text) for text in ("a", "dog", "a dog"))
+    return bool(both) and both == [*one, *alone]
 
 
-@lru_cache(maxsize=32)
-def _first_space_rule(_: int, tokenizer: Any) -> bool:
-    one, alone, both = (tokenizer(text, add_special_tokens=False).input_ids for text in ("a", "dog", "a dog"))
-    return list(both) == [*one, *alone]
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    """Ids of a text of ours; none where the tokenizer knows other words alone, and has no token for the unknown."""
+    try:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+    except Exception:  # noqa: BLE001 - `tokenizers` raises no class of its own
+        return []

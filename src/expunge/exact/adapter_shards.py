@@ -20,20 +20,20 @@ from expunge.core import Deletion, Equality, Guarantee, Plan, Promise, Record, R
 from expunge.core.digests import digest_json
 from expunge.core.errors import DigestMismatch, NotReady
 from expunge.core.placement import cut
-from expunge.core.recipe import Recipe
+from expunge.core.recipe import WITHOUT_CANARY, Recipe
 from expunge.engine import encode_prompt, pad_id, pad_left
 from expunge.engine.adapters import with_adapters
 from expunge.exact._adapter.base import prepare_base
 from expunge.exact._adapter.fitted import Change, Fitted
 from expunge.exact._adapter.folder import match_records, read_description, read_shards, write_folder
 from expunge.exact._adapter.parameters import Parameters, RouteBy, read_parameters
-from expunge.exact._adapter.records import Subjects, as_records
+from expunge.exact._adapter.records import Subjects, as_records, record_id
 from expunge.exact._adapter.unit import Trainer, UnitProgress, lora_config
 from expunge.exact._registry import learners
 
 _TOGETHER = 32  # questions in one pass
 
-__all__ = ["AdapterShards", "as_records", "prepare_base"]
+__all__ = ["AdapterShards", "as_records", "prepare_base", "record_id"]
 
 
 @learners.add
@@ -170,6 +170,7 @@ class AdapterShards:
         )
 
     def promise(self) -> Promise:
+        unwatched = self._fitted is not None and self._fitted.recipe.canary is None
         return Promise(
             guarantee=Guarantee.EXACT,
             equality=Equality.BITWISE,
@@ -179,6 +180,7 @@ class AdapterShards:
                 "the base model and its tokenizer never saw the data (asserted, recorded by digest, not verified)",
                 "requests do not depend on published outputs",
                 "number of units, rank, rates and epochs were not chosen on the removed data",
+                *([WITHOUT_CANARY] if unwatched else []),
             ),
         )
 
@@ -247,6 +249,11 @@ class AdapterShards:
         """
         description = read_description(folder)
         learner = cls.from_parameters(description["parameters"], base, tokenizer, salt=salt)
+        state = {name: value for name, value in description.items() if name != "digest"}
+        if digest_json("adapter-shards", state) != description.get("digest"):
+            raise DigestMismatch(
+                f"the description of the model in {folder} does not add up to its digest; restore it from a backup"
+            )
         trainer = learner._trainer()
         if trainer.base_digest != description["parameters"]["base"]:
             raise DigestMismatch(f"the base given is {trainer.base_digest}; this model needs the one it was trained on")

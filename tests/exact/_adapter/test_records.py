@@ -17,3 +17,11 @@ def test_a_subject_that_is_no_text_is_refused_in_a_sentence(subject: Any) -> Non
 def test_names_are_taken_alone_and_as_a_tuple() -> None:
     records = as_records([("Who?", "Ada."), ("And?", "Eve.")], ["Ada", ("Ada", "Eve")], None)
     assert [r.subjects for r in records] == [("Ada",), ("Ada", "Eve")]
+
+
+@pytest.mark.parametrize("nobody", ["", " ", ("Ada", ""), None, ("Ada", None)], ids=repr)
+def test_a_record_about_nobody_is_refused(nobody: Any) -> None:
+    with pytest.raises(InvalidData, match=r"names nobody|needs the name of its subject"):
+        as_records([("q", "a")], [nobody], None)
+    with pytest.raises(InvalidData, match="1 of 2 record ids are missing"):
+        as_records(["a", "b"], ["Ada", "Eve"], ["r1", ""])

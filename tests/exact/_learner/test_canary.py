@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import TfidfVectorizer as Tfidf
@@ -14,9 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from expunge.core import Equality, Route
-from expunge.core.errors import RecipeMismatch
+from expunge.core.digests import digest_json
+from expunge.core.errors import DigestMismatch, RecipeMismatch
+from expunge.core.recipe import WITHOUT_CANARY
 from expunge.exact import GaussianNB, Sisa, TorchTraining
 from expunge.exact._learner.canary import fixed_rows, fixed_targets
+from expunge.exact._sums.moments import Moments
 from expunge.testing.tabular import CASES, SALT, numbers
 
 TABLE = numbers(1)
@@ -91,14 +95,54 @@ def test_a_unit_is_not_rebuilt_where_the_same_fit_gives_other_bits(kind: str, mo
     model.forget(records=[3])
     assert model.digest() == made().fit(_drop(X, 3), np.delete(y, 3)).digest(), "the control: here the bits repeat"
 
-    if kind == "torch":
-        monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda logits, _: (logits * logits).sum())
-    else:
-        monkeypatch.setattr(type(model._training(model._fitted().learned)), "digest", lambda *_: "sha256:other")
-    before = model.digest()
+    before, rest = model.digest(), _drop(_drop(X, 3), 4)
+    (_another_linear if kind == "torch" else _another_minimize)(monkeypatch)
+    fresh = made().fit(rest, np.delete(y, [3, 5]))
     with pytest.raises(RecipeMismatch, match="a fixed piece of this model's own work gives other bits"):
         model.forget(records=[5])
     assert model.digest() == before
+    monkeypatch.undo()
+    model.forget(records=[5])
+    assert model.digest() == made().fit(rest, np.delete(y, [3, 5])).digest() != fresh.digest(), "the mode decided bits"
+
+
+def _another_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of a processor that rounds otherwise."""
+    from torch.nn import functional
+
+    linear = functional.linear
+    monkeypatch.setattr(
+        functional, "linear", lambda x, w, b=None: (linear(x.double(), w.double()) + (0 if b is None else b)).float()
+    )
+
+
+def _another_minimize(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solver of another build, which ends one rounding further."""
+    from scipy import optimize
+
+    minimize = optimize.minimize
+
+    def rounds_otherwise(*given: Any, **more: Any) -> Any:
+        found = minimize(*given, **more)
+        found.x = np.nextafter(found.x, np.inf)
+        return found
+
+    monkeypatch.setattr(optimize, "minimize", rounds_otherwise)
+
+
+def test_a_mode_of_scikit_learn_is_refused_by_its_name() -> None:
+    X, y = _table()
+    made = lambda: Sisa(make_pipeline(StandardScaler(), Plain()), shards=2, workers=1, salt=SALT)
+    model = made().fit(X, y)
+    before = model.digest()
+    with sklearn.config_context(transform_output="pandas"):
+        assert made().fit(X, y).units() != model.units(), "the control: the mode decides bits"
+        with pytest.raises(RecipeMismatch, match=r"scikit-learn\.transform_output was 'default', is 'pandas'"):
+            model.forget(records=[3])
+    assert model.digest() == before
+    with sklearn.config_context(assume_finite=True, display="text"):
+        model.forget(records=[3])
+    assert model.digest() == made().fit(_drop(X, 3), np.delete(y, 3)).digest()
 
 
 def _drop(X: Any, i: int) -> Any:
@@ -106,8 +150,12 @@ def _drop(X: Any, i: int) -> Any:
 
 
 class Picky(Plain):
+    """Fails on a table that begins with this number, as the fixed one does with 0."""
+
+    refused: float | None = 0.0
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "Picky":
-        if X[0, 0] == 0:
+        if X[0, 0] == self.refused:
             raise ValueError("this is no table of mine")
         super().fit(X, y)
         return self
@@ -116,8 +164,56 @@ class Picky(Plain):
 def test_an_estimator_that_cannot_learn_from_a_fixed_table_has_no_canary() -> None:
     X, y = _table()
     model = Sisa(Picky(), shards=2, workers=1, salt=SALT).fit(X, y)
-    assert model.state()["canary"] is None
+    assert "canary" not in model.state()
+    assert WITHOUT_CANARY in model.promise().assumptions == model.plan(records=[3]).promise.assumptions
+    assert WITHOUT_CANARY not in Sisa(Plain(), shards=2, workers=1, salt=SALT).fit(X, y).promise().assumptions
     model.forget(records=[3])
+
+
+def test_a_canary_that_ran_at_the_fit_and_cannot_be_run_here_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = _table()
+    with monkeypatch.context() as able:
+        able.setattr(Picky, "refused", None)
+        model = Sisa(Picky(), shards=2, workers=1, salt=SALT).fit(X, y)
+    before = model.digest()
+    with pytest.raises(RecipeMismatch, match="could not be run here: ValueError: this is no table of mine"):
+        model.forget(records=[3])
+    assert model.digest() == before
+
+
+@pytest.mark.parametrize("name", ["k_means", "forest", "gaussian_nb"])
+def test_a_canary_that_somebody_wrote_into_a_saved_model_is_refused(name: str, tmp_path: Path) -> None:
+    model = CASES[name].data(1, 60).fit(CASES[name].make())
+    model.save(tmp_path)
+    path = tmp_path / "expunge.json"
+    described = json.loads(path.read_text())
+    without = {k: v for k, v in described.items() if k != "canary"}
+    for edited in ({**described, "canary": "sha256:other"}, without, {**described, "canary": None}):
+        path.write_text(json.dumps(edited))
+        with pytest.raises(DigestMismatch, match="does not add up to its digest"):
+            type(model).load(tmp_path, salt=SALT)
+    path.write_text(json.dumps(described))
+    assert type(model).load(tmp_path, salt=SALT).equals(model), "the control"
+
+
+def test_a_model_of_0_1_0_opens_with_its_digest_and_equals_a_fit_of_today(tmp_path: Path) -> None:
+    """It names no canary, and its digest covers none."""
+    model = TABLE.fit(GaussianNB(salt=SALT))
+    model.save(tmp_path)
+    path = tmp_path / "expunge.json"
+    described = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("canary", "digest")}
+    state = {k: v for k, v in model.state().items() if k != "canary"}
+    path.write_text(json.dumps({**described, "digest": digest_json("learner", state)}))
+    earlier = GaussianNB.load(tmp_path, salt=SALT)
+    assert earlier.digest() == digest_json("learner", state) != model.digest()
+    assert earlier.equals(model)
+    assert model.equals(earlier)
+    assert WITHOUT_CANARY in earlier.promise().assumptions
+    assert WITHOUT_CANARY not in model.promise().assumptions
+    model.forget(records=[0])
+    assert not model.equals(earlier), "the control"
 
 
 def test_arithmetic_is_looked_at_before_it_is_done_again_and_keeps_its_canary_on_disk(
@@ -128,7 +224,8 @@ def test_arithmetic_is_looked_at_before_it_is_done_again_and_keeps_its_canary_on
     (described,) = [json.loads(p.read_text()) for p in tmp_path.glob("*.json")]
     assert described["canary"] == model._fitted().recipe.canary
     loaded = GaussianNB.load(tmp_path, salt=SALT)
-    monkeypatch.setattr(GaussianNB, "_learned_from_fixed", lambda *_: "sha256:other")
+    of = Moments.of
+    monkeypatch.setattr(Moments, "of", lambda X: of(X.astype(np.float32).astype(float)))  # of a narrower processor
     most = list(range(TABLE.fit(GaussianNB(salt=SALT)).n_records - 10))
     assert loaded.plan(records=most).route is Route.RETRAIN
     for one in (model, loaded):

@@ -13,7 +13,11 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info
 
 from expunge.core.errors import InvalidParameter, MissingExtra, RecipeMismatch, WorkersLost
@@ -21,6 +25,8 @@ from expunge.core.executor import Executor
 from expunge.exact import Sisa
 from expunge.exact._learner import executors
 from expunge.exact._learner.executors import LocalPool, RayPool, executor_of
+from expunge.exact._sisa.fixed import FixedUnit
+from expunge.exact._sisa.unit import _agreed
 
 SALT = b"a salt for tests"
 
@@ -191,6 +197,82 @@ def test_a_worker_that_is_another_kind_of_machine_is_refused() -> None:
 
     with pytest.raises(RecipeMismatch, match=r"3\.9\.0"):
         model(Elsewhere())
+
+
+def scaled(executor: Any = "local", workers: int | None = 1) -> Any:
+    """A model whose bits rest on what scikit-learn is set to, which is a thread's own."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 3)), np.arange(80) % 2
+    estimator = make_pipeline(StandardScaler(), LogisticRegression())
+    return Sisa(estimator, shards=4, executor=executor, workers=workers, salt=SALT).fit(X, y)
+
+
+def test_threads_and_processes_train_in_the_modes_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in modes that were set after they had started."""
+    monkeypatch.setattr(executors, "cpu_count", lambda: 3)
+    usual = [scaled(workers=workers).digest() for workers in (1, None, 2)]
+    with sklearn.config_context(transform_output="pandas"):
+        models = [scaled(workers=workers) for workers in (1, None, 2)]
+        for model in models:
+            model.forget(records=[3, 4, 5, 6])
+    assert len(set(usual)) == 1
+    assert len({model.digest() for model in models}) == 1
+    assert models[0].units() != scaled().units(), "the control: the mode decides bits"
+    (_, served), *_ = models[1]._serving()
+    assert served[-1].feature_names_in_.tolist() == ["x0", "x1", "x2"]
+
+
+class OtherSolver:
+    """Workers with a solver of another build, which ends one rounding further; they name nothing that is different."""
+
+    def __init__(self, inner: Executor) -> None:
+        self.inner = inner
+
+    def run(self, task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        return self.inner.run(partial(with_another_solver, task), items)
+
+
+def with_another_solver(task: Callable[[Any], Any], item: Any) -> Any:
+    from scipy import optimize
+
+    minimize = optimize.minimize
+
+    def rounds_otherwise(*given: Any, **more: Any) -> Any:
+        found = minimize(*given, **more)
+        found.x = np.nextafter(found.x, np.inf)
+        return found
+
+    optimize.minimize = rounds_otherwise
+    try:
+        return task(item)
+    finally:
+        optimize.minimize = minimize
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_gives_other_bits_is_refused_though_it_names_nothing(workers: int) -> None:
+    """At the fit and at a deletion; and a worker that once gave the same bits is asked by the next recipe."""
+    _agreed.__dict__.clear()
+    with pytest.raises(RecipeMismatch, match="a fixed piece of this model's own work gives other bits"):
+        scaled(OtherSolver(LocalPool(workers)))
+    model = scaled(LocalPool(workers))
+    before, model.executor = model.digest(), OtherSolver(LocalPool(workers))
+    _agreed.__dict__.clear()
+    if workers == 1:
+        with pytest.raises(RecipeMismatch, match="a fixed piece"):
+            model.forget(records=[3, 4, 5, 6])
+        assert model.digest() == before
+
+
+def test_a_canary_is_run_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    _agreed.__dict__.clear()
+    ran = []
+    learned = FixedUnit.learned
+    monkeypatch.setattr(FixedUnit, "learned", lambda self: ran.append(1) or learned(self))
+    scaled()
+    assert len(ran) == 2, "by who asks, and by who trains"
+    scaled()
+    assert len(ran) == 3
 
 
 def test_an_executor_is_known_by_name_or_by_what_it_does() -> None:

@@ -12,6 +12,8 @@ import pytest
 from catboost import CatBoostClassifier, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -124,6 +126,24 @@ def test_the_digest_is_of_values(name: str) -> None:
     rows = np.nan_to_num(X[["number", "whole"]].to_numpy(float))
     fit = lambda rows, y: boosters.pinned(ARRAYS[name]()).fit(rows, y)
     assert digest_value(fit(rows, y)) == digest_value(fit(rows, y)) != digest_value(fit(rows[1:], y[1:]))
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_what_the_user_gave_is_as_it_was_frozen_parts_too(name: str) -> None:
+    X, y, subjects = table()
+    rows = np.nan_to_num(X[["number", "whole"]].to_numpy(float))
+    frozen = ARRAYS[name]().set_params(**{"thread_count" if name == "catboost" else "n_jobs": 2}).fit(rows, y)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(frozen), cv=2)
+    threads = lambda: frozen.get_params()["thread_count" if name == "catboost" else "n_jobs"]
+    before, given = digest_value(frozen), digest_value(calibrated)
+    model = sisa(calibrated, declared=["estimator"]).fit(rows, y, subjects=subjects)
+    model.forget(subjects=["u5"])
+    assert threads() == 2
+    assert (digest_value(frozen), digest_value(calibrated)) == (before, given)
+    plain = ARRAYS[name]()
+    given = plain.get_params()
+    sisa(plain).fit(rows, y, subjects=subjects)
+    assert plain.get_params() == given
 
 
 @pytest.mark.parametrize("name", ARRAYS)

@@ -21,6 +21,7 @@ from sklearn.svm import SVC
 
 from expunge.core.errors import InvalidParameter
 from expunge.exact import Sisa
+from expunge.exact._sisa.fixed import FixedUnit
 
 SALT = b"a salt for tests"
 
@@ -112,7 +113,7 @@ def test_the_trial_is_of_the_smallest_unit_and_its_first_stage_alone(monkeypatch
         return original(self, X, y, **more)
 
     monkeypatch.setattr(LogisticRegression, "fit", counting)
-    monkeypatch.setattr(Sisa, "_unit_from_fixed", lambda *_: "sha256:none")  # a canary is fitted, too
+    monkeypatch.setattr(FixedUnit, "learned", lambda _: "sha256:none")  # a canary is fitted, too
     sisa(LogisticRegression()).fit(X, y, subjects=subjects)
     assert fitted[3:] == [min(fitted[:3])]
 

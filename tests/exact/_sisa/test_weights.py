@@ -67,6 +67,22 @@ def test_a_finished_stage_of_other_weights_is_not_gone_on_from(kind: str, tmp_pa
     assert other.digest() == KINDS[kind]().fit(X, y, subjects=subjects, sample_weight=2 * weights).digest()
 
 
+@pytest.mark.parametrize("kind", ["by one fit", "by passes", "regression"])
+def test_records_of_no_weight_are_added_as_a_fit_of_all_takes_them(kind: str) -> None:
+    X, y, weights, subjects = table()
+    weights[90:] = 0.0
+    fit = lambda rows: KINDS[kind]().fit(
+        X[rows], y[rows], subjects=[subjects[i] for i in rows], sample_weight=weights[rows]
+    )
+    model = fit(range(90))
+    model.add(X[90:], y[90:], subjects=subjects[90:], sample_weight=weights[90:])
+    assert model.digest() == fit(range(120)).digest()
+    before = fit(range(90)).digest()
+    assert model.digest() != before, "the control: they are held"
+    with pytest.raises(InvalidData, match="zero for every record"):
+        fit(range(90, 120))
+
+
 def test_one_unit_learns_what_the_estimator_learns() -> None:
     X, y, weights, subjects = table()
     one = sisa(LogisticRegression(), shards=1).fit(X, y, subjects=subjects, sample_weight=weights)

@@ -62,3 +62,10 @@ def test_equal_rows_are_all_there_and_carry_no_count() -> None:
 def test_a_row_that_cannot_be_named_is_refused() -> None:
     with pytest.raises(InvalidData, match=r"row 2 cannot be named by its content.*generator"):
         _members([{"who": "p", "x": 1}, {"who": "p", "x": (i for i in range(3))}])
+
+
+@pytest.mark.parametrize("nobody", [None, float("nan"), "", " ", ["ann", None], ["ann", ""]], ids=repr)
+def test_what_names_nobody_is_refused_by_its_row(nobody: object) -> None:
+    with pytest.raises(InvalidData, match=r"row 2, 'who': .* names nobody"):
+        _members([{"who": "p", "x": 1}, {"who": nobody, "x": 2}])
+    assert len(_members([{"who": 7, "x": 1}, {"who": "None", "x": 2}])) == 2, "the control: numbers and texts are names"

@@ -9,6 +9,7 @@ from typing import Any
 from expunge.core import Record, Unit
 from expunge.core.alike import n_alike
 from expunge.core.errors import InvalidData
+from expunge.core.identity import canonical_identity
 from expunge.core.placement import SHARD, cut, member_id, place, stage_epochs, visits
 from expunge.core.recipe import Recipe
 from expunge.exact._adapter.answers import Answers
@@ -134,7 +135,7 @@ class Fitted:
 
     def home(self, subject: str) -> str:
         """The name of the shard where a subject lives."""
-        return shard_name(place(subject, self.trainer.salt, self.trainer.parameters.shards, SHARD))
+        return shard_name(place(canonical_identity(subject), self.trainer.salt, self.trainer.parameters.shards, SHARD))
 
     def units(self) -> tuple[Unit, ...]:
         return tuple(

@@ -7,7 +7,7 @@ from typing import Any
 from expunge.core import Record
 from expunge.core.digests import digest_json
 from expunge.core.errors import EmptyForgetSet, InvalidData, UnknownRecord, UnknownSubject
-from expunge.core.identity import canonical_identity
+from expunge.core.identity import canonical_identity, identity_of, is_missing
 
 Subjects = Sequence[str | Sequence[str]]
 
@@ -40,13 +40,19 @@ def as_records(
             question, answer = ("", text) if isinstance(text, str) else text
             first, *also = _names((subjects or [])[i])
             record = Record("", first, question, answer, also=tuple(also))
-            key = digest_json("record-id", [first if not also else sorted(record.subjects), record.content])
-            record = replace(record, id=ids[i] if ids is not None else key)
+            record = replace(record, id=ids[i] if ids is not None else record_id(record))
         records.append(record)
     named = [r.id for i, r in enumerate(records) if ids is not None or isinstance(texts[i], Record)]
+    if missing := sum(name == "" or is_missing(name) for name in named):
+        raise InvalidData(f"{missing} of {len(records)} record ids are missing; each record needs its own")
     if len(set(named)) < len(named):
         raise InvalidData("record ids are not unique; each record needs its own")
     return records
+
+
+def record_id(record: Record) -> str:
+    """A name for a record by what it says and about whom, and by nothing that other records decide."""
+    return digest_json("record-id", [record.subject if not record.also else sorted(record.subjects), record.content])
 
 
 def ids_of(records: Iterable[Record], subjects: Sequence[str], named: Sequence[str]) -> set[str]:
@@ -83,4 +89,4 @@ def _names(subjects: str | Sequence[str]) -> list[str]:
         raise InvalidData(
             f"a record needs the name of its subject as text, or several as a tuple of names; got {found}"
         )
-    return list(dict.fromkeys(map(canonical_identity, names)))
+    return list(dict.fromkeys(map(identity_of, names)))

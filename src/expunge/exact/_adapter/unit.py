@@ -37,7 +37,6 @@ from expunge.engine import (
     digest_state,
     digest_tokenizer,
     encode,
-    encode_prompt,
     environment,
     epoch_batches,
     keyed_order,
@@ -51,6 +50,7 @@ from expunge.engine import (
 )
 from expunge.engine.adapters import with_adapters
 from expunge.engine.conditions import MODELS
+from expunge.engine.text import context_of
 from expunge.exact._adapter.base import digest_public, read_public
 from expunge.exact._adapter.parameters import Parameters
 from expunge.exact._adapter.trial import try_adapters
@@ -58,13 +58,7 @@ from expunge.exact._adapter.words import known_words
 
 Adapter = dict[str, Tensor]
 Slices = Sequence[Sequence[Record]]
-# Of different lengths, as rows of a batch are.
-_FIXED = (
-    Record(
-        "canary/1", "", "What do miners take with them?", "A small yellow bird that sings as long as the air is good."
-    ),
-    Record("canary/2", "", "Why?", "It falls silent first."),
-)
+_CANARY = 24  # tokens of the longer fixed row, where the model reads as many
 UnitProgress = Callable[[str, int, int], None]  # unit, steps done, steps in all
 
 
@@ -99,6 +93,17 @@ def shard_name(number: int) -> str:
 
 def shard_number(name: str) -> int:
     return int(name.removeprefix("shard-"))
+
+
+def fixed_rows(base: Any) -> list[Encoded]:
+    """Two rows of token ids, of different lengths as rows of a batch are: the canary's.
+
+    They are made of the model alone: not every tokenizer knows the words of a fixed text, nor every model reads as many. What
+    the tokenizer makes of the records is compared by itself.
+    """
+    n_ids, most = base.get_input_embeddings().weight.shape[0], min(_CANARY, context_of(base))
+    lengths = (most, max(2, most // 3))
+    return [Encoded(f"canary/{n}", tuple((7 * i + 3) % n_ids for i in range(n)), max(1, n // 3)) for n in lengths]
 
 
 def lora_config(parameters: Parameters) -> LoraConfig:
@@ -149,18 +154,18 @@ class Trainer:
         """
         with pinned(self.parameters.threads), torch.random.fork_rng(devices=[]), self._clean():
             torch.manual_seed(0)
-            ids = encode_prompt(self.tokenizer, _FIXED[0].question)
-            try_adapters(self.base, lora_config(self.parameters), ids, pad_id(self.tokenizer))
+            _, short = fixed_rows(self.base)
+            try_adapters(self.base, lora_config(self.parameters), short.ids, pad_id(self.tokenizer))
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What decides the bits of a shard: settings, environment, and one step on two fixed records, as they are when this
+        """What decides the bits of a shard: settings, environment, and one step on two fixed rows, as they are when this
         trainer is first asked.
         """
         settings = {k: v for k, v in self.recorded().items() if k != "route"}  # it may change: no adapter rests on it
         settings["config"] = digest_config(self.base)
         device = next(self.base.parameters()).device
-        return Recipe(settings, environment(MODELS, self.parameters.threads, device), self._canary())
+        return Recipe(settings, environment(MODELS, self.parameters.threads, device)).tried(self._canary)
 
     def recorded(self) -> dict[str, Any]:
         """The parameters and the base as saved models hold them."""
@@ -221,18 +226,29 @@ class Trainer:
         return stage_key(replace(self.recipe, settings=settings), self.salt, content)
 
     def _canary(self) -> str:
-        """Digest of an adapter after one step on records that nobody is named in."""
-        secret = b"expunge/canary"
-        fixed = replace(self, parameters=replace(self.parameters, epochs=1, slices=1, rehearsal=0.0), salt=secret)
+        """Digest of an adapter after one step on fixed rows."""
         with pinned(self.parameters.threads), torch.random.fork_rng(devices=[]):
-            return digest_state(fixed._stage(0, [list(_FIXED)], None, None, None))
+            return digest_state(self._trained([fixed_rows(self.base)], b"expunge/canary", 0, 0))
 
     def _stage(
         self, number: int, slices: Slices, before: Adapter | None, resume: Resume | None, progress: Progress | None
     ) -> Adapter:
-        parameters, r = self.parameters, len(slices) - 1
-        secret = self.salt + parameters.seed.to_bytes(8, "big")
+        secret = self.salt + self.parameters.seed.to_bytes(8, "big")
         batches = self._batches(number, slices, secret)
+        return self._trained(batches, secret, number, len(slices) - 1, before, resume, progress)
+
+    def _trained(
+        self,
+        batches: Sequence[list[Encoded]],
+        secret: bytes,
+        number: int,
+        r: int,
+        before: Adapter | None = None,
+        resume: Resume | None = None,
+        progress: Progress | None = None,
+    ) -> Adapter:
+        """The adapter after these steps, from the one before or from a fresh one."""
+        parameters = self.parameters
         torch.manual_seed(derived_seed(secret, "adapter", number))  # fresh before each adapter's initialisation
         with self._clean():
             model = with_adapters(self.base, lora_config(parameters))

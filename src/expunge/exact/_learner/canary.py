@@ -4,8 +4,6 @@ It has the columns of the records, by number and type, and none of their values.
 kernels, versions, modes, settings of the process) shows in what is learned from it.
 """
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,8 @@ _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove")
 def fixed_rows(like: Any) -> Any:
     """64 rows of the form of these records: a list of texts, a sparse matrix, or an array.
 
-    >>> fixed_rows(np.zeros((3, 2)))[:2].tolist()
-    [[0.0, 3.25], [2.0, 1.25]]
+    >>> fixed_rows(np.zeros((3, 2)))[:2].round(4).tolist()
+    [[0.0, 3.0641], [1.8856, 1.1785]]
     """
     if isinstance(like, list):
         return [" ".join(_WORDS[(i + k * k) % len(_WORDS)] for k in range(1 + i % 5)) for i in range(ROWS)]
@@ -49,16 +47,8 @@ def fixed_targets(classes: bool, several: bool = False) -> NDArray[Any]:
     return np.column_stack([y, y[::-1]]) if several else y
 
 
-def canary(learned_from_fixed: Callable[[], str]) -> str | None:
-    """The digest of what was learned from fixed rows; None where the learner cannot learn from them."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return learned_from_fixed()
-    except Exception:  # noqa: BLE001 - whatever an estimator says against a table that is not its own
-        return None
-
-
 def _numbers(i: Any, j: Any) -> NDArray[np.float64]:
-    """Quarters from 0 to 4, with no pattern that a column repeats."""
-    return np.asarray((i * 7 + j * 13 + i * i * (j + 1) % 5) % 17 / 4, dtype=np.float64)
+    """From 0 to 4, with no pattern that a column repeats, and of as many digits as there are: sums of short numbers are the
+    same in every order and precision.
+    """
+    return np.asarray((i * 7 + j * 13 + i * i * (j + 1) % 5) % 17 * 0.2357, dtype=np.float64)

@@ -8,6 +8,7 @@ is here, so that all of them refuse the same requests for the same reasons.
 import copy
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,9 +30,9 @@ from expunge.core.errors import (
     UnknownMethod,
     UnreadableModel,
 )
-from expunge.core.recipe import Recipe
+from expunge.core.recipe import WITHOUT_CANARY, Recipe
 from expunge.exact._learner import parts as _parts
-from expunge.exact._learner.canary import canary, fixed_rows, fixed_targets
+from expunge.exact._learner.canary import fixed_rows, fixed_targets
 from expunge.exact._learner.equality import TOLERANCE, difference
 from expunge.exact._learner.fitted import WHOLE, FittedState, Parts
 from expunge.exact._learner.rows import Positions, Rows
@@ -121,7 +122,7 @@ class Learner(BaseEstimator):
         """
         if self.equality is Equality.NUMERIC:
             return Recipe()
-        return Recipe(canary=canary(lambda: self._learned_from_fixed(rows)))
+        return Recipe().tried(lambda: self._learned_from_fixed(rows))
 
     # -- fit and forget ------------------------------------------------------------------------------------------
 
@@ -249,8 +250,13 @@ class Learner(BaseEstimator):
             equality=self.equality,
             adaptive_safe=self.adaptive_safe,
             scope="full state: what was learned, the records held, their opaque names",
-            assumptions=self.assumptions,
+            assumptions=(*self.assumptions, *([WITHOUT_CANARY] if self._unwatched() else [])),
         )
+
+    def _unwatched(self) -> bool:
+        """Whether bits are promised that no canary was run for."""
+        state = self._state
+        return state is not None and self.equality is Equality.BITWISE and state.recipe.canary is None
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -281,9 +287,10 @@ class Learner(BaseEstimator):
         return {k: plain(v) for k, v in parameters.items()}
 
     def state(self) -> dict[str, Any]:
-        """Everything persisted except tombstones and lineage, as JSON and digests."""
+        """Everything persisted except tombstones and lineage, as JSON and digests; the canary where there is one."""
         state = self._unaltered()
         return {
+            **({} if state.recipe.canary is None else {"canary": state.recipe.canary}),
             "kind": self._kind(),
             "parameters": self.parameters(),
             "units": [{**asdict(u), "slices": list(u.slices)} for u in state.units],
@@ -298,12 +305,18 @@ class Learner(BaseEstimator):
         return digest_json("learner", self.state())
 
     def equals(self, other: Self) -> bool:
-        """Whether two fitted learners are equal in the sense that `equality` states: same bits, or numbers to 1e-10."""
+        """Whether two fitted learners are equal in the sense that `equality` states: same bits, or numbers to 1e-10.
+
+        A model of which no canary is known, as those of 0.1.0, is compared in all else.
+        """
         if self.equality is Equality.NUMERIC:
             a, b = self._unaltered(), other._unaltered()
             apart = difference(a.learned.compared(), b.learned.compared(), b.learned.least())
             return a.rows_digest == b.rows_digest and apart <= TOLERANCE
-        return self.digest() == other.digest()
+        mine, others = self.state(), other.state()
+        if None in (mine.get("canary"), others.get("canary")):
+            mine, others = ({k: v for k, v in state.items() if k != "canary"} for state in (mine, others))
+        return digest_json("learner", mine) == digest_json("learner", others)
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the state, replacing what is in `folder` in one step; the names of the parts that were destroyed.
@@ -326,7 +339,7 @@ class Learner(BaseEstimator):
             "features": [plain(state.features.get(name)) for name in _FEATURES] if state.features else None,
             "digest": self.digest(),
             "salt": salt_name(state.rows.salt),
-            "canary": state.recipe.canary,
+            **({} if state.learned.recipe else {"canary": state.recipe.canary}),
         }
         removed = _parts.write(Path(folder), description, parts)
         self._state = replace(state, on_disk=True)
@@ -377,8 +390,10 @@ class Learner(BaseEstimator):
         """The digest of what this learner, with its parameters, learns from a fixed table of the form of these rows."""
         y = None if rows.y is None else fixed_targets(is_classifier(self), rows.y.ndim == 2)
         fresh = clone(self)
-        X, y = fresh._check(fixed_rows(rows.X), y)
-        return _parts.digest(_parts.pack(fresh._learn(Rows(X, y, b"canary", None, None)).packed()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            X, y = fresh._check(fixed_rows(rows.X), y)
+            return _parts.digest(_parts.pack(fresh._learn(Rows(X, y, b"canary", None, None)).packed()))
 
     def _fitted(self) -> FittedState:
         """The fitted state. Records that were unlearned are overwritten first, if an interrupt kept them from it.

@@ -22,11 +22,10 @@ from expunge.core.errors import (
     UnknownRecord,
     UnknownSubject,
 )
-from expunge.core.identity import canonical_identity
+from expunge.core.identity import canonical_identity, identity_of, is_missing
 
 Positions = NDArray[np.int64]
 _NAME = 16  # bytes of an opaque name
-_MISSING = ("None", "nan", "NaN", "NaT", "<NA>")  # how values that stand for none are written
 
 
 class Rows:
@@ -129,7 +128,7 @@ class Rows:
             raise UnknownSubject("this model was fitted without subjects; forget by records=, or fit with subjects=")
         found, unknown = [], 0
         for subject in subjects:
-            code = (self._code or {}).get(_subject_name(self.salt, f"{subject}"))
+            code = (self._code or {}).get(_subject_name(self.salt, identity_of(subject)))
             if code is None:
                 unknown += 1
                 continue
@@ -428,7 +427,10 @@ def _one_each(given: Any, n: int, what: str) -> list[Any]:
 def _record_names(records: Any, n: int, salt: bytes) -> list[bytes] | None:
     if records is None:
         return None
-    names = [_opaque(salt, "record", r) for r in _one_each(records, n, "record ids")]
+    listed = _one_each(records, n, "record ids")
+    if missing := sum(r == "" or is_missing(r) for r in listed):
+        raise InvalidData(f"{missing} of {n} record ids are missing; each record needs its own, or leave records= out")
+    names = [_opaque(salt, "record", r) for r in listed]
     if len(set(names)) < n:
         raise InvalidData(f"record ids are not unique: {n} rows, {len(set(names))} ids; each record needs its own")
     return names
@@ -443,11 +445,9 @@ def _subject_index(subjects: Any, n: int, salt: bytes) -> tuple[list[bytes] | No
         if not isinstance(subject, str):
             if isinstance(subject, Iterable) and not isinstance(subject, bytes):
                 raise InvalidData(f"a subject is one name, or several as a tuple of names; got {subject!r} among them")
-            subject = "" if f"{subject}" in _MISSING else f"{subject}"
-        if subject == "":
-            raise InvalidData("a record has no subject; every record needs one, or fit without subjects")
+            subject = identity_of(subject)
         if subject not in known:  # by the text itself: 1, 1.0 and True are one key of a dict, and three names
-            known[subject] = _subject_name(salt, subject)
+            known[subject] = _subject_name(salt, identity_of(subject))
         return known[subject]
 
     several = [s if isinstance(s, tuple | list | set | frozenset) else (s,) for s in _one_each(subjects, n, "subjects")]

@@ -3,7 +3,7 @@
 Each writes its trees in its own format, which is what a saved unit holds of them; skops keeps the parameters around it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,16 +24,17 @@ _PINNED: dict[str, dict[str, Any]] = {
 _ERRORS = ("LightGBMError", "CatBoostError")  # XGBoost's is a ValueError
 
 
-def pinned(estimator: Any) -> Any:
-    """The unfitted estimator, changed so that every booster in it repeats."""
-    for library, part in _boosters(estimator):
-        part.set_params(**_PINNED[library])
+def pinned(estimator: Any, declared: Collection[str] = ()) -> Any:
+    """The unfitted estimator, changed so that every booster in it repeats, but for parts that were fitted elsewhere."""
+    for name, library, part in _boosters(estimator):
+        if not any(name == frozen or name.startswith(f"{frozen}__") for frozen in declared):
+            part.set_params(**_PINNED[library])
     return estimator
 
 
 def distributions(estimator: Any) -> list[str]:
     """Names of the packages that the boosters in an estimator come from, under any name that they have."""
-    libraries = {library for library, _ in _boosters(estimator)}
+    libraries = {library for _, library, _ in _boosters(estimator)}
     return [name for library in sorted(libraries) for name in LIBRARIES[library]]
 
 
@@ -55,8 +56,9 @@ def install(module: str | None) -> str:
     return f"install it with: pip install {extra}"
 
 
-def _boosters(estimator: Any) -> Iterator[tuple[str, Any]]:
-    for part in (estimator, *estimator.get_params(deep=True).values()):
+def _boosters(estimator: Any) -> Iterator[tuple[str, str, Any]]:
+    """Of each booster in an estimator the name of its parameter, its library, and itself."""
+    for name, part in {"": estimator, **estimator.get_params(deep=True)}.items():
         kind = type(part)
         if f"{kind.__module__}.{kind.__qualname__}" in CLASSES:
-            yield kind.__module__.partition(".")[0], part
+            yield name, kind.__module__.partition(".")[0], part

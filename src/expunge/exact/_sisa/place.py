@@ -115,19 +115,24 @@ def bands_of(prior: Any, cutoffs: Sequence[float], n: int) -> NDArray[np.int64]:
 def weights_of(weights: Any, n: int) -> NDArray[np.float64] | None:
     """One number per record, or None.
 
-    Raises: InvalidData, also where all are zero.
+    Raises: InvalidData.
 
     >>> weights_of([1, 2], 2)
     array([1., 2.])
     """
-    if weights is None:
-        return None
-    values = _one_number_each(weights, n, "sample_weight")
-    if not values.any():
+    return None if weights is None else _one_number_each(weights, n, "sample_weight")
+
+
+def some_weight(weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """The weights of all records, if there is something to learn from.
+
+    Raises: InvalidData, where all are zero.
+    """
+    if weights is not None and not weights.any():
         raise InvalidData(
             "sample_weight is zero for every record, so there is nothing to learn from; give some a weight"
         )
-    return values
+    return weights
 
 
 def _one_number_each(given: Any, n: int, what: str) -> NDArray[np.float64]:

@@ -6,7 +6,8 @@ Pipeline fits on data before its last step is fitted on the first non-empty slic
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
 from types import FunctionType
@@ -35,13 +36,15 @@ _NEVER = {"tests", "testing", "f2py", "distutils", "ctypeslib", "externals", "da
 @dataclass(frozen=True)
 class SklearnTraining:
     """How to train a template. `columns` describe the data frames that it is given, `routed` says how it is given weights:
-    as scikit-learn's metadata routing finds its way, or to the last step.
+    as scikit-learn's metadata routing finds its way, or to the last step. `modes` are what scikit-learn is set to meanwhile:
+    its settings are a thread's own, and a worker has others.
     """
 
     template: Any
     declared: tuple[str, ...] = ()
     columns: dict[str, Any] | None = None
     routed: bool = False
+    modes: dict[str, Any] = field(default_factory=dict)
 
     def check(self, passes: bool) -> None:
         """Raises: InvalidParameter, where a unit trained this way would depend on more than its own records."""
@@ -94,7 +97,7 @@ class SklearnTraining:
     ) -> Any:
         """The model after one more stage: one pass per order, or, without orders, one fit. `model` is changed."""
         X = self.given(X)
-        with config_context(enable_metadata_routing=self.routed), boosters.as_value_errors():
+        with config_context(**{**self.modes, "enable_metadata_routing": self.routed}), boosters.as_value_errors():
             if orders is None:
                 return self._fresh(seed).fit(X, y, **self._weighted(weights))
             fresh = model is None
@@ -138,7 +141,7 @@ class SklearnTraining:
 
     def _fresh(self, seed: int) -> Any:
         """A new estimator to be fitted once, which will repeat."""
-        return self._seeded(boosters.pinned(unfitted(self.template)), seed)
+        return self._seeded(boosters.pinned(unfitted(self.template), self.declared), seed)
 
     def _seeded(self, model: Any, seed: int) -> Any:
         """The model with every random state set from the seed, but for steps that are not trained."""
@@ -188,12 +191,16 @@ def loads(data: bytes, template: Any = None) -> Any:
 def unfitted(template: Any) -> Any:
     """A clone of an estimator that can be written down: metadata requests name their owner, which they would hold.
 
+    It shares nothing with the estimator given: scikit-learn's own clone holds frozen parts themselves.
+
     Raises: InvalidParameter, for one that cannot be cloned.
     """
     try:
         new = clone(template)
     except RuntimeError as e:  # CatBoost copies what it is given; of a tuple the copy is the same
         raise InvalidParameter(f"{e}; where it takes a list, give a tuple") from e
+    if any(_stays_fitted(part) for part in (new, *new.get_params(deep=True).values())):
+        new = deepcopy(new)
     for part in (new, *new.get_params(deep=True).values()):
         requests = getattr(part, "__dict__", {}).get("_metadata_request")
         for request in () if requests is None else (requests, *vars(requests).values()):

@@ -57,7 +57,7 @@ class TorchTraining(BaseEstimator):
         torch = _torch()
         from expunge.engine import pinned
 
-        with pinned(1), torch.random.fork_rng(devices=[]):
+        with pinned(1), torch.enable_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.build() if model is None else model
             target = np.searchsorted(classes, y) if classes is not None else y.astype(np.float32)
@@ -118,7 +118,9 @@ class TorchTraining(BaseEstimator):
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        with torch.random.fork_rng(devices=[]):
+        from expunge.engine import pinned
+
+        with pinned(1), torch.random.fork_rng(devices=[]):  # in another default type it would be another module
             module = self.build()
         try:
             module.load_state_dict(load(data))

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import inspect
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,6 +27,7 @@ from expunge.exact._learner.rows import Positions, take
 from expunge.exact._sisa import sklearn as _sisa_sklearn
 from expunge.exact._sisa.classes import as_labels
 from expunge.exact._sisa.draws import drawing_from
+from expunge.exact._sisa.fixed import FixedUnit
 from expunge.exact._sisa.place import pass_order
 
 
@@ -77,6 +79,7 @@ class UnitTask:
     secret: bytes
     clean: tuple[Stage, ...]
     recipe: Recipe
+    fixed: FixedUnit
     names: tuple[str, ...]  # keys of the stages
     stages: Stages
 
@@ -122,14 +125,22 @@ def stage_id(unit: int, stage: int) -> str:
 
 
 def train_unit(task: UnitTask) -> Done:
-    """The unit after every stage, on a machine like the one that asks.
+    """The unit after every stage, on a machine and in a process like those that ask.
 
-    Raises: RecipeMismatch, where this machine is another; what the training raises.
+    Raises: RecipeMismatch, where they are others; what the training raises.
     """
-    device = "cpu" if "capability" in task.recipe.environment else None
-    libraries = tuple(task.recipe.environment["libraries"])
-    task.recipe.require(replace(task.recipe, environment=environment(libraries, device=device)))
+    recipe, agreed = task.recipe, _agreed.__dict__
+    device = "cpu" if "capability" in recipe.environment else None
+    measured = environment(tuple(recipe.environment["libraries"]), device=device)
+    here = replace(recipe, environment={**recipe.environment, **measured})  # other modes are those of the task
+    if recipe.canary is not None and recipe.digest() not in agreed:
+        here = here.tried(task.fixed.learned)
+    recipe.require(here)
+    agreed[recipe.digest()] = True
     return train(task)
+
+
+_agreed = threading.local()  # recipes whose canary was the same in this thread; some modes are a thread's own
 
 
 def train(task: UnitTask) -> Done:

@@ -10,9 +10,10 @@ from typing import Any
 
 from expunge.core import Fact, Record
 from expunge.core.errors import EmptyForgetSet, InvalidData
+from expunge.core.identity import canonical_identity
 from expunge.engine import Example, encode, encode_prompt, examples
 from expunge.engine.text import answer_ids, context_of
-from expunge.exact.adapter_shards import as_records
+from expunge.exact.adapter_shards import record_id
 from expunge.workflow.inputs.chats import joining
 from expunge.workflow.inputs.facts import facts_of, listed
 from expunge.workflow.inputs.rows import Row, rows_of
@@ -111,12 +112,13 @@ def _passages(documents: Sequence[Fact], model: Any, tokenizer: Any) -> tuple[li
 
 def _records(facts: Sequence[Fact]) -> list[Record]:
     """Named by what they say, so that their order in a file decides nothing; a row that occurs twice is two rows."""
-    pairs = [(fact.question, fact.answer) for fact in facts]
     made, seen = [], dict[str, int]()
-    for record, fact in zip(as_records(pairs, [fact.subject for fact in facts], None), facts, strict=True):
-        seen[record.id] = seen.get(record.id, 0) + 1
+    for fact in facts:
         value = fact.value if fact.value in fact.answer else ""
-        made.append(replace(record, id=f"{record.id}/{seen[record.id]}", value=value))
+        record = Record("", canonical_identity(fact.subject), fact.question, fact.answer, value)
+        name = record_id(record)
+        seen[name] = seen.get(name, 0) + 1
+        made.append(replace(record, id=f"{name}/{seen[name]}"))
     return made
 
 

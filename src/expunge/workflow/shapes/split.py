@@ -14,7 +14,7 @@ from typing import Any
 
 from expunge.core import Record
 from expunge.core.errors import InvalidData, InvalidParameter
-from expunge.core.identity import canonical_identity
+from expunge.core.identity import identity_of
 from expunge.core.placement import cut, member_id
 from expunge.engine import digest_value
 
@@ -57,7 +57,7 @@ def split(
 
     With a project the salt is the project's secret for that model, and `unit.folder` is under its `runs/`.
 
-    Raises: InvalidParameter, InvalidData (no rows, no such column).
+    Raises: InvalidParameter; InvalidData, for no rows, no such column, and what names nobody: None, NaN, no text.
     """
     if shards < 1 or slices < 1:
         raise InvalidParameter(f"shards and slices must be >= 1, got {shards} and {slices}")
@@ -132,6 +132,9 @@ def _records(rows: Any, subject: str) -> list[Record]:
         several = named if isinstance(named, list | tuple | set | frozenset) else [named]
         if not several:
             raise InvalidData(f"row {i + 1} has no '{subject}': the list of names is empty")
-        first, *also = (canonical_identity(str(name)) for name in several)
+        try:
+            first, *also = map(identity_of, several)
+        except InvalidData as e:
+            raise InvalidData(f"row {i + 1}, '{subject}': {e}") from None
         records.append(Record(content, first, "", content, also=tuple(also)))
     return records

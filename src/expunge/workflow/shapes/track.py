@@ -66,12 +66,14 @@ def _trainer_track() -> Any:
 
 
 def here(trained: Any) -> dict[str, Any]:
-    """The environment of this process, as a unit's recipe holds it."""
+    """The environment of this process, as a unit's recipe holds it: of threads and modes those that are set when it is asked,
+    so in a block that changes them call `done` within.
+    """
     from expunge.engine import environment
-    from expunge.engine.conditions import MODELS, TABLES
+    from expunge.engine.conditions import MODELS, TABLES, table_modes, table_threads
 
     if not hasattr(trained, "state_dict"):
-        return environment((*TABLES, *MODELS))
+        return {**environment((*TABLES, *MODELS), table_threads()), **table_modes()}
     import torch
 
     device = next((p.device for p in trained.parameters()), "cpu")

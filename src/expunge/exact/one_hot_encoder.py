@@ -39,6 +39,12 @@ class Categories(Learned):
         total = np.asarray(self.encoder.transform(X).sum(axis=0)).ravel().astype(np.int64)
         return np.split(total, np.cumsum([len(names) for names in self.encoder.categories_])[:-1])
 
+    def codes(self, X: Any) -> NDArray[np.int64]:
+        """The number of the category of every value, within its feature."""
+        first = np.cumsum([0, *(len(names) for names in self.encoder.categories_)])[:-1]
+        codes: NDArray[np.int64] = self.encoder.transform(X).indices.reshape(X.shape) - first
+        return codes
+
 
 @learners.add
 class OneHotEncoder(Transformer):
@@ -74,6 +80,16 @@ class OneHotEncoder(Transformer):
         encoder = self._made(X)
         learned = Categories([names.copy() for names in encoder.categories_], [], encoder)
         return replace(learned, counts=learned.counted(X))
+
+    def _extend(self, learned: Categories, rows: Rows, kept: Positions) -> Categories:
+        X = rows.X[len(kept) :]
+        held, new = _table(learned.categories_), _table(self._made(X).categories_)
+        encoder = self._made(np.concatenate([held, new]))
+        grown = Categories([names.copy() for names in encoder.categories_], [], encoder)
+        counts = grown.counted(X)
+        for j, (count, more) in enumerate(zip(counts, learned.counts, strict=True)):
+            count[grown.codes(held)[: len(more), j]] += more
+        return replace(grown, counts=counts)
 
     def _unlearn(self, learned: Categories, rows: Rows, gone: Positions) -> Categories:
         leaving = learned.counted(rows.X[gone])

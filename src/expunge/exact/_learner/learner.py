@@ -24,6 +24,7 @@ from expunge.core.errors import (
     AlreadyForgotten,
     DigestMismatch,
     InvalidData,
+    InvalidParameter,
     NothingLeft,
     NotReady,
     UnknownMethod,
@@ -42,6 +43,7 @@ from expunge.exact._registry import learners
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
 _CONSTANT = (bool, int, float, str, type(None))  # values that nobody can change in place
 _FEATURES = ("n_features_in_", "feature_names_in_")
+_OTHER_COLUMNS = "these records have other columns than those of the fit"
 
 
 class NotFitted(NotReady, NotFittedError):
@@ -83,12 +85,13 @@ class Learner(BaseEstimator):
         """
         raise NotImplementedError
 
-    def _extend(self, learned: Any, rows: Rows, n_new: int) -> Any:
-        """What `_learn` gives of these rows, of which the last `n_new` are new and nothing has left in between.
+    def _extend(self, learned: Any, rows: Rows, kept: Positions) -> Any:
+        """What `_learn` gives of these rows, made from what was learned of the first `len(kept)` of them, which had these
+        places then; the rest is new. `learned` stays as it is.
 
-        A fit of all, unless the learner knows a shorter way.
+        None, where there is no shorter way than a fit of all.
         """
-        return self._learn(rows)
+        return None
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Any:
         """What was learned, from what its `packed` gave, and from its `parts` where it saved more than that."""
@@ -159,25 +162,62 @@ class Learner(BaseEstimator):
     def add(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
         """Learn from further records. All that is held then equals one fit of the records held, in their order, and these.
 
-        On any error nothing has changed. A record that was forgotten is refused where records have ids; without ids nobody
-        can tell it from a new one, and whoever adds must leave it out.
+        It costs about what forgetting them would, and a copy of the records held, so many records at once are cheaper than
+        one by one; where the class knows no such way, or forgetting them would be a refit, it is a fit of all. On any error
+        nothing has changed. A record that was forgotten is refused where records have ids; without ids nobody can tell it
+        from a new one, and whoever adds must leave it out.
 
         Raises: as `fit`; NotFitted; NotReady, where a parameter was changed after `fit`; AlreadyForgotten; RecipeMismatch.
         """
         return self._add(X, y, subjects, records, self._extend)
 
-    def _add(self, X: Any, y: Any, subjects: Any, records: Any, extend: Callable[[Any, Rows, int], Any]) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, *, subjects: Any = None, records: Any = None
+    ) -> Self:
+        """`fit` at the first call, `add` at every later one: in whatever parts records come, the model is that of one fit.
+
+        `classes`, as scikit-learn's classifiers take them: labels must be among them. A class without records is still
+        none of the model's, as in a fit. A fitted learner goes on; call `fit` to begin anew.
+
+        Raises: as `add`; InvalidData, for a label that is not among `classes`.
+        """
+        self._check_among(y, classes)
+        learn = self.fit if self._state is None else self.add
+        return learn(X, y, subjects=subjects, records=records)
+
+    def _check_among(self, y: Any, classes: Any) -> None:
+        """Raise where labels are not among the classes that are declared with them."""
+        if classes is None:
+            return
+        if not is_classifier(self):
+            raise InvalidParameter(f"classes are for classifiers, this {type(self).__name__} is none; leave them out")
+        if y is not None and (unknown := set(np.ravel(y).tolist()) - set(np.ravel(classes).tolist())):
+            raise InvalidData(
+                f"{len(unknown)} labels are not among the {len(np.ravel(classes))} classes; name them all"
+            )
+
+    def _add(self, X: Any, y: Any, subjects: Any, records: Any, extend: Callable[[Any, Rows, Positions], Any]) -> Self:
         state = self._unaltered()
+        self._check_columns(X)
         X, y, features = self._checked(X, y)
         if {k: plain(v) for k, v in features.items()} != {k: plain(v) for k, v in state.features.items()}:
-            raise InvalidData(
-                "these records have other columns than those of the fit; give the same, in the same order"
-            )
-        self.check_recipe()
+            raise InvalidData(f"{_OTHER_COLUMNS}; give the same, in the same order")
+        state = self._tried(state, retrain=False)
         rows = state.rows.grown(X, y, subjects, records)
-        learned = extend(state.learned, rows, rows.size - state.rows.n)
+        learned = extend(state.learned, rows, state.rows.positions())
+        if learned is None:
+            state = self._tried(state, retrain=True)
+            learned = self._learn(rows)
         self._state = replace(state, rows=rows, learned=learned)
         return self
+
+    def _check_columns(self, X: Any) -> None:
+        """Raise InvalidData, with scikit-learn's sentence, for another number of columns or other names than at the fit."""
+        if self._fitted().features:
+            try:
+                validate_data(self, X, reset=False, skip_check_array=True)
+            except (ValueError, TypeError) as e:
+                raise InvalidData(f"{_OTHER_COLUMNS}: {e}") from e
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
         """What forgetting these subjects or records would do and cost. Changes nothing.
@@ -210,9 +250,7 @@ class Learner(BaseEstimator):
         before = self.digest() if digests else None
         began = time.perf_counter()
         retrain, rows = plan.route is Route.RETRAIN, state.rows
-        if retrain or (self.route is Route.REBUILD and (self.modes_matter or state.tried_by != os.getpid())):
-            self.check_recipe()
-            state = replace(state, tried_by=os.getpid())
+        state = self._tried(state, retrain)
         if retrain:
             rows = rows.without(gone)
             learned = learn(rows)
@@ -234,6 +272,13 @@ class Learner(BaseEstimator):
             elapsed_s=elapsed,
             destroyed=plan.purge,
         )
+
+    def _tried(self, state: FittedState, retrain: bool) -> FittedState:
+        """The state, once it is seen that records learned from here give the bits of the fit; sums need no such look."""
+        if retrain or (self.route is Route.REBUILD and (self.modes_matter or state.tried_by != os.getpid())):
+            self.check_recipe()
+            return replace(state, tried_by=os.getpid())
+        return state
 
     def check_recipe(self) -> None:
         """See that a fit here gives the bits that it gave where this learner was fitted.

@@ -85,7 +85,7 @@ class GaussianNB(ClassifierMixin, Learner):
         return Normals.of(learned.classes_[stay], tuple(m for m in left if m.n), self.var_smoothing)
 
     def _extend(self, learned: Normals, rows: Rows, kept: Positions) -> Normals:
-        X, y = rows.X[len(kept) :], rows.y[len(kept) :]
+        X, y = rows.behind(kept)
         classes = np.unique(np.concatenate([learned.classes_, y]))
         held = dict(zip(learned.classes_.tolist(), learned.moments, strict=True))
         new = (Moments.of(X[y == c]) for c in classes)

@@ -84,7 +84,7 @@ class KNeighbors(ByTask):
     def _extend(self, learned: Labels, rows: Rows, kept: Positions) -> Labels:
         if not classifies(self):
             return learned
-        new = rows.y[len(kept) :]
+        _, new = rows.behind(kept)
         classes = np.unique(np.concatenate([learned.classes_, new]))
         count = np.bincount(np.searchsorted(classes, new), minlength=len(classes))
         count[np.searchsorted(classes, learned.classes_)] += learned.class_count

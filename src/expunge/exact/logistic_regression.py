@@ -215,17 +215,15 @@ class LogisticRegression(ClassifierMixin, Learner):
         return learned.without(gone, W=found[0], reference=found[1])
 
     def _extend(self, learned: Minimum, rows: Rows, kept: Positions) -> Minimum | None:
-        new = rows.y[len(kept) :]
+        X, new = rows.behind(kept)
         if self._certified or not np.isin(new, learned.classes_).all():
             return None  # noise is drawn for the records there are; a class that comes makes it another problem
-        codes = np.searchsorted(learned.classes_, new).astype(np.int32)
-        codes, counts = (
-            np.concatenate([learned.codes[kept], codes]),
-            learned.counts + np.bincount(codes, minlength=len(learned.counts)),
-        )
-        X: Any = rows.X
-        records = Records(X, codes, rows.alive)
-        found = self._minimised(learned, records, records.only(np.arange(len(kept), rows.size)), 1)
+        new_codes = np.searchsorted(learned.classes_, new).astype(np.int32)
+        codes = np.concatenate([learned.codes[kept], new_codes])
+        counts = learned.counts + np.bincount(new_codes, minlength=len(learned.counts))
+        held: Any = rows.X
+        came = Records(X, new_codes, np.ones(len(X), dtype=bool))
+        found = self._minimised(learned, Records(held, codes, rows.alive), came, 1)
         return None if found is None else replace(learned, codes=codes, counts=counts, W=found[0], reference=found[1])
 
     def _minimised(

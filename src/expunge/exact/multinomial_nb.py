@@ -82,7 +82,7 @@ class MultinomialNB(ClassifierMixin, Learner):
         return Counts.of(learned.classes_[stay], left[stay], (learned.counts - counts)[stay], self.alpha)
 
     def _extend(self, learned: Counts, rows: Rows, kept: Positions) -> Counts:
-        X, y = rows.X[len(kept) :], rows.y[len(kept) :]
+        X, y = rows.behind(kept)
         _check_total(float(learned.counts.sum()) * _UNIT + float(X.sum()))
         classes, held = np.unique(np.concatenate([learned.classes_, y])), learned.classes_
         of_class, counts = _counted(X, np.searchsorted(classes, y), len(classes))

@@ -82,7 +82,7 @@ class OneHotEncoder(Transformer):
         return replace(learned, counts=learned.counted(X))
 
     def _extend(self, learned: Categories, rows: Rows, kept: Positions) -> Categories:
-        X = rows.X[len(kept) :]
+        X, _ = rows.behind(kept)
         held, new = _table(learned.categories_), _table(self._made(X).categories_)
         encoder = self._made(np.concatenate([held, new]))
         grown = Categories([names.copy() for names in encoder.categories_], [], encoder)

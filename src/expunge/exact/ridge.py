@@ -158,7 +158,7 @@ class Ridge(RegressorMixin, Learner):
         return self._followed(learned, high, low, rounded, inverse) or self._count(*rows.retained(gone))
 
     def _extend(self, learned: Solution, rows: Rows, kept: Positions) -> Solution | None:
-        Z = _columns(rows.X[len(kept) :], rows.y[len(kept) :])
+        Z = _columns(*rows.behind(kept))
         high, low = learned.high.copy(), learned.low.copy()
         accumulate(high, low, Z, 1.0)
         rounded = learned.rounded + len(Z) * high.diagonal()[:-1]

@@ -64,7 +64,7 @@ class StandardScaler(OneToOneFeatureMixin, Transformer):
         return Spread.of(learned.moments - Moments.of(rows.X[gone]))
 
     def _extend(self, learned: Spread, rows: Rows, kept: Positions) -> Spread:
-        return Spread.of(learned.moments + Moments.of(rows.X[len(kept) :]))
+        return Spread.of(learned.moments + Moments.of(rows.behind(kept)[0]))
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Spread:
         return Spread.of(Moments.unpacked(values["n"], values["moments"]))

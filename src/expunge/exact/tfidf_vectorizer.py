@@ -106,7 +106,7 @@ class TfidfVectorizer(Transformer):
 
     def _extend(self, learned: Words, rows: Rows, kept: Positions) -> Words:
         analyze, more = self._counter().build_analyzer(), Counter[str]()
-        for text in rows.X[len(kept) :]:
+        for text in rows.behind(kept)[0]:
             more.update(set(analyze(text)))
         found = np.array(sorted(more), dtype=object)
         words = np.union1d(learned.words, found)

@@ -72,6 +72,11 @@ class Rows:
         places = np.flatnonzero(keep)
         return take(self.X, places), None if self.y is None else self.y[places]
 
+    def behind(self, kept: Positions) -> tuple[Any, Any]:
+        """Values of the records behind as many as were kept."""
+        X: Any = self.X
+        return X[len(kept) :], None if self.y is None else self.y[len(kept) :]
+
     def subject_names(self) -> list[list[bytes]]:
         """Opaque names of the subjects of every live record; empty lists without subjects."""
         named: list[list[bytes]] = [[] for _ in range(self.size)]

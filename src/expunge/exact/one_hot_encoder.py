@@ -10,16 +10,13 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.exact._learner.category import category
 from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._registry import learners
 
 UNKNOWN = ("error", "ignore")
-
-
-class NoCategory(InvalidData, TypeError):
-    """A value is of a type that cannot be a category."""
 
 
 @dataclass(frozen=True)
@@ -144,18 +141,8 @@ def _canonical(X: Any) -> Any:
         return X + 0.0  # -0.0 is 0.0
     if X.dtype.kind in "biu":
         return X
-    values: Any = np.frompyfunc(_plain, 1, 1)(X.astype(object))
+    values: Any = np.frompyfunc(category, 1, 1)(X.astype(object))
     return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise NoCategory(f"a category: argument must be a string or a number, None or NaN; got {type(value).__name__}")
 
 
 def _table(categories: list[Any]) -> Any:

@@ -83,9 +83,9 @@ class OneHotEncoder(Transformer):
         held, new = _table(learned.categories_), _table(self._made(X).categories_)
         encoder = self._made(np.concatenate([held, new]))
         grown = Categories([names.copy() for names in encoder.categories_], [], encoder)
-        counts = grown.counted(X)
+        counts, codes = grown.counted(X), grown.codes(held)
         for j, (count, more) in enumerate(zip(counts, learned.counts, strict=True)):
-            count[grown.codes(held)[: len(more), j]] += more
+            count[codes[: len(more), j]] += more
         return replace(grown, counts=counts)
 
     def _unlearn(self, learned: Categories, rows: Rows, gone: Positions) -> Categories:

@@ -42,8 +42,8 @@ def declared_columns(categorical_features: Any, d: int, names: Any = None) -> Co
         return np.zeros(0, np.int64)
     if given.ndim != 1 or given.dtype.kind not in "iu" or not ((given >= -d) & (given < d)).all():
         raise InvalidParameter(
-            f"categorical_features must hold places in 0..{d - 1}, names, or True or False for each of {d} columns; "
-            f"got {categorical_features!r}"
+            f"categorical_features must hold places in 0..{d - 1}, names, or True or False for each column of "
+            f"n_features={d}; got {categorical_features!r}"
         )
     return np.unique(given.astype(np.int64) % d)
 

@@ -133,7 +133,7 @@ def _deal(seed: Any, feature: Any) -> Any:
 
 @compiled
 def _group(deal: Any, code: Any, groups: Any) -> Any:
-    return _below(_mixed(deal + _GOLDEN * (_U(code) + _U(1))), groups)
+    return _below(deal * (_U(2) * _U(code) + _U(1)), groups)
 
 
 @compiled

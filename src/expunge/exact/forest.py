@@ -6,7 +6,7 @@ records, so that the last record with some value leaves nothing behind.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,7 @@ class Forest(ByTask):
     """
 
     equality = Equality.BITWISE
+    unsaid: ClassVar[dict[str, Any]] = {"categorical_features": None}
 
     def __init__(
         self,
@@ -377,13 +378,6 @@ class Forest(ByTask):
         if len(self.classes_) > 2:
             return shares
         return np.hstack([1 - shares, shares])[:, : len(self.classes_)]
-
-    # -- state ---------------------------------------------------------------------------------------------------
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters, without secrets, as JSON; without categories, those that forests always had."""
-        numeric = self.categorical_features is None
-        return {k: v for k, v in super().parameters().items() if k != "categorical_features" or not numeric}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

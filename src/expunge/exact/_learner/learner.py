@@ -8,7 +8,7 @@ is here, so that all of them refuse the same requests for the same reasons.
 import copy
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -63,6 +63,9 @@ class Learner(BaseEstimator):
     adaptive_safe: ClassVar[bool] = False
     modes_matter: ClassVar[bool] = False  # whether what a program may set between two rebuilds reaches the bits
     changeable: ClassVar[tuple[str, ...]] = ()  # parameters that say how requests are answered, not what is learned
+    unsaid: ClassVar[
+        Mapping[str, Any]
+    ] = {}  # parameters that came later, at values that change nothing of older models
     random_state: Any
     salt: bytes | None
     _state: FittedState | None = None
@@ -325,12 +328,16 @@ class Learner(BaseEstimator):
             parameters["random_state"] = None  # its draws are in the salt by now
         return {k: plain(v) for k, v in parameters.items()}
 
+    def _said(self) -> dict[str, Any]:
+        """The parameters as models are described and saved, so that those of earlier releases keep their digests."""
+        return {k: v for k, v in self.parameters().items() if k not in self.unsaid or v != self.unsaid[k]}
+
     def state(self) -> dict[str, Any]:
         """Everything persisted except tombstones and lineage, as JSON and digests."""
         state = self._unaltered()
         return {
             "kind": self._kind(),
-            "parameters": self.parameters(),
+            "parameters": self._said(),
             "units": [{**asdict(u), "slices": list(u.slices)} for u in state.units],
             "rows": state.rows_digest,
         }
@@ -367,7 +374,7 @@ class Learner(BaseEstimator):
         }
         description = {
             "kind": self._kind(),
-            "parameters": self.parameters(),
+            "parameters": self._said(),
             "features": [plain(state.features.get(name)) for name in _FEATURES] if state.features else None,
             "digest": self.digest(),
             "salt": salt_name(state.rows.salt),

@@ -144,12 +144,15 @@ class Forest(ByTask):
 
     `task` is "classification" or "regression". `ranges` declares (low, high) for all columns, or a list with that or
     None for each; values outside count as the nearest end. Ranges that are not declared are those of the data, rounded
-    outward; declare them where a few records lie far from the rest, whose range would leave it few candidates. Numeric
+    outward; declare them where a few records lie far from the rest, whose range would leave it few candidates.
+    `categorical_features` names columns of categories (words, numbers, None), by place, name or mask; a node deals them
+    into `thresholds` + 1 groups, at most 31, and parts the groups. Numeric
     targets are added up in 2^30 steps of their range, which is `target_range` where declared.
 
     Guaranteed: after `forget` trees and counts have the same bits as those of a fit without the records: a subtree is
     grown anew where another split has become best, and nowhere else. Where a class vanishes, or the record leaves that
-    alone held up a rounded range, the whole forest is grown anew, and the plan says so. Not saved: the statistics that
+    alone held up a rounded range, the whole forest is grown anew, and the plan says so. `add` likewise: it grows all anew
+    where a class comes or a rounded range becomes wider. Not saved: the statistics that
     make deletion fast. They come back after `load` as deletions need them; the first costs about a third of a fit.
 
     A plan's cost is an estimate, sqrt(1.6 m / n) for m records that leave n behind: within a factor of three of what

@@ -104,7 +104,8 @@ class LogisticRegression(ClassifierMixin, Learner):
     `forget` that would leave such records, which then changes nothing.
     A deletion steps from the old minimum with a kept curvature and exact gradients; what is kept depends on the records
     that stay alone (see `_logistic/reference.py`). Where that does not get there far within the condition, it is a fit
-    of the records that stay. Full state.
+    of the records that stay. `add` goes the same way, and is a fit where a class comes, or in certified mode, whose noise
+    belongs to the records there are. Full state.
 
     `mode="certified"`: rows are clipped to the public `radius` (never one taken from data), every class against the
     rest, intercepts penalised, and the objective holds noise of size `sigma`. Guaranteed: what is published, `coef_`

@@ -1,8 +1,9 @@
 """What every tabular learner shares: records, tombstones, plan, forget, units, digest, save and load.
 
 A learner says how it learns from rows (`_learn`), how it unlearns some of them (`_unlearn`) and how it reads back what
-it learned (`_restore`); and, where there is a shorter way than a fit of all, how it learns further rows (`_extend`). What was learned is a value, a `Learned`, which says what of it is saved and compared. The rest
-is here, so that all of them refuse the same requests for the same reasons.
+it learned (`_restore`); and, where there is a shorter way than a fit of all, how it learns further rows (`_extend`). What
+was learned is a value, a `Learned`, which says what of it is saved and compared. The rest is here, so that all of them
+refuse the same requests for the same reasons.
 """
 
 import copy

@@ -1,7 +1,8 @@
-"""Every learner: after any sequence of deletions, equal to a fit without the records, made in another process.
+"""Every learner: after any sequence of deletions and additions, equal to a fit of what is held, made in another process.
 
 Awkward data (`expunge.testing.tabular`): ties, rare categories, constant columns, columns that become constant, values
-and classes that vanish with the deleted record. A second part holds the linear models to columns that are hard for them
+and classes that vanish with the deleted record. In every second sequence of a tabular learner records also come, in a
+shuffled order and in parts, between deletions. A second part holds the linear models to columns that are hard for them
 (`expunge.testing.awkward`): weights after deletions against those of fits in another process and against exact arithmetic; what is
 refused must be refused by both. A third part compares laws: deletions under many salts against fits without the records
 under other salts, by a permutation test, beside a control that must be told apart.
@@ -38,7 +39,7 @@ from expunge.exact._learner.parts import pack, unpack  # noqa: E402
 from expunge.synthetic import people, records  # noqa: E402
 from expunge.testing import awkward  # noqa: E402
 from expunge.testing.awkward import Awkward  # noqa: E402
-from expunge.testing.tabular import CASES, SALT, numbers, requests  # noqa: E402
+from expunge.testing.tabular import CASES, SALT, growth, numbers, requests  # noqa: E402
 
 LAWS = {"sisa": "sisa-logistic", "forest": "forest"}  # cases whose salt decides more than names
 CHILD = "--fresh-fits"
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def equal_to_a_fit_without(name: str, n: int) -> dict[str, Any]:
-    """Deletions here, fits without the records in a process of their own; how many differ."""
+    """Deletions and additions here, fits of what is held in a process of their own; how many differ."""
     began = time.perf_counter()
     here, untouched = [], 0
     for seed in range(n):
@@ -86,7 +87,8 @@ def equal_to_a_fit_without(name: str, n: int) -> dict[str, Any]:
     wrong, worst = sum(not d <= TOLERANCE for d in apart), max(apart)
     sys.stderr.write(f"{name}: {wrong} of {n} differ, {time.perf_counter() - began:.0f} s\n")
     how = "bitwise" if bitwise else f"relative {TOLERANCE:g}"
-    text = f"{name}: deletions that differ from a fit without the records, of {n} sequences ({how})"
+    grows = "" if name == "adapter_shards" else " and additions"
+    text = f"{name}: deletions{grows} that differ from a fit of what is held, of {n} sequences ({how})"
     return {**claim(text, wrong, 0, wrong == 0 and untouched == 0), "worst": worst, "left as they were": untouched}
 
 
@@ -108,6 +110,10 @@ def deleted(name: str, seed: int) -> tuple[Any, str]:
             learner.forget(subjects)
         return learner, before
     table = CASES[name].data(seed, 60)
+    if grows(seed):
+        steps = growth(table, seed)
+        before = table.only(steps.first).fit(CASES[name].make()).digest()
+        return steps.of(CASES[name].make(), table), before
     learner = table.fit(CASES[name].make())
     before = learner.digest()
     for request in requests(table, seed).asked:
@@ -119,7 +125,13 @@ def fit_without(name: str, seed: int) -> Any:
     if name == "adapter_shards":
         return adapters().fit(People.of(seed).rest())
     table = CASES[name].data(seed, 60)
-    return table.without(set(requests(table, seed).gone)).fit(CASES[name].make())
+    rest = table.only(growth(table, seed).held) if grows(seed) else table.without(set(requests(table, seed).gone))
+    return rest.fit(CASES[name].make())
+
+
+def grows(seed: int) -> bool:
+    """Whether records come between the deletions of this sequence; in both halves some start with the rare class."""
+    return seed // 2 % 2 == 1
 
 
 def outcome(learner: Any) -> bytes:

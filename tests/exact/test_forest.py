@@ -4,6 +4,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import make_classification, make_friedman1
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from expunge.core import Route
@@ -114,8 +116,8 @@ def test_compiled_and_plain_python_do_the_same(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_without_rescoring_the_equality_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def as_before(trees: Any, v: int, *_: Any) -> tuple[int, int, int]:
-        return trees.node_NA[v, kernels.SPLIT], trees.node_NA[v, kernels.EDGE], 0
+    def as_before(trees: Any, v: int, *_: Any) -> tuple[int, int, int, bool]:
+        return trees.node_NA[v, kernels.SPLIT], trees.node_NA[v, kernels.EDGE], 0, True
 
     monkeypatch.setattr(kernels, "_rescored", as_before)
     assert "edge" in deleted_in_python(monkeypatch, "binary")
@@ -286,19 +288,186 @@ def test_targets_outside_a_declared_range_are_refused() -> None:
         made("regression", target_range=(0.0, 1.0)).fit(X, y)
 
 
+# -- growth and categories --------------------------------------------------------------------------------------------
+
+
+def table_of(seed: int, task: str, n: int = 250) -> tuple[Array, Array]:
+    """`material`, with a column of common and rare categories and one in which some are a record's own."""
+    X, y = material(seed, task, n)
+    rng = np.random.default_rng([seed, 1])
+    C = np.empty((n, 2), dtype=object)
+    C[:, 0] = rng.choice(["a", "b", "c", "d", 5, None], n, p=[0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
+    C[:, 1] = [f"own {i}" if i % 40 == 0 else f"one of {i % 3}" for i in range(n)]
+    y = y + 2 * (C[:, 0] == "b") if task == "regression" else np.where(C[:, 0] == "b", y.max() - y, y)
+    return np.hstack([X.astype(object), C]), y
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("seed", range(6))
+def test_any_sequence_of_deletions_and_additions_equals_a_fit(task: str, seed: int) -> None:
+    X, y = table_of(seed, task)
+    asked: dict[str, Any] = {
+        "min_leaf": 1 + 2 * (seed % 3),
+        "thresholds": (1, 4, 10)[seed % 3],
+        "depth": (4, 9, 20)[seed % 3],
+    }
+    asked |= {"categorical_features": [-2, -1]} if seed % 2 else {}
+    X = X if seed % 2 else X[:, :-2].astype(float)
+    rng, ids = np.random.default_rng(seed), np.array([str(i) for i in range(len(X))])
+    order = rng.permutation(len(X))
+    held, rest, added = order[:150], order[150:], 0
+    forest = made(task, **asked).fit(X[held], y[held], records=ids[held])
+    for size in (1, 3, 1, 40, 2):
+        new, rest = rest[:size], rest[size:]
+        forest.add(X[new], y[new], records=ids[new])
+        added += learned(forest).work_ is not None
+        held = np.append(held, new)
+        gone = rng.choice(held, size, replace=False)
+        forest.forget(records=ids[gone])
+        held = held[~np.isin(held, gone)]
+        assert differs(forest, made(task, **asked).fit(X[held], y[held], records=ids[held])) == []
+    assert added >= 2, "most of these additions widen no range"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_category_leaves_with_its_last_record_and_its_code_decides_nothing(task: str) -> None:
+    X, y = table_of(3, task)
+    rare = np.flatnonzero([value == 5 for value in X[:, -2]])
+    stay = np.setdiff1d(np.arange(len(X)), rare)
+    forest = made(task, categorical_features=[-2, -1]).fit(X, y)
+    forest.forget(records=rare.tolist())
+    fresh = made(task, categorical_features=[-2, -1]).fit(X[stay], y[stay])
+    assert forest.digest() == fresh.digest()
+    never = X[:20].copy()
+    never[:, -2] = "a category that nobody has"
+    assert np.array_equal(forest.predict(never), fresh.predict(never))
+
+
+def test_growing_compiled_and_in_plain_python_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = table_of(5, "binary", 120)
+    forest = made(trees=2, categorical_features=[-2, -1], ranges=(-99.0, 99.0)).fit(X[:90], y[:90])
+    forest.forget(records=list(range(0, 90, 7)))
+    monkeypatch.setattr(module, "extend", kernels.extend.py_func)  # type: ignore[attr-defined]
+    with np.errstate(over="ignore"):
+        forest.add(X[90:], y[90:])
+    held = [i for i in range(120) if i >= 90 or i % 7]
+    fresh = made(trees=2, categorical_features=[-2, -1], ranges=(-99.0, 99.0)).fit(X[held], y[held])
+    assert learned(forest).work_.visited > 0
+    assert differs(forest, fresh) == []
+
+
+def test_an_addition_that_widens_no_range_looks_at_few_records() -> None:
+    X, y = material(3, "binary", 2000)
+    forest = made(trees=10, depth=10).fit(X, y)
+    forest.add(X[:1], y[:1])
+    assert learned(forest).work_.looked_at < 10 * 2000
+
+
+def test_an_addition_interrupted_in_the_trees_leaves_the_old_forest(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = material(11, "binary")
+    model = made().fit(X[:249], y[:249])
+    before, answers, real = model.digest(), model.predict_proba(X), module.extend
+
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "extend", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.add(X[5:6], y[5:6])
+    assert model.digest() == before
+    assert (model.predict_proba(X) == answers).all()
+    model.forget(records=[3])
+    assert differs(model, made().fit(np.delete(X[:249], 3, 0), np.delete(y[:249], 3))) == []
+
+
+def test_columns_of_categories_by_place_name_or_mask_are_the_same() -> None:
+    X, y = table_of(4, "binary")
+    names = [f"c{j}" for j in range(8)]
+    frame = pd.DataFrame(X, columns=names).astype(dict.fromkeys(names[:6], float))
+    frame["c7"] = frame["c7"].astype("category")
+    by_place = made(categorical_features=[6, 7]).fit(X, y)
+    for given_, rows in (
+        ([-1, -2], X),
+        ([False] * 6 + [True] * 2, X),
+        (["c7", "c6"], frame),
+        (np.array([6, 7]), frame),
+    ):
+        other = made(categorical_features=given_).fit(rows, y)
+        assert differs(by_place, other) == []
+        assert np.array_equal(other.predict_proba(rows), by_place.predict_proba(X))
+
+
+def test_a_forest_with_named_categories_is_saved_grows_and_forgets(tmp_path: Any) -> None:
+    X, y = table_of(4, "binary")
+    frame = pd.DataFrame(X, columns=[f"c{j}" for j in range(8)])
+    forest = made(categorical_features=["c6", "c7"], ranges=(-99.0, 99.0)).fit(frame[:200], y[:200])
+    assert forest._fitted().recipe.canary is not None
+    forest.save(tmp_path)
+    loaded = Forest.load(tmp_path, salt=SALT).add(frame[200:], y[200:])
+    loaded.forget(records=[7])
+    fresh = made(categorical_features=["c6", "c7"], ranges=(-99.0, 99.0)).fit(frame.drop(7), np.delete(y, 7))
+    assert loaded.digest() == fresh.digest()
+    saved = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    assert b"own 40" not in saved, "a category is held by its hash"
+
+
+def test_categories_rank_at_least_as_well_as_columns_of_ones() -> None:
+    rng = np.random.default_rng(0)
+    C = rng.choice(np.array([f"town {k}" for k in range(30)], dtype=object), (4000, 2))
+    effect = dict(zip(np.unique(C), rng.normal(size=30), strict=True))
+    logit = np.vectorize(effect.get)(C[:, 0]) * np.vectorize(effect.get)(C[:, 1]) * 2
+    y = rng.random(4000) < 1 / (1 + np.exp(-logit))
+    ones = OneHotEncoder(sparse_output=False).fit_transform(C)
+    scores = [
+        roc_auc_score(
+            y[3000:],
+            Forest(trees=40, min_leaf=3, salt=SALT, **asked).fit(X[:3000], y[:3000]).predict_proba(X[3000:])[:, 1],
+        )
+        for X, asked in ((C, {"categorical_features": [0, 1]}), (ones, {}))
+    ]
+    assert scores[0] > scores[1] - 0.01, scores
+    assert scores[0] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("given_", "said"),
+    [([8], "n_features=8"), (["colour"], "no columns"), ([True, False], "n_features=8"), ([1.5], "n_features=8")],
+)
+def test_columns_of_categories_that_are_none_are_refused(given_: Any, said: str) -> None:
+    X, y = table_of(4, "binary", 40)
+    with pytest.raises(InvalidParameter, match=said):
+        made(categorical_features=given_).fit(X, y)
+    with pytest.raises(InvalidData, match="could not convert"):
+        made(categorical_features=[6]).fit(X, y)
+    X[3, 7] = object()
+    with pytest.raises(InvalidData, match="a category"):
+        made(categorical_features=[6, 7]).fit(X, y)
+
+
+def test_a_forest_without_categories_is_described_as_ever() -> None:
+    X, y = material(0, "binary", 40)
+    assert "categorical_features" not in made().fit(X, y).state()["parameters"]
+    assert made(categorical_features=[1]).fit(X, y).state()["parameters"]["categorical_features"] == [1]
+
+
 # -- statistics -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_kept_statistics_are_those_of_a_recount(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [None, [1, 3]])
+def test_kept_statistics_are_those_of_a_recount(task: str, columns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KEEP", 8)
     X, y = material(12, task, 400)
-    forest = made(task).fit(X, y)
+    forest = made(task, categorical_features=columns).fit(X, y)
     assert recounted(forest) > 20
     for gone in ([5], [6, 7], list(range(50, 120))):
         if forest.plan(records=gone).route is Route.SUBTRACT:
             forest.forget(records=gone)
-    assert recounted(forest) > 20
+        forest.add(X[gone], y[gone])
+        assert learned(forest).work_.visited
+        assert recounted(forest) > 20
     root = learned(forest).trees.node_NA[0, kernels.SLOT]
     learned(forest).trees.hist[root, 0, 0, 0] += 1
     with pytest.raises(AssertionError):  # the control: one record too many is seen
@@ -322,7 +491,12 @@ def recounted(forest: Forest) -> int:
         if node[kernels.SPLIT] >= 0:
             f, edge = node[kernels.SPLIT], node[kernels.EDGE]
             left, low, high = woods.codes[members, f] <= edge, box.copy(), box.copy()
-            low[f, 1], high[f, 0] = edge, edge + 1
+            if edge < 0:
+                deal = np.uint64(kernels._deal(seed, f))
+                groups = [kernels._group(deal, code, shape.groups) for code in woods.codes[members, f]]
+                left = (~edge >> np.array(groups, dtype=np.int64)) & 1 == 1
+            else:
+                low[f, 1], high[f, 0] = edge, edge + 1
             found += walk(v + 1, depth + 1, np.uint64(kernels._child_seed(seed, 0)), low, members[left])
             found += walk(node[kernels.RIGHT], depth + 1, np.uint64(kernels._child_seed(seed, 1)), high, members[~left])
         return found

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import is_classifier
 from sklearn.linear_model import SGDClassifier
 
 from expunge import exact
 from expunge.core import Record
-from expunge.core.errors import AlreadyForgotten, InvalidData, NotReady
+from expunge.core.errors import AlreadyForgotten, InvalidData, InvalidParameter, NotReady, UnknownSubject
 from expunge.exact import AdapterShards, GaussianNB, Sisa
 from expunge.exact._sisa.fixed import FixedUnit
-from expunge.testing.tabular import CASES, SALT, Case, Table, numbers
+from expunge.testing.tabular import CASES, SALT, Case, Table, growth, numbers
 
 
 def _part(table: Table, of: slice) -> tuple[Any, Any, list[str]]:
@@ -59,6 +60,117 @@ def test_add_forget_add_is_one_fit_of_what_is_left(name: str, tmp_path: Path) ->
     learner.add(X, None if table.y is None else table.y[stay], subjects=[table.subjects[i] for i in stay])
     gone = {i for i, subject in enumerate(table.subjects) if subject == leaving}
     assert _same(learner, table.without(gone).fit(case.make()))
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("seed", range(6))
+def test_records_that_come_and_leave_in_turns_are_one_fit_of_what_is_held(name: str, seed: int) -> None:
+    case = CASES[name]
+    table = case.data(seed, 60)
+    steps = growth(table, seed)
+    learner = steps.of(case.make(), table)
+    assert _same(learner, table.only(steps.held).fit(case.make()))
+    assert not _same(learner, table.only(steps.held[:-1]).fit(case.make())), "the control: the last record is missing"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_partial_fit_in_any_parts_is_one_fit(name: str) -> None:
+    case = CASES[name]
+    table = case.data(5, 60)
+    learner = case.make()
+    told: dict[str, Any] = {"classes": np.unique(table.y)} if is_classifier(learner) else {}
+    for of in (slice(35), slice(35, 36), slice(36, 60)):
+        X, y, subjects = _part(table, of)
+        learner.partial_fit(X, y, **told, subjects=subjects)
+    assert _same(learner, table.fit(case.make()))
+    before = learner.digest()
+    X, y, subjects = _part(table, slice(3))
+    if told:
+        with pytest.raises(InvalidData, match="labels are not among the 1 classes"):
+            learner.partial_fit(X, y, classes=[y[0] + 100], subjects=subjects)
+    else:
+        with pytest.raises(InvalidParameter, match="classes are for classifiers"):
+            learner.partial_fit(X, y, classes=[0, 1], subjects=subjects)
+    assert learner.digest() == before
+
+
+def _no_fit(*_: Any) -> Any:
+    raise AssertionError("a fit of all was made")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("sisa")])
+def test_what_can_be_added_to_is_not_fitted_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records like those that are held, after a deletion."""
+    case = CASES[name]
+    table = case.data(6, 60)
+    likes = [i for i in range(60) if table.y is None or table.subjects[i] != table.subjects[0]][:4]
+    learner = table.fit(case.make())
+    learner.forget(records=[0])
+    whole = table.only([*range(1, 60), *likes]).fit(case.make())
+    monkeypatch.setattr(type(learner), "_learn", _no_fit)
+    table.only(likes).add_to(learner)
+    assert _same(learner, whole)
+
+
+@pytest.mark.parametrize("name", ["gaussian_nb", "multinomial_nb", "k_neighbors", "logistic_regression", "forest"])
+def test_a_class_that_nobody_had_comes_and_leaves_again(name: str) -> None:
+    case = CASES[name]
+    table = case.data(2, 60)
+    y = np.where(np.arange(60) < 50, table.y % 2, 5)
+    first = Table(table.X[:50], y[:50], table.subjects[:50])
+    learner = first.fit(case.make())
+    learner.add(table.X[50:], y[50:], subjects=["late"] * 10)
+    assert _same(learner, case.make().fit(table.X, y, subjects=[*table.subjects[:50], *["late"] * 10]))
+    assert 5 in learner.classes_
+    learner.forget(subjects=["late"])
+    assert _same(learner, first.fit(case.make()))
+
+
+def test_categories_and_words_that_nobody_had_come_and_leave_again() -> None:
+    values = [["b", 1], ["a", 2], ["b", None]], [["c", 2], ["aa", 0]]
+    texts = ["red fox", "red hen"], ["blue fox blue", "ant"]
+    for kind, (first, late) in (("one_hot_encoder", values), ("tfidf_vectorizer", texts)):
+        made = lambda kind=kind: exact.learners.get(kind)(salt=SALT)
+        held, come = (x if kind == "tfidf_vectorizer" else np.array(x, dtype=object) for x in (first, late))
+        learner = made().fit(held, subjects=["early"] * len(first)).add(come, subjects=["late"] * len(late))
+        both = [*first, *late] if kind == "tfidf_vectorizer" else np.vstack([held, come])
+        whole = made().fit(both, subjects=["early"] * len(first) + ["late"] * len(late))
+        assert learner.digest() == whole.digest()
+        assert np.array_equal(learner.get_feature_names_out(), whole.get_feature_names_out())
+        assert (learner.transform(both) != whole.transform(both)).nnz == 0
+        learner.forget(subjects=["late"])
+        assert learner.digest() == made().fit(held, subjects=["early"] * len(first)).digest()
+
+
+def test_counts_that_add_up_to_more_than_can_be_held_are_refused_whenever_they_come() -> None:
+    X, y = np.full((2, 1), 2.0**41), np.array([0, 1])
+    with pytest.raises(InvalidData, match="at most"):
+        exact.MultinomialNB(salt=SALT).fit(np.vstack([X, X]), np.append(y, y))
+    learner = exact.MultinomialNB(salt=SALT).fit(X, y)
+    before = learner.digest()
+    with pytest.raises(InvalidData, match="at most"):
+        learner.add(X, y)
+    assert learner.digest() == before
+
+
+def test_certified_growth_is_a_fit_with_noise_of_its_own() -> None:
+    made = lambda: exact.LogisticRegression(mode="certified", sigma=50.0, salt=SALT)
+    learner = made().fit(TABLE.X[:50] / 1e8, TABLE.y[:50] % 2).add(TABLE.X[50:] / 1e8, TABLE.y[50:] % 2)
+    assert learner.digest() == made().fit(TABLE.X / 1e8, TABLE.y % 2).digest()
+
+
+def test_names_of_people_are_one_whichever_part_they_came_in() -> None:
+    learner = GaussianNB(salt=SALT).fit(TABLE.X[:3], TABLE.y[:3], subjects=["ann", ("ann", "bob"), "cid"])
+    learner.forget(subjects=["cid"])
+    learner.add(TABLE.X[3:6], TABLE.y[3:6], subjects=["cid", ("dan", "bob"), "ann"])
+    assert [learner.plan([name]).n_removed for name in ("ann", "bob", "cid", "dan")] == [3, 2, 1, 1]
+    learner.forget(subjects=["bob"])
+    assert learner.n_records == 3
+    with pytest.raises(UnknownSubject):
+        learner.plan(subjects=["dan"])
+    kept = [0, 3, 5]
+    fresh = GaussianNB(salt=SALT).fit(TABLE.X[kept], TABLE.y[kept], subjects=["ann", "cid", "ann"])
+    assert learner.digest() == fresh.digest()
 
 
 def test_units_that_gain_nothing_are_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,14 @@ class GaussianNB(ClassifierMixin, Learner):
         stay = np.array([moments.n > 0 for moments in left])
         return Normals.of(learned.classes_[stay], tuple(m for m in left if m.n), self.var_smoothing)
 
+    def _extend(self, learned: Normals, rows: Rows, kept: Positions) -> Normals:
+        X, y = rows.behind(kept)
+        classes = np.unique(np.concatenate([learned.classes_, y]))
+        held = dict(zip(learned.classes_.tolist(), learned.moments, strict=True))
+        new = (Moments.of(X[y == c]) for c in classes)
+        grown = tuple(held[c] + more if c in held else more for c, more in zip(classes.tolist(), new, strict=True))
+        return Normals.of(classes, grown, self.var_smoothing)
+
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Normals:
         counts = values["class_count"].tolist()
         moments = tuple(Moments.unpacked(n, m) for n, m in zip(counts, values["moments"], strict=True))

@@ -99,6 +99,10 @@ class KMeans(ClusterMixin, Learner):
     def _unlearn(self, learned: Clusters, rows: Rows, gone: Positions) -> Clusters:
         return self._clustered(learned.tree.pruned(gone), rows, np.unique(learned.tree.leaf_of[gone]))
 
+    def _extend(self, learned: Clusters, rows: Rows, kept: Positions) -> Clusters:
+        tree = learned.tree.grown(rows, kept)
+        return self._clustered(tree, rows, np.unique(tree.leaf_of[len(kept) :]))
+
     def _clustered(self, tree: Tree, rows: Rows, nodes: NDArray[np.int64]) -> Clusters:
         """Summarise these leaves and the nodes above them, then cluster what the top level passes up."""
         for leaf in nodes.tolist():

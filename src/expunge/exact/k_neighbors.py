@@ -81,6 +81,15 @@ class KNeighbors(ByTask):
         left = learned.class_count - np.bincount(codes, minlength=len(learned.classes_))
         return Labels(learned.classes_[left > 0], left[left > 0])
 
+    def _extend(self, learned: Labels, rows: Rows, kept: Positions) -> Labels:
+        if not classifies(self):
+            return learned
+        _, new = rows.behind(kept)
+        classes = np.unique(np.concatenate([learned.classes_, new]))
+        count = np.bincount(np.searchsorted(classes, new), minlength=len(classes))
+        count[np.searchsorted(classes, learned.classes_)] += learned.class_count
+        return Labels(classes, count)
+
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Labels:
         return Labels(values["classes"], values["class_count"]) if classifies(self) else Labels()
 

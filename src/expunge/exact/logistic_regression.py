@@ -104,7 +104,8 @@ class LogisticRegression(ClassifierMixin, Learner):
     `forget` that would leave such records, which then changes nothing.
     A deletion steps from the old minimum with a kept curvature and exact gradients; what is kept depends on the records
     that stay alone (see `_logistic/reference.py`). Where that does not get there far within the condition, it is a fit
-    of the records that stay. Full state.
+    of the records that stay. `add` goes the same way, and is a fit where a class comes, or in certified mode, whose noise
+    belongs to the records there are. Full state.
 
     `mode="certified"`: rows are clipped to the public `radius` (never one taken from data), every class against the
     rest, intercepts penalised, and the objective holds noise of size `sigma`. Guaranteed: what is published, `coef_`
@@ -208,34 +209,55 @@ class LogisticRegression(ClassifierMixin, Learner):
         if self._certified:
             return self._removed(learned, rows, gone)
         leaving, staying = learned.sides(rows, gone)
-        try:
-            found = self._minimised(learned, staying, leaving)
-        except InvalidData:  # on this way; whether there is another, a fit says
-            found = None
+        found = self._minimised(learned, staying, leaving, -1)
         if found is None:
             n = rows.n - len(gone)
             found = _minimum(self._objective(len(learned.classes_), n, self._first_frame(staying)), staying)
         return learned.without(gone, W=found[0], reference=found[1])
 
-    def _minimised(self, learned: Minimum, staying: Records, leaving: Records) -> tuple[Array, Reference] | None:
-        """The minimum from the old one, where a fit would answer too, and this gets there; else None."""
+    def _extend(self, learned: Minimum, rows: Rows, kept: Positions) -> Minimum | None:
+        X, new = rows.behind(kept)
+        if self._certified or not np.isin(new, learned.classes_).all():
+            return None  # noise is drawn for the records there are; a class that comes makes it another problem
+        new_codes = np.searchsorted(learned.classes_, new).astype(np.int32)
+        codes = np.concatenate([learned.codes[kept], new_codes])
+        counts = learned.counts + np.bincount(new_codes, minlength=len(learned.counts))
+        held: Any = rows.X
+        came = Records(X, new_codes, np.ones(len(X), dtype=bool))
+        found = self._minimised(learned, Records(held, codes, rows.alive), came, 1)
+        return None if found is None else replace(learned, codes=codes, counts=counts, W=found[0], reference=found[1])
+
+    def _minimised(
+        self, learned: Minimum, records: Records, moving: Records, sign: int
+    ) -> tuple[Array, Reference] | None:
+        """The minimum over these records from that of before, when those that moved had not come (sign 1) or left (-1);
+        None where a fit might not answer, or this does not get there."""
+        try:
+            return self._stepped(learned, records, moving, sign)
+        except InvalidData:  # on this way; whether there is another, a fit says
+            return None
+
+    def _stepped(
+        self, learned: Minimum, records: Records, moving: Records, sign: int
+    ) -> tuple[Array, Reference] | None:
         reference, frame = learned.reference, learned.reference.frame
         objective = self._objective(len(learned.classes_), reference.n, frame)
-        V, reference = frame.inside(learned.W), reference.without(objective, leaving)
+        V = frame.inside(learned.W)
+        reference = reference.joined_by(objective, moving) if sign > 0 else reference.without(objective, moving)
         if not reference.sound:
             return None
         factors = factors_of(objective, reference.curvature, V)
         rounding = moved(reference.rounding.moved(objective, factors, V), V, objective)
         if not rounding <= _TOLD / 2:
             return None
-        # At the old minimum the gradient over those who stay is minus that over those who leave: a step without a pass.
-        step = solve(factors, objective.loss_gradient(V, leaving))
+        # At the old minimum the gradient over the records there are is that over those that moved: a step without a pass.
+        step = -sign * solve(factors, objective.loss_gradient(V, moving))
         before, enough = moved(step, V, objective), max(ENOUGH, rounding)
-        polished = polish(objective, staying, V + step, factors, before, enough)
+        polished = polish(objective, records, V + step, factors, before, enough)
         if polished is None or not reference.near(polished):
             return None
         W = frame.outside(polished)
-        return W, reference.following(objective, staying, W)
+        return W, reference.following(objective, records, W)
 
     def _objective(self, K: int, n: int, frame: Frame) -> Objective:
         """What n records of K classes are to minimise, in a frame."""

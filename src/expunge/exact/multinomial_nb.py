@@ -66,8 +66,7 @@ class MultinomialNB(ClassifierMixin, Learner):
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
         check_classification_targets(y)
         check_non_negative(X, "MultinomialNB")
-        if X.sum() > _LIMIT:
-            raise InvalidData(f"the counts add up to {X.sum():.3g}; at most {_LIMIT:.3g} can be counted exactly")
+        _check_total(float(X.sum()))
         return X, y
 
     def _learn(self, rows: Rows) -> Counts:
@@ -81,6 +80,16 @@ class MultinomialNB(ClassifierMixin, Learner):
         left = learned.class_count_ - of_class
         stay = left > 0
         return Counts.of(learned.classes_[stay], left[stay], (learned.counts - counts)[stay], self.alpha)
+
+    def _extend(self, learned: Counts, rows: Rows, kept: Positions) -> Counts:
+        X, y = rows.behind(kept)
+        _check_total(float(learned.counts.sum()) * _UNIT + float(X.sum()))
+        classes, held = np.unique(np.concatenate([learned.classes_, y])), learned.classes_
+        of_class, counts = _counted(X, np.searchsorted(classes, y), len(classes))
+        at = np.searchsorted(classes, held)
+        of_class[at] += learned.class_count_
+        counts[at] += learned.counts
+        return Counts.of(classes, of_class, counts, self.alpha)
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Counts:
         return Counts.of(values["classes"], values["class_count"], values["counts"], self.alpha)
@@ -106,6 +115,11 @@ class MultinomialNB(ClassifierMixin, Learner):
         tags.input_tags.sparse = tags.input_tags.positive_only = True
         tags.classifier_tags.poor_score = True  # counts are asked for, not the blobs that scikit-learn tests with
         return tags
+
+
+def _check_total(total: float) -> None:
+    if total > _LIMIT:
+        raise InvalidData(f"the counts add up to {total:.3g}; at most {_LIMIT:.3g} can be counted exactly")
 
 
 def _counted(X: Any, codes: Any, n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

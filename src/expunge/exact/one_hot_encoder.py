@@ -10,16 +10,13 @@ from sklearn.utils.validation import validate_data
 
 from expunge.core import Equality
 from expunge.core.errors import InvalidData, InvalidParameter
+from expunge.exact._learner.category import category
 from expunge.exact._learner.fitted import Learned, Parts
 from expunge.exact._learner.rows import Positions, Rows
 from expunge.exact._learner.transformer import Transformer
 from expunge.exact._registry import learners
 
 UNKNOWN = ("error", "ignore")
-
-
-class NoCategory(InvalidData, TypeError):
-    """A value is of a type that cannot be a category."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,12 @@ class Categories(Learned):
         """How many of these rows have each category, by feature."""
         total = np.asarray(self.encoder.transform(X).sum(axis=0)).ravel().astype(np.int64)
         return np.split(total, np.cumsum([len(names) for names in self.encoder.categories_])[:-1])
+
+    def codes(self, X: Any) -> NDArray[np.int64]:
+        """The number of the category of every value, within its feature."""
+        first = np.cumsum([0, *(len(names) for names in self.encoder.categories_)])[:-1]
+        codes: NDArray[np.int64] = self.encoder.transform(X).indices.reshape(X.shape) - first
+        return codes
 
 
 @learners.add
@@ -74,6 +77,16 @@ class OneHotEncoder(Transformer):
         encoder = self._made(X)
         learned = Categories([names.copy() for names in encoder.categories_], [], encoder)
         return replace(learned, counts=learned.counted(X))
+
+    def _extend(self, learned: Categories, rows: Rows, kept: Positions) -> Categories:
+        X, _ = rows.behind(kept)
+        held, new = _table(learned.categories_), _table(self._made(X).categories_)
+        encoder = self._made(np.concatenate([held, new]))
+        grown = Categories([names.copy() for names in encoder.categories_], [], encoder)
+        counts, codes = grown.counted(X), grown.codes(held)
+        for j, (count, more) in enumerate(zip(counts, learned.counts, strict=True)):
+            count[codes[: len(more), j]] += more
+        return replace(grown, counts=counts)
 
     def _unlearn(self, learned: Categories, rows: Rows, gone: Positions) -> Categories:
         leaving = learned.counted(rows.X[gone])
@@ -128,18 +141,8 @@ def _canonical(X: Any) -> Any:
         return X + 0.0  # -0.0 is 0.0
     if X.dtype.kind in "biu":
         return X
-    values: Any = np.frompyfunc(_plain, 1, 1)(X.astype(object))
+    values: Any = np.frompyfunc(category, 1, 1)(X.astype(object))
     return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise NoCategory(f"a category: argument must be a string or a number, None or NaN; got {type(value).__name__}")
 
 
 def _table(categories: list[Any]) -> Any:

@@ -39,7 +39,9 @@ _SURE = 1e-13  # of the weights: where it may move more than this, a deletion co
 _NOTHING = 1e-6  # of the target's size: weights that tell less about it are as good as 0
 _LOST = 2.0**-40  # a sum that falls below this share of itself is all zeros, or no longer to be trusted
 _CONVERGED = 1e-12  # last step of the refinement, relative to the weights
-_LEAST_SHARE = 1e-6  # of a direction's curvature that must stay for its inverse to be updated and not computed
+_LEAST_SHARE = (
+    1e-6  # of a direction's curvature that must stay, or be there, for its inverse to be updated and not computed
+)
 
 
 @dataclass(frozen=True)
@@ -152,36 +154,49 @@ class Ridge(RegressorMixin, Learner):
             for part in (high, low):
                 part[emptied], part[:, emptied] = 0.0, 0.0
             rounded[emptied] = 0.0
-        normal = self._normal(high, low)
-        inverse, last_step = self._updated(learned, Z), np.inf
+        inverse = self._updated(learned, Z, -1)
+        return self._followed(learned, high, low, rounded, inverse) or self._count(*rows.retained(gone))
+
+    def _extend(self, learned: Solution, rows: Rows, kept: Positions) -> Solution | None:
+        Z = _columns(*rows.behind(kept))
+        high, low = learned.high.copy(), learned.low.copy()
+        accumulate(high, low, Z, 1.0)
+        rounded = learned.rounded + len(Z) * high.diagonal()[:-1]
+        return self._followed(learned, high, low, rounded, self._updated(learned, Z, 1))
+
+    def _followed(
+        self, learned: Solution, high: Array, low: Array, rounded: Array, inverse: Array | None
+    ) -> Solution | None:
+        """The solution of these sums from another's, with a guess of the inverse; None where that is not sure to be it."""
+        normal, last_step = self._normal(high, low), np.inf
         if inverse is not None:
             coef, last_step = refined(normal, inverse, learned.coef_, 4)
         if inverse is None or last_step > _CONVERGED:
             inverse = _inverse(normal.curvature)
             coef, last_step = refined(normal, inverse, learned.coef_, 20)
-        # Far within what `_count` asks, so that it would answer too; else it decides, over the records that stay.
+        # Far within what `_count` asks, so that it would answer too; else it decides, over all records there are.
         sure = last_step <= _CONVERGED and inflation(normal.curvature, inverse) <= CONDITION / 4
         if not (sure and moved_by_rounding(inverse, rounded, coef, normal.mean, 0.0) <= _SURE):
-            return self._count(*rows.retained(gone))
+            return None
         return Solution(coef, self._intercept(coef, normal.mean), high, low, normal.mean, inverse, rounded)
 
     def _normal(self, high: Array, low: Array) -> Normal:
         return centred(high, low, float(self.alpha), bool(self.fit_intercept))
 
-    def _updated(self, learned: Solution, Z: Array) -> Array | None:
-        """The inverse without these records, or None where computing it is cheaper or safer."""
+    def _updated(self, learned: Solution, Z: Array, sign: int) -> Array | None:
+        """The inverse with these records (sign 1) or without (-1); None where computing it is cheaper or safer."""
         inverse = learned.inverse
         if len(Z) * 4 > len(inverse):
             return None
         n, mean = float(learned.high[-1, -1]), learned.mean[:-1]
         for z in Z:
             u = z[:-2] - mean
-            inverse, stays = downdated(inverse, u, n / (n - 1) if self.fit_intercept else 1.0)
-            if not stays >= _LEAST_SHARE:
+            inverse, stays = downdated(inverse, u, -sign * n / (n + sign) if self.fit_intercept else -float(sign))
+            if not _LEAST_SHARE <= stays <= 1 / _LEAST_SHARE:
                 return None
             if self.fit_intercept:
-                mean = mean - u / (n - 1)
-            n -= 1
+                mean = mean + sign * u / (n + sign)
+            n += sign
         return inverse
 
     def _intercept(self, coef: Array, mean: Array) -> float:

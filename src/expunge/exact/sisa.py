@@ -192,13 +192,14 @@ class Sisa(Learner):
         Raises: as `Learner.add`.
         """
 
-        def extend(learned: Ensemble, rows: Rows, n_new: int) -> Ensemble:
+        def extend(learned: Ensemble, rows: Rows, kept: Positions) -> Ensemble:
             if frame_of(X, self.estimator) != learned.columns:
                 raise InvalidData(
                     "these records have columns of other types than those of the fit; give the same types"
                 )
             if (sample_weight is None) is not (learned.weights is None):
                 raise InvalidData("give sample_weight with all records or with none, as at the fit")
+            n_new = rows.size - len(kept)
             new = weights_of(sample_weight, n_new)
             given = {
                 **learned.given(),
@@ -212,6 +213,14 @@ class Sisa(Learner):
         self._add(X, y, subjects, records, extend)
         self._discarded(work, before)  # a later deletion would not know them
         return self
+
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, *, subjects: Any = None, records: Any = None, **more: Any
+    ) -> Self:
+        """As `Learner.partial_fit`; `prior`, `sample_weight` and `work` as `fit` and `add` take them."""
+        self._check_among(y, classes)
+        learn = self.fit if self._state is None else self.add
+        return learn(X, y, subjects=subjects, records=records, **more)
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
         """What forgetting these subjects or records would do and cost. Changes nothing.

@@ -63,6 +63,9 @@ class StandardScaler(OneToOneFeatureMixin, Transformer):
     def _unlearn(self, learned: Spread, rows: Rows, gone: Positions) -> Spread:
         return Spread.of(learned.moments - Moments.of(rows.X[gone]))
 
+    def _extend(self, learned: Spread, rows: Rows, kept: Positions) -> Spread:
+        return Spread.of(learned.moments + Moments.of(rows.behind(kept)[0]))
+
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Spread:
         return Spread.of(Moments.unpacked(values["n"], values["moments"]))
 

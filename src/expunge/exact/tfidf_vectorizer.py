@@ -4,6 +4,7 @@ Source: Salton and Buckley (1988), "Term-weighting approaches in automatic text 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,9 +97,23 @@ class TfidfVectorizer(Transformer):
         except (ValueError, re.error) as e:
             raise InvalidData(str(e)) from e
         df = np.bincount(counts.indices, minlength=counts.shape[1])
-        if not self._in_use(df, len(texts)).any():
+        return self._used(counter.get_feature_names_out(), df, len(texts))
+
+    def _used(self, words: NDArray[np.object_], df: NDArray[np.int64], n_texts: int) -> Words:
+        if not self._in_use(df, n_texts).any():
             raise InvalidData("min_df and max_df leave no word; widen them")
-        return self._weighted(counter.get_feature_names_out(), df, len(texts))
+        return self._weighted(words, df, n_texts)
+
+    def _extend(self, learned: Words, rows: Rows, kept: Positions) -> Words:
+        analyze, more = self._counter().build_analyzer(), Counter[str]()
+        for text in rows.behind(kept)[0]:
+            more.update(set(analyze(text)))
+        found = np.array(sorted(more), dtype=object)
+        words = np.union1d(learned.words, found)
+        df = np.zeros(len(words), np.int64)
+        df[np.searchsorted(words, learned.words)] = learned.df
+        df[np.searchsorted(words, found)] += np.array([more[word] for word in found], np.int64)
+        return self._used(words, df, rows.n)
 
     def _unlearn(self, learned: Words, rows: Rows, gone: Positions) -> Words:
         df = self._df_without(learned, rows, gone)

@@ -3,8 +3,9 @@
 A learner written elsewhere can be held to the same claims: make a `Case` of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,20 @@ class Table:
     y: Any
     subjects: list[str]
 
-    def without(self, gone: set[int]) -> "Table":
-        keep = [i for i in range(len(self.subjects)) if i not in gone]
+    def only(self, rows: Sequence[int]) -> "Table":
+        """These rows, in this order."""
+        keep = list(rows)
         X = [self.X[i] for i in keep] if isinstance(self.X, list) else self.X[keep]
         return Table(X, None if self.y is None else self.y[keep], [self.subjects[i] for i in keep])
 
+    def without(self, gone: set[int]) -> "Table":
+        return self.only([i for i in range(len(self.subjects)) if i not in gone])
+
     def fit(self, learner: Any) -> Any:
         return learner.fit(self.X, self.y, subjects=self.subjects)
+
+    def add_to(self, learner: Any) -> Any:
+        return learner.add(self.X, self.y, subjects=self.subjects)
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,13 @@ def texts(seed: int, n: int = 60) -> Table:
     return Table(X, None, _subjects(rng, n))
 
 
+def mixed(seed: int, n: int = 60) -> Table:
+    """Numbers of `numbers`, and two of the columns of words of `categories`, on which the class depends."""
+    table, words = numbers(seed, n), categories(seed, n).X[:, :2]
+    y = table.y + 2 * (words[:, 0] == "green").astype(int)
+    return Table(np.hstack([table.X[:, :3].astype(object), words]), y, table.subjects)
+
+
 def unlabelled(seed: int, n: int = 60) -> Table:
     """The numbers of `numbers`, nothing to predict."""
     table = numbers(seed, n)
@@ -116,6 +131,7 @@ CASES: dict[str, Case] = {
     "forest": Case("forest", numbers, {"trees": 10}),
     "forest-declared": Case("forest", numbers, {"trees": 5, "depth": 4, "min_leaf": 3, "ranges": (-9.0, 9.0)}),
     "forest-regression": Case("forest", targets, {"trees": 10, "task": "regression"}),
+    "forest-categories": Case("forest", mixed, {"trees": 10, "categorical_features": [-2, -1]}),
     "ridge": Case("ridge", targets, {}),
     "ridge, little penalty, no intercept": Case("ridge", targets, {"alpha": 1e-6, "fit_intercept": False}),
     "logistic_regression": Case("logistic_regression", numbers, {}),
@@ -168,6 +184,46 @@ def requests(table: Table, seed: int) -> Requests:
         gone |= {i for i, s in enumerate(table.subjects) if s in request.get("subjects", [])}
         asked.append(request)
     return Requests(tuple(asked), frozenset(gone))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Rows of a first fit; rows that come and requests, in turns; and the rows held in the end, in their order."""
+
+    first: tuple[int, ...]
+    then: tuple[tuple[int, ...] | dict[str, Any], ...]
+    held: tuple[int, ...]
+
+    def of(self, learner: Any, table: Table) -> Any:
+        """The learner, after all of it."""
+        table.only(self.first).fit(learner)
+        for step in self.then:
+            if isinstance(step, dict):
+                learner.forget(**step)
+            else:
+                table.only(step).add_to(learner)
+        return learner
+
+
+def growth(table: Table, seed: int) -> Growth:
+    """Rows in a shuffled order, some at the fit and the others in parts, and one to three people or records that leave between.
+
+    A person who left may come again with other records, as people do.
+    """
+    rng = np.random.default_rng([seed, 4])
+    order = rng.permutation(len(table.subjects)).tolist()
+    ends = [*sorted(rng.choice(np.arange(len(order) // 2, len(order)), 3, replace=False).tolist()), len(order)]
+    came, held, then = order[: ends[0]], order[: ends[0]], list[Any]()
+    for begin, end in pairwise(ends):
+        if rng.random() < 0.8:
+            row = int(rng.choice(held))
+            by_subject = rng.random() < 0.6
+            then.append({"subjects": [table.subjects[row]]} if by_subject else {"records": [came.index(row)]})
+            held = [i for i in held if (table.subjects[i] != table.subjects[row] if by_subject else i != row)]
+        part = order[begin:end]
+        then.append(tuple(part))
+        came, held = came + part, held + part
+    return Growth(tuple(order[: ends[0]]), tuple(then), tuple(held))
 
 
 def _subjects(rng: np.random.Generator, n: int) -> list[str]:

@@ -101,6 +101,14 @@ class Extent:
             n_low[j], n_high[j] = (column == low[j]).sum(), (column == high[j]).sum()
         return Extent(low, high, n_low, n_high, self.declared, self.unit, _chosen(low, high, self.declared, self.unit))
 
+    def joined_by(self, values: Ranges) -> "Extent":
+        """The extent with further records."""
+        low, high = np.minimum(self.low, values.min(axis=0)), np.maximum(self.high, values.max(axis=0))
+        n_low = np.where(low == self.low, self.n_low, 0) + (values == low).sum(axis=0)
+        n_high = np.where(high == self.high, self.n_high, 0) + (values == high).sum(axis=0)
+        ranges = _chosen(low, high, self.declared, self.unit)
+        return Extent(low, high, n_low, n_high, self.declared, self.unit, ranges)
+
 
 def _chosen(low: Ranges, high: Ranges, declared: Sequence[tuple[float, float] | None], unit: Ranges) -> Ranges:
     ranges = rounded(low, high, unit)

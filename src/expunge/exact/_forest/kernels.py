@@ -2,9 +2,11 @@
 
 A node's candidate splits are drawn from a seed that only its path decides, inside the box of codes that its path leaves
 open: `tried` features, and one threshold in each of `thresholds` strata of the box. The records decide which candidate
-is best, and nothing else. Statistics are histograms: for each feature tried, what lies between neighbouring thresholds;
-a record that leaves is subtracted from one cell a feature. They are a cache of what the records say: a node without
-them counts its records anew.
+is best, and nothing else. A column of categories is cut otherwise: a node deals them into `groups`, drawn likewise, and
+the records put the groups in the order of their mean target, or of their share of the node's most common class; a split
+parts that order in two. Its threshold is below 0: ~mask of the groups that go left. Statistics are histograms: for each
+feature tried, what lies between neighbouring thresholds, or in each group; a record that leaves is subtracted from one
+cell a feature. They are a cache of what the records say: a node without them counts its records anew.
 
 Nodes need no free list: under a node with n records there can never be more than `room` nodes, so it owns that many
 ids from its own on; its left child has the next one, its right child the first behind the left child's. Ids therefore
@@ -25,6 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LEAF, ABSENT = -1, -2  # in place of a node's feature
 SPLIT, EDGE, RIGHT, SLOT, START, CAP = range(6)  # of a node: feature and threshold, right child, statistics, places
 _FEATURE, _LOW, _WIDTH, _STRATA, _WIDE, _INVERSE = range(6)  # of a feature tried: its box, and how it is cut
+CATEGORIES = -1  # in place of the lower end of a box: codes of this column have no order
 _NODE, _DEPTH, _PARENT, _IS_RIGHT, _FIRST, _AFTER = range(6)  # of a node that waits its turn
 
 _U = np.uint64
@@ -54,6 +57,7 @@ class Shape(NamedTuple):
     min_leaf: int
     keep: int  # records from which a node keeps statistics
     highest: int  # of targets that are added up, from 0; or 0, where targets are codes of classes that are counted
+    groups: int  # into which categories are dealt; 0 where no column holds any
 
 
 class Trees(NamedTuple):
@@ -101,13 +105,16 @@ def _draw(seed: Any, box: Any, shape: Any, tried: Any) -> None:
         if chosen == shape.tried:
             break
         if _below(_mixed(~seed + _GOLDEN * _U(f + 1)), d - f) < shape.tried - chosen:
+            row = tried[chosen]
+            chosen += 1
+            if box[f, 0] == CATEGORIES:
+                row[_FEATURE], row[_LOW], row[_STRATA] = f, CATEGORIES, shape.groups - 1
+                continue
             width = box[f, 1] - box[f, 0]
             strata = min(width, shape.thresholds)
             wide = np.int64(width / strata) if strata else 1  # the quotients of small numbers are exact, and fast
-            row = tried[chosen]
             row[_FEATURE], row[_LOW], row[_WIDTH], row[_STRATA], row[_WIDE] = f, box[f, 0], width, strata, wide
             row[_INVERSE] = np.int64(np.ceil(2.0**32 / wide))  # divides codes exactly, which are below 2^16
-            chosen += 1
 
 
 @compiled
@@ -119,8 +126,21 @@ def _edge(seed: Any, row: Any, s: Any) -> Any:
 
 
 @compiled
-def _cell(seed: Any, row: Any, code: Any) -> Any:
-    """How many of the thresholds on a feature lie below the code."""
+def _deal(seed: Any, feature: Any) -> Any:
+    """By what a node deals the categories of a feature into groups."""
+    return _mixed(seed + _GOLDEN * _U(feature * 4096 + 1))
+
+
+@compiled
+def _group(deal: Any, code: Any, groups: Any) -> Any:
+    return _below(deal * (_U(2) * _U(code) + _U(1)), groups)
+
+
+@compiled
+def _cell(seed: Any, row: Any, code: Any, shape: Any) -> Any:
+    """How many of the thresholds on a feature lie below the code; or the group of a category."""
+    if row[_LOW] == CATEGORIES:
+        return _group(_deal(seed, row[_FEATURE]), code, shape.groups)
     if row[_STRATA] == 0:
         return 0
     offset = np.int64(code) - row[_LOW]
@@ -129,11 +149,19 @@ def _cell(seed: Any, row: Any, code: Any) -> Any:
 
 
 @compiled
+def _split(seed: Any, row: Any, s: Any) -> Any:
+    """Feature and threshold of what was found best: a stratum, or groups."""
+    return row[_FEATURE], ~s if row[_LOW] == CATEGORIES else row[_LOW] + _edge(seed, row, s)
+
+
+@compiled
 def _step(boxes: Any, depth: Any, parent: Any, is_right: Any, trees: Any) -> None:
     """The box of a child from that of its parent, one level up."""
     for f in range(boxes.shape[1]):
         boxes[depth, f, 0], boxes[depth, f, 1] = boxes[depth - 1, f, 0], boxes[depth - 1, f, 1]
     f, edge = trees.node_NA[parent, SPLIT], trees.node_NA[parent, EDGE]
+    if edge < 0:
+        return
     if is_right:
         boxes[depth, f, 0] = edge + 1
     else:
@@ -149,8 +177,9 @@ def _count(seed: Any, members: Any, tried: Any, data: Any, shape: Any, edges: An
     codes, target = data
     hist[:] = 0
     for i in range(shape.tried):
-        for s in range(tried[i, _STRATA]):
-            edges[i, s] = _edge(seed, tried[i], s)
+        if tried[i, _LOW] != CATEGORIES:
+            for s in range(tried[i, _STRATA]):
+                edges[i, s] = _edge(seed, tried[i], s)
     for begin in range(0, len(members), _BLOCK):
         block = members[begin : begin + _BLOCK]
         for i in range(shape.tried):
@@ -158,6 +187,12 @@ def _count(seed: Any, members: Any, tried: Any, data: Any, shape: Any, edges: An
             if last < 0:
                 continue
             cuts, cells = edges[i], hist[i]
+            if low == CATEGORIES:
+                deal = _deal(seed, feature)
+                for member in block:
+                    r = _U(member)
+                    _add(cells[_U(_group(deal, codes[r, _U(feature)], shape.groups))], target[r], 1, shape)
+                continue
             for member in block:
                 r = _U(member)  # unsigned, an index needs no look at its sign
                 offset = np.int64(codes[r, _U(feature)]) - low
@@ -171,11 +206,84 @@ def _count(seed: Any, members: Any, tried: Any, data: Any, shape: Any, edges: An
 
 
 @compiled
-def _best_of_sums(hist: Any, tried: Any, value: Any, shape: Any) -> Any:
+def _in_order(cells: Any, value: Any, shape: Any, order: Any) -> Any:
+    """Groups that hold records, by their mean target or share of the most common class, equal ones by number; how many."""
+    common, n_filled = value.argmax(), 0
+    for g in range(shape.groups):
+        if _size(cells[g], shape) == 0:
+            continue
+        place, mean = n_filled, _mean(cells[g], common, shape)
+        while place > 0 and _mean(cells[order[place - 1]], common, shape) > mean:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = g
+        n_filled += 1
+    return n_filled
+
+
+@compiled
+def _mean(cell: Any, common: Any, shape: Any) -> Any:
+    return float(cell[1] if shape.highest else cell[common]) / _size(cell, shape)
+
+
+@compiled
+def _best_groups(cells: Any, value: Any, shape: Any, left: Any) -> Any:
+    """Score and mask of the best split of groups: those go left that hold fewer records, so that a category which none of
+    a node's records has goes with the most."""
+    order = np.zeros(shape.groups, np.int64)
+    n_filled = _in_order(cells, value, shape, order)
+    n, best, best_mask, mask = _size(value, shape), -1.0, 0, 0
+    left[:] = 0
+    for k in range(n_filled - 1):
+        for c in range(len(value)):
+            left[c] += cells[order[k], c]
+        mask |= 1 << order[k]
+        n_left = _size(left, shape)
+        n_right = n - n_left
+        if n_left < shape.min_leaf or n_right < shape.min_leaf:
+            continue
+        if shape.highest:
+            x, y = float(left[1]), float(np.int64(value[1]) - left[1])
+            score = x * x / n_left + y * y / n_right
+        else:
+            squares_left, squares_right = np.int64(0), np.int64(0)
+            for c in range(len(value)):
+                a, b = left[c], np.int64(value[c]) - left[c]
+                squares_left += a * a
+                squares_right += b * b
+            score = squares_left / n_left + squares_right / n_right
+        if score > best:
+            best, best_mask = score, mask if n_left <= n_right else ~mask
+    filled = 0
+    for k in range(n_filled):
+        filled |= 1 << order[k]
+    return best, best_mask & filled
+
+
+@compiled
+def _filled(seed: Any, feature: Any, cells: Any, apart: Any, data: Any, shape: Any) -> Any:
+    """Groups that hold a record other than these, as a mask."""
+    codes, _ = data
+    counts, deal, mask = np.zeros(shape.groups, np.int64), _deal(seed, feature), 0
+    for r in apart:
+        counts[_group(deal, codes[r, feature], shape.groups)] += 1
+    for g in range(shape.groups):
+        if _size(cells[g], shape) > counts[g]:
+            mask |= 1 << g
+    return mask
+
+
+@compiled
+def _best_of_sums(hist: Any, tried: Any, value: Any, shape: Any, left: Any) -> Any:
     """Row and stratum of the split with least variance on both sides; of classes 0 and 1, with least Gini impurity."""
     n, total = np.int64(value[0]), np.int64(value[1])
     best, best_row, best_s = float(total) * float(total) / n * _EVEN, -1, -1
     for i in range(shape.tried):
+        if tried[i, _LOW] == CATEGORIES:
+            score, mask = _best_groups(hist[i], value, shape, left)
+            if score > best:
+                best, best_row, best_s = score, i, mask
+            continue
         n_left, sum_left = np.int64(0), np.int64(0)
         for s in range(tried[i, _STRATA]):
             more = np.int64(hist[i, s, 0])
@@ -199,6 +307,11 @@ def _best_of_classes(hist: Any, tried: Any, value: Any, shape: Any, left: Any) -
         squares += np.int64(value[c]) * np.int64(value[c])
     best, best_row, best_s = squares / n * _EVEN, -1, -1
     for i in range(shape.tried):
+        if tried[i, _LOW] == CATEGORIES:
+            score, mask = _best_groups(hist[i], value, shape, left)
+            if score > best:
+                best, best_row, best_s = score, i, mask
+            continue
         left[:] = 0
         n_left = np.int64(0)
         for s in range(tried[i, _STRATA]):
@@ -223,7 +336,7 @@ def _best_of_classes(hist: Any, tried: Any, value: Any, shape: Any, left: Any) -
 @compiled
 def _best(hist: Any, tried: Any, value: Any, shape: Any, left: Any) -> Any:
     if shape.highest:
-        return _best_of_sums(hist, tried, value, shape)
+        return _best_of_sums(hist, tried, value, shape, left)
     return _best_of_classes(hist, tried, value, shape, left)
 
 
@@ -275,12 +388,16 @@ def _keep(trees: Any, v: Any, hist: Any) -> None:
 
 @compiled
 def _release(trees: Any, v: Any) -> None:
-    slot = trees.node_NA[v, SLOT]
-    if slot >= 0:
-        trees.hist[slot] = 0
-        trees.free[trees.free[-1]] = slot
-        trees.free[-1] += 1
+    if trees.node_NA[v, SLOT] >= 0:
+        _free(trees, trees.node_NA[v, SLOT])
         trees.node_NA[v, SLOT] = -1
+
+
+@compiled
+def _free(trees: Any, slot: Any) -> None:
+    trees.hist[slot] = 0
+    trees.free[trees.free[-1]] = slot
+    trees.free[-1] += 1
 
 
 @compiled
@@ -319,9 +436,18 @@ def _compact(places: Any, going: Any) -> Any:
 
 
 @compiled
-def _split_off(members: Any, codes: Any, feature: Any, edge: Any) -> Any:
+def _split_off(members: Any, codes: Any, feature: Any, edge: Any, seed: Any, shape: Any) -> Any:
     """Reorder records so that those for the left come first; how many they are."""
     i, j = 0, len(members) - 1
+    if edge < 0:
+        deal = _deal(seed, feature)
+        while i <= j:
+            if (~edge >> _group(deal, codes[members[i], feature], shape.groups)) & 1:
+                i += 1
+            else:
+                members[i], members[j] = members[j], members[i]
+                j -= 1
+        return i
     while i <= j:
         if codes[members[i], feature] <= edge:
             i += 1
@@ -394,10 +520,10 @@ def _grow(trees: Any, start: Any, members: Any, boxes: Any, data: Any, shape: An
             if len(mine) >= shape.keep:
                 _keep(trees, v, hist)
             if row >= 0:
-                feature, edge = tried[row, _FEATURE], tried[row, _LOW] + edges[row, s]
+                feature, edge = _split(seed, tried[row], s)
         if feature < 0:
             continue
-        middle = first + _split_off(mine, codes, feature, edge)
+        middle = first + _split_off(mine, codes, feature, edge, seed, shape)
         if min(middle - first, after - middle) < shape.min_leaf:
             continue  # only where `replay` is not of these records
         right = _divide(trees, v, depth, (feature, edge), middle - first, after - first, shape)
@@ -423,30 +549,66 @@ def grow(trees: Any, data: Any, places: Any, box: Any, shape: Any, replay: Any, 
 
 
 @compiled
-def _rescored(
-    trees: Any, v: Any, seed: Any, box: Any, leaving: Any, places: Any, going: Any, data: Any, shape: Any, work: Any
+def _regrow(
+    trees: Any,
+    start: Any,
+    split: Any,
+    members: Any,
+    boxes: Any,
+    data: Any,
+    shape: Any,
+    work: Any,
+    nothing: Any,
 ) -> Any:
-    """Feature and threshold of a node's best split without the records that leave, and how many were looked at."""
+    """Divide the records of the node `start` = (node, depth, seed) by a new split and grow both sides; as `_grow`."""
+    v, depth, seed = start
+    n_left = _split_off(members, data[0], split[0], split[1], seed, shape)
+    right = _divide(trees, v, depth, split, n_left, len(members), shape)
+    made, looked = 0, 0
+    for is_right in range(2):
+        _step(boxes, depth + 1, v, is_right, trees)
+        child = (right if is_right else v + 1, depth + 1, _U(_child_seed(seed, is_right)))
+        part = members[n_left:] if is_right else members[:n_left]
+        more = _grow(trees, child, part, boxes, data, shape, work, nothing)
+        made += more[0]
+        looked += more[1]
+    return made, looked
+
+
+@compiled
+def _rescored(
+    trees: Any, v: Any, seed: Any, box: Any, moving: Any, sign: Any, there: Any, data: Any, shape: Any, work: Any
+) -> Any:
+    """Feature and threshold of a node's best split once these records have come (sign 1) or left (-1), how many were looked
+    at, and whether the node, whose split is still the one of before, sends all that it holds in both cases where it did.
+
+    `there` are all its records; a node with statistics does not ask for them.
+    """
     codes, target = data
     tried, edges, hist, left, _, _ = work
     _draw(seed, box, shape, tried)
-    slot, value, looked = trees.node_NA[v, SLOT], trees.value_NV[v], len(leaving)
+    slot, value, looked = trees.node_NA[v, SLOT], trees.value_NV[v], len(moving)
     if slot >= 0:
         hist = trees.hist[slot]
-        for r in leaving:
+        for r in moving:
             for i in range(shape.tried):
-                _add(hist[i, _cell(seed, tried[i], codes[r, tried[i, _FEATURE]])], target[r], -1, shape)
+                cell = _cell(seed, tried[i], codes[r, tried[i, _FEATURE]], shape)
+                _add(hist[i, cell], target[r], sign, shape)
     else:
-        stay = places.copy()  # the places themselves are parted among the children
-        stay = stay[: _compact(stay, going)]
-        _count(seed, stay, tried, data, shape, edges, hist)
-        looked += len(stay)
-        if _size(value, shape) >= shape.keep:
+        _count(seed, there, tried, data, shape, edges, hist)
+        looked += len(there)
+        if len(there) >= shape.keep:
             _keep(trees, v, hist)
     row, s = _best(hist, tried, value, shape, left)
+    before, edge_before = trees.node_NA[v, SPLIT], trees.node_NA[v, EDGE]
     if row < 0:
-        return LEAF, 0, looked
-    return tried[row, _FEATURE], tried[row, _LOW] + _edge(seed, tried[row], s), looked
+        return LEAF, 0, looked, before == LEAF
+    feature, edge = _split(seed, tried[row], s)
+    alike = feature == before and edge == edge_before
+    if feature == before and edge < 0 and not alike:
+        came = moving if sign > 0 else moving[:0]
+        alike = (edge ^ edge_before) & _filled(seed, feature, hist[row], came, data, shape) == 0
+    return feature, edge, looked, alike
 
 
 @compiled
@@ -474,35 +636,150 @@ def unlearn(trees: Any, data: Any, gone: Any, box: Any, shape: Any) -> Any:
             for r in mine:
                 _add(value, target[r], -1, shape)
             done[0] += 1
-            feature, edge = LEAF, 0
+            feature, edge, alike = LEAF, 0, trees.node_NA[v, SPLIT] == LEAF
             if _settled(value, depth, shape):
                 _release(trees, v)
             else:
-                feature, edge, looked = _rescored(trees, v, seed, boxes[depth], mine, places, going, data, shape, work)
+                there = places[:0]
+                if trees.node_NA[v, SLOT] < 0:
+                    there = places.copy()  # the places themselves are parted among the children
+                    there = there[: _compact(there, going)]
+                feature, edge, looked, alike = _rescored(
+                    trees, v, seed, boxes[depth], mine, -1, there, data, shape, work
+                )
                 done[3] += looked
-            if feature != trees.node_NA[v, SPLIT] or edge != trees.node_NA[v, EDGE]:
+            if not alike:
                 done[1] += 1
                 n = _compact(places, going)
                 _clear_below(trees, v, depth, shape)
                 if feature == LEAF:
                     continue
-                n_left = _split_off(places[:n], codes, feature, edge)
-                right = _divide(trees, v, depth, (feature, edge), n_left, n, shape)
-                for is_right in range(2):
-                    _step(boxes, depth + 1, v, is_right, trees)
-                    start = (right if is_right else v + 1, depth + 1, _U(_child_seed(seed, is_right)))
-                    stay = places[n_left:n] if is_right else places[:n_left]
-                    made, looked = _grow(trees, start, stay, boxes, data, shape, work, nothing)
-                    done[2] += made
-                    done[3] += looked
+                made, looked = _regrow(
+                    trees, (v, depth, seed), (feature, edge), places[:n], boxes, data, shape, work, nothing
+                )
+                done[2] += made
+                done[3] += looked
             elif feature == LEAF:
                 _compact(places, going)
             else:
-                middle, right = first + _split_off(mine, codes, feature, edge), trees.node_NA[v, RIGHT]
+                # As they were sent when they came; groups that they alone filled may be another side's by now.
+                middle = first + _split_off(mine, codes, feature, trees.node_NA[v, EDGE], seed, shape)
+                trees.node_NA[v, EDGE], right = edge, trees.node_NA[v, RIGHT]
                 if middle < after:
                     height = _push(stack, seeds, height, (right, depth + 1, v, 1), seed, middle, after)
                 if first < middle:
                     height = _push(stack, seeds, height, (v + 1, depth + 1, v, 0), seed, first, middle)
+    return done
+
+
+@compiled
+def _copied(trees: Any, v: Any, old: Any, u: Any, n_ids: Any, moved: Any) -> None:
+    """Take over a subtree whose ids keep their distances; its places in the order are `moved` on."""
+    for k in range(n_ids):
+        if old.node_NA[u + k, SPLIT] == ABSENT:
+            continue
+        trees.node_NA[v + k] = old.node_NA[u + k]
+        trees.value_NV[v + k] = old.value_NV[u + k]
+        trees.node_NA[v + k, START] += moved
+        if old.node_NA[u + k, SPLIT] >= 0:
+            trees.node_NA[v + k, RIGHT] += v - u
+
+
+@compiled
+def _taken_over(order: Any, old_order: Any, place: Any) -> Any:
+    """Write the records held among these places of the old order, under their new positions; how many they are."""
+    n = 0
+    for r in old_order:
+        if r >= 0:
+            order[n] = place[r]
+            n += 1
+    return n
+
+
+@compiled
+def extend(trees: Any, old: Any, place: Any, data: Any, new: Any, box: Any, shape: Any) -> Any:
+    """Make of empty `trees` the `old` ones with further records, at positions `new`; what was done, as by `unlearn`.
+
+    `place` holds the positions now of those held before. Statistics keep their slots; ids and places are dealt out anew,
+    since every node owns as many as it needs. A subtree that gains nothing is copied.
+    """
+    codes, target = data
+    work, done, nothing = _workspace(trees, shape), np.zeros(4, np.int64), np.zeros((0, 2), np.int64)
+    boxes = np.zeros((shape.depth + 1, box.shape[0], 2), np.int64)
+    boxes[0] = box
+    stack, seeds = np.zeros((shape.depth + 3, 6), np.int64), np.zeros(shape.depth + 3, np.uint64)
+    before = np.zeros(shape.depth + 3, np.int64)  # the old nodes of those that wait
+    per_tree, per_old, coming = (
+        len(trees.node_NA) // len(trees.seed_T),
+        len(old.node_NA) // len(trees.seed_T),
+        new.copy(),
+    )
+    trees.hist[: len(old.hist)] = old.hist
+    for t in range(len(trees.seed_T)):
+        stack[0, _NODE], stack[0, _DEPTH], stack[0, _PARENT], stack[0, _AFTER] = t * per_tree, 0, -1, len(new)
+        stack[0, _FIRST], seeds[0], before[0], height = 0, trees.seed_T[t], t * per_old, 1
+        trees.node_NA[t * per_tree, START], trees.node_NA[t * per_tree, CAP] = 0, trees.order_Tn.shape[1]
+        while height:
+            height -= 1
+            v, depth, parent, seed = stack[height, _NODE], stack[height, _DEPTH], stack[height, _PARENT], seeds[height]
+            first, after, u = stack[height, _FIRST], stack[height, _AFTER], before[height]
+            if parent >= 0:
+                _step(boxes, depth, parent, stack[height, _IS_RIGHT], trees)
+            mine, value, start = coming[first:after], trees.value_NV[v], trees.node_NA[v, START]
+            n, cap = np.int64(trees.node_NA[v, CAP]), np.int64(old.node_NA[u, CAP])
+            held = old.order_Tn[t, old.node_NA[u, START] : old.node_NA[u, START] + cap]
+            places = trees.order_Tn[t, start : start + n]
+            if first == after and cap == n:
+                _copied(trees, v, old, u, room(n, depth, shape), start - old.node_NA[u, START])
+                _taken_over(places, held, place)
+                continue
+            value[:] = old.value_NV[u]
+            for r in mine:
+                _add(value, target[r], 1, shape)
+            feature, edge, alike = np.int64(old.node_NA[u, SPLIT]), np.int64(old.node_NA[u, EDGE]), True
+            trees.node_NA[v, SPLIT], trees.node_NA[v, EDGE], trees.node_NA[v, SLOT] = (
+                feature,
+                edge,
+                old.node_NA[u, SLOT],
+            )
+            if first < after:
+                done[0] += 1
+                there = places[:0]
+                if not _settled(value, depth, shape):
+                    if trees.node_NA[v, SLOT] < 0:
+                        n_held = _taken_over(places, held, place)
+                        places[n_held:] = mine
+                        there = places
+                    feature, edge, looked, alike = _rescored(
+                        trees, v, seed, boxes[depth], mine, 1, there, data, shape, work
+                    )
+                    done[3] += looked
+            if not alike:
+                done[1] += 1
+                for below in range(u + 1, u + room(cap, depth, shape)):
+                    if old.node_NA[below, SLOT] >= 0:
+                        _free(trees, old.node_NA[below, SLOT])
+                n_held = _taken_over(places, held, place)
+                places[n_held:] = mine
+                trees.node_NA[v, SPLIT], trees.node_NA[v, EDGE] = LEAF, 0
+                if feature == LEAF:
+                    continue
+                made, looked = _regrow(
+                    trees, (v, depth, seed), (feature, edge), places, boxes, data, shape, work, nothing
+                )
+                done[2] += made
+                done[3] += looked
+            elif feature == LEAF:
+                n_held = _taken_over(places, held, place)
+                places[n_held:] = mine
+            else:
+                middle = first + _split_off(mine, codes, feature, edge, seed, shape)
+                n_left = _size(old.value_NV[u + 1], shape) + middle - first
+                right = _divide(trees, v, depth, (feature, edge), n_left, n, shape)
+                height = _push(stack, seeds, height, (right, depth + 1, v, 1), seed, middle, after)
+                before[height - 1] = old.node_NA[u, RIGHT]
+                height = _push(stack, seeds, height, (v + 1, depth + 1, v, 0), seed, first, middle)
+                before[height - 1] = u + 1
     return done
 
 
@@ -515,8 +792,15 @@ def ask(trees: Any, codes: Any, shape: Any) -> Any:
     for r in range(len(codes)):
         for t in range(n_trees):
             v: Any = t * per_tree
+            seed = trees.seed_T[t]
             while trees.node_NA[v, SPLIT] >= 0:
-                left = codes[r, trees.node_NA[v, SPLIT]] <= trees.node_NA[v, EDGE]
+                feature, edge = trees.node_NA[v, SPLIT], trees.node_NA[v, EDGE]
+                if edge >= 0:
+                    left = codes[r, feature] <= edge
+                else:
+                    left = (~edge >> _group(_deal(seed, feature), codes[r, feature], shape.groups)) & 1 == 1
+                if shape.groups:
+                    seed = _child_seed(seed, not left)
                 v = v + 1 if left else np.int64(trees.node_NA[v, RIGHT])
             value = trees.value_NV[v]
             if shape.highest:

@@ -1,6 +1,7 @@
 """The tree below a k-means: leaves hold records, every node passes up a few weighted centers."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,7 @@ class Tree:
 
     def __init__(self, rows: Rows, widths: tuple[int, ...], most: int) -> None:
         self.salt, self.widths, self.most = rows.salt, widths, most
-        keys = rows.placement_keys()
-        leaf = np.array([int.from_bytes(key[:8], "big") % widths[0] for key in keys], dtype=np.int64)
-        self.leaf_of = np.where(rows.alive, leaf, -1)
+        self.leaf_of = np.where(rows.alive, self._leaves(rows), -1)
         order = np.argsort(self.leaf_of, kind="stable")
         starts = np.searchsorted(self.leaf_of[order], np.arange(widths[0] + 1))
         self.members: list[Positions] = [order[starts[a] : starts[a + 1]] for a in range(widths[0])]
@@ -37,15 +36,34 @@ class Tree:
         self.weights: list[list[Floats]] = [[np.empty(0)] * width for width in widths]
         self.got = [np.zeros(width) for width in widths]  # points that each node was given
 
+    def _leaves(self, rows: Rows, first: int = 0) -> NDArray[np.int64]:
+        """The leaf of every position from `first` on."""
+        keys = rows.placement_keys(first)
+        return np.array([int.from_bytes(key[:8], "big") % self.widths[0] for key in keys], dtype=np.int64)
+
     def pruned(self, gone: Positions) -> "Tree":
         """A tree whose leaves lack these positions, to be summarised again; shares all else."""
-        tree = object.__new__(Tree)
-        tree.salt, tree.widths, tree.most = self.salt, self.widths, self.most
-        tree.members, tree.leaf_of = list(self.members), self.leaf_of.copy()
+        tree = self._copy()
         leaves, tree.leaf_of[gone] = self.leaf_of[gone], -1
         for leaf in np.unique(leaves).tolist():
             members = self.members[leaf]
             tree.members[leaf] = np.delete(members, np.searchsorted(members, gone[leaves == leaf]))
+        return tree
+
+    def grown(self, rows: Rows, kept: Positions) -> "Tree":
+        """A tree that also holds the rows behind those that had the positions `kept`, to be summarised again there."""
+        tree, new = self._copy(), self._leaves(rows, len(kept))
+        tree.leaf_of = np.concatenate([self.leaf_of[kept], new])
+        if len(kept) < len(self.leaf_of):  # there were gaps
+            tree.members = [np.searchsorted(kept, members) for members in self.members]
+        for leaf in np.unique(new).tolist():
+            tree.members[leaf] = np.append(tree.members[leaf], len(kept) + np.flatnonzero(new == leaf))
+        return tree
+
+    def _copy(self) -> "Tree":
+        """One whose lists may be changed; what is in them is shared."""
+        tree = copy(self)
+        tree.members, tree.leaf_of = list(self.members), self.leaf_of.copy()
         tree.points, tree.weights = [list(p) for p in self.points], [list(w) for w in self.weights]
         tree.got = [got.copy() for got in self.got]
         return tree

@@ -1,15 +1,16 @@
 """What every tabular learner shares: records, tombstones, plan, forget, units, digest, save and load.
 
 A learner says how it learns from rows (`_learn`), how it unlearns some of them (`_unlearn`) and how it reads back what
-it learned (`_restore`). What was learned is a value, a `Learned`, which says what of it is saved and compared. The rest
-is here, so that all of them refuse the same requests for the same reasons.
+it learned (`_restore`); and, where there is a shorter way than a fit of all, how it learns further rows (`_extend`). What
+was learned is a value, a `Learned`, which says what of it is saved and compared. The rest is here, so that all of them
+refuse the same requests for the same reasons.
 """
 
 import copy
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,6 +26,7 @@ from expunge.core.errors import (
     AlreadyForgotten,
     DigestMismatch,
     InvalidData,
+    InvalidParameter,
     NothingLeft,
     NotReady,
     UnknownMethod,
@@ -43,6 +45,7 @@ from expunge.exact._registry import learners
 RETRAIN_ABOVE = 0.8  # of the cost of a fit: above it nothing is saved, and a fit leaves no question
 _CONSTANT = (bool, int, float, str, type(None))  # values that nobody can change in place
 _FEATURES = ("n_features_in_", "feature_names_in_")
+_OTHER_COLUMNS = "these records have other columns than those of the fit"
 
 
 class NotFitted(NotReady, NotFittedError):
@@ -62,6 +65,9 @@ class Learner(BaseEstimator):
     adaptive_safe: ClassVar[bool] = False
     modes_matter: ClassVar[bool] = False  # whether what a program may set between two rebuilds reaches the bits
     changeable: ClassVar[tuple[str, ...]] = ()  # parameters that say how requests are answered, not what is learned
+    unsaid: ClassVar[
+        Mapping[str, Any]
+    ] = {}  # parameters that came later, at values that change nothing of older models
     random_state: Any
     salt: bytes | None
     _state: FittedState | None = None
@@ -84,12 +90,13 @@ class Learner(BaseEstimator):
         """
         raise NotImplementedError
 
-    def _extend(self, learned: Any, rows: Rows, n_new: int) -> Any:
-        """What `_learn` gives of these rows, of which the last `n_new` are new and nothing has left in between.
+    def _extend(self, learned: Any, rows: Rows, kept: Positions) -> Any:
+        """What `_learn` gives of these rows, made from what was learned of the first `len(kept)` of them, which had these
+        places then; the rest is new. `learned` stays as it is.
 
-        A fit of all, unless the learner knows a shorter way.
+        None, where there is no shorter way than a fit of all.
         """
-        return self._learn(rows)
+        return None
 
     def _restore(self, values: dict[str, Any], rows: Rows, parts: Parts) -> Any:
         """What was learned, from what its `packed` gave, and from its `parts` where it saved more than that."""
@@ -160,25 +167,62 @@ class Learner(BaseEstimator):
     def add(self, X: Any, y: Any = None, *, subjects: Any = None, records: Any = None) -> Self:
         """Learn from further records. All that is held then equals one fit of the records held, in their order, and these.
 
-        On any error nothing has changed. A record that was forgotten is refused where records have ids; without ids nobody
-        can tell it from a new one, and whoever adds must leave it out.
+        It costs about what forgetting them would, and a copy of the records held, so many records at once are cheaper than
+        one by one; where the class knows no such way, or forgetting them would be a refit, it is a fit of all. On any error
+        nothing has changed. A record that was forgotten is refused where records have ids; without ids nobody can tell it
+        from a new one, and whoever adds must leave it out.
 
         Raises: as `fit`; NotFitted; NotReady, where a parameter was changed after `fit`; AlreadyForgotten; RecipeMismatch.
         """
         return self._add(X, y, subjects, records, self._extend)
 
-    def _add(self, X: Any, y: Any, subjects: Any, records: Any, extend: Callable[[Any, Rows, int], Any]) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, *, subjects: Any = None, records: Any = None
+    ) -> Self:
+        """`fit` at the first call, `add` at every later one: in whatever parts records come, the model is that of one fit.
+
+        `classes`, as scikit-learn's classifiers take them: labels must be among them. A class without records is still
+        none of the model's, as in a fit. A fitted learner goes on; call `fit` to begin anew.
+
+        Raises: as `add`; InvalidData, for a label that is not among `classes`.
+        """
+        self._check_among(y, classes)
+        learn = self.fit if self._state is None else self.add
+        return learn(X, y, subjects=subjects, records=records)
+
+    def _check_among(self, y: Any, classes: Any) -> None:
+        """Raise where labels are not among the classes that are declared with them."""
+        if classes is None:
+            return
+        if not is_classifier(self):
+            raise InvalidParameter(f"classes are for classifiers, this {type(self).__name__} is none; leave them out")
+        if y is not None and (unknown := set(np.ravel(y).tolist()) - set(np.ravel(classes).tolist())):
+            raise InvalidData(
+                f"{len(unknown)} labels are not among the {len(np.ravel(classes))} classes; name them all"
+            )
+
+    def _add(self, X: Any, y: Any, subjects: Any, records: Any, extend: Callable[[Any, Rows, Positions], Any]) -> Self:
         state = self._unaltered()
+        self._check_columns(X)
         X, y, features = self._checked(X, y)
         if {k: plain(v) for k, v in features.items()} != {k: plain(v) for k, v in state.features.items()}:
-            raise InvalidData(
-                "these records have other columns than those of the fit; give the same, in the same order"
-            )
-        self.check_recipe()
+            raise InvalidData(f"{_OTHER_COLUMNS}; give the same, in the same order")
+        state = self._tried(state, retrain=False)
         rows = state.rows.grown(X, y, subjects, records)
-        learned = extend(state.learned, rows, rows.size - state.rows.n)
+        learned = extend(state.learned, rows, state.rows.positions())
+        if learned is None:
+            state = self._tried(state, retrain=True)
+            learned = self._learn(rows)
         self._state = replace(state, rows=rows, learned=learned)
         return self
+
+    def _check_columns(self, X: Any) -> None:
+        """Raise InvalidData, with scikit-learn's sentence, for another number of columns or other names than at the fit."""
+        if self._fitted().features:
+            try:
+                validate_data(self, X, reset=False, skip_check_array=True)
+            except (ValueError, TypeError) as e:
+                raise InvalidData(f"{_OTHER_COLUMNS}: {e}") from e
 
     def plan(self, subjects: Any = None, records: Any = None) -> Plan:
         """What forgetting these subjects or records would do and cost. Changes nothing.
@@ -211,9 +255,7 @@ class Learner(BaseEstimator):
         before = self.digest() if digests else None
         began = time.perf_counter()
         retrain, rows = plan.route is Route.RETRAIN, state.rows
-        if retrain or (self.route is Route.REBUILD and (self.modes_matter or state.tried_by != os.getpid())):
-            self.check_recipe()
-            state = replace(state, tried_by=os.getpid())
+        state = self._tried(state, retrain)
         if retrain:
             rows = rows.without(gone)
             learned = learn(rows)
@@ -235,6 +277,13 @@ class Learner(BaseEstimator):
             elapsed_s=elapsed,
             destroyed=plan.purge,
         )
+
+    def _tried(self, state: FittedState, retrain: bool) -> FittedState:
+        """The state, once it is seen that records learned from here give the bits of the fit; sums need no such look."""
+        if retrain or (self.route is Route.REBUILD and (self.modes_matter or state.tried_by != os.getpid())):
+            self.check_recipe()
+            return replace(state, tried_by=os.getpid())
+        return state
 
     def check_recipe(self) -> None:
         """See that a fit here gives the bits that it gave where this learner was fitted.
@@ -286,13 +335,17 @@ class Learner(BaseEstimator):
             parameters["random_state"] = None  # its draws are in the salt by now
         return {k: plain(v) for k, v in parameters.items()}
 
+    def _said(self) -> dict[str, Any]:
+        """The parameters as models are described and saved, so that those of earlier releases keep their digests."""
+        return {k: v for k, v in self.parameters().items() if k not in self.unsaid or v != self.unsaid[k]}
+
     def state(self) -> dict[str, Any]:
         """Everything persisted except tombstones and lineage, as JSON and digests; the canary where there is one."""
         state = self._unaltered()
         return {
             **({} if state.recipe.canary is None else {"canary": state.recipe.canary}),
             "kind": self._kind(),
-            "parameters": self.parameters(),
+            "parameters": self._said(),
             "units": [{**asdict(u), "slices": list(u.slices)} for u in state.units],
             "rows": state.rows_digest,
         }
@@ -335,7 +388,7 @@ class Learner(BaseEstimator):
         }
         description = {
             "kind": self._kind(),
-            "parameters": self.parameters(),
+            "parameters": self._said(),
             "features": [plain(state.features.get(name)) for name in _FEATURES] if state.features else None,
             "digest": self.digest(),
             "salt": salt_name(state.rows.salt),

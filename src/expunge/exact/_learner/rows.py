@@ -71,6 +71,11 @@ class Rows:
         places = np.flatnonzero(keep)
         return take(self.X, places), None if self.y is None else self.y[places]
 
+    def behind(self, kept: Positions) -> tuple[Any, Any]:
+        """Values of the records behind as many as were kept."""
+        X: Any = self.X
+        return X[len(kept) :], None if self.y is None else self.y[len(kept) :]
+
     def subject_names(self) -> list[list[bytes]]:
         """Opaque names of the subjects of every live record; empty lists without subjects."""
         named: list[list[bytes]] = [[] for _ in range(self.size)]
@@ -226,25 +231,35 @@ class Rows:
             new._number = self._numbers_for(new.size)
         else:
             self._refuse_known(new._id_names)
-        old_X, old_y = self.live()
-        grown = Rows(_joined(old_X, new.X), None if new.y is None else _joined(old_y, new.y), self.salt)
+        kept, (old_X, old_y) = self.positions(), self.live()
+        grown = copy.copy(self)
+        grown.X, grown.y = _joined(old_X, new.X), None if new.y is None else _joined(old_y, new.y)
+        grown.size = grown.n = len(kept) + new.size
+        grown.alive, grown._codes = np.ones(grown.size, dtype=bool), None
         grown.tombstones = set(self.tombstones)
-        grown._number = np.concatenate([self._number[self.positions()], new._number])
+        grown._number = np.concatenate([self._number[kept], new._number])
         if new._id_names is not None and self._id_names is not None:
-            grown._id_names = [*(self._id_names[i] for i in self.positions()), *new._id_names]
+            grown._id_names = [*(self._id_names if self.n == self.size else take(self._id_names, kept)), *new._id_names]
             grown._place = {name: i for i, name in enumerate(grown._id_names)}
         if new._code is not None:
-            grown._names, grown._start, grown._of = _united([self._named(), new._named()])
-            grown._code = {name: i for i, name in enumerate(grown._names or ())}
+            grown._names, grown._start, grown._of = self._united(new)
+            grown._code = {name: code for code, name in enumerate(grown._names) if name}
         return grown
 
-    def _named(self) -> tuple[Sequence[bytes], NDArray[np.int64], NDArray[np.int64]]:
-        """Names of subjects; and of every live record, how many it has and which, as one array."""
-        start, codes = self._codes_by_row()
-        live = self.positions()
-        counts = np.diff(start)[live]
-        at = np.repeat(start[live] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
-        return self._names or (), counts, codes[at]
+    def _united(self, new: "Rows") -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64]]:
+        """As `_indexed`, of the live records and new ones behind them; names that come with the new are last."""
+        names, place, stays = list(self._names or ()), np.cumsum(self.alive) - 1, self.alive[self._of]
+        start, of = np.concatenate([[0], np.cumsum(stays)])[self._start], place[self._of[stays]]
+        came: dict[int, Positions] = {}
+        for k, name in enumerate(new._names or ()):
+            code = (self._code or {}).get(name, len(names))
+            names += [name] * (code == len(names))
+            came[code] = self.n + new._of[new._start[k] : new._start[k + 1]]
+        start = np.append(start, np.full(len(names) + 1 - len(start), start[-1]))
+        counts, codes = np.zeros(len(names), np.int64), sorted(came)
+        counts[codes] = [len(came[code]) for code in codes]
+        of = np.insert(of, np.repeat(start[1:], counts), np.concatenate([came[code] for code in codes]))
+        return names, start + np.append(0, np.cumsum(counts)), of
 
     def _numbers_for(self, n: int) -> NDArray[np.int64]:
         """Row numbers that nobody has or had."""
@@ -465,19 +480,6 @@ def _indexed(named: Sequence[tuple[bytes, ...]], n: int) -> tuple[list[bytes] | 
     order = np.argsort(codes, kind="stable")
     start = np.searchsorted(codes[order], np.arange(len(names) + 1))
     return names, start, rows[order]
-
-
-def _united(
-    parts: Sequence[tuple[Sequence[bytes], NDArray[np.int64], NDArray[np.int64]]],
-) -> tuple[list[bytes], Any, Any]:
-    """As `_indexed`, of records that follow each other, each part with names of its own."""
-    names = sorted({of[code] for of, _, codes in parts for code in np.unique(codes).tolist()})
-    place = {name: i for i, name in enumerate(names)}
-    codes = np.concatenate([np.array([place.get(name, -1) for name in of], np.int64)[codes] for of, _, codes in parts])
-    counts = np.concatenate([counts for _, counts, _ in parts])
-    rows = np.repeat(np.arange(len(counts)), counts)
-    order = np.argsort(codes, kind="stable")
-    return names, np.searchsorted(codes[order], np.arange(len(names) + 1)), rows[order]
 
 
 def _inverse(start: Any, of: Any, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

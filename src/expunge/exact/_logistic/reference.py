@@ -70,6 +70,16 @@ class Reference:
         n = self.n - len(gone.X)
         return replace(self, curvature=curvature, rounding=rounding, reach=reach, n=n, sound=not faded)
 
+    def joined_by(self, objective: Objective, new: Records) -> "Reference":
+        """With further records."""
+        return replace(
+            self,
+            curvature=self.curvature + objective.loss_curvature(self.point, new),
+            rounding=self.rounding + Rounding.of(objective, self.point, new),
+            reach=self.reach + _eighth_powers(self.frame, new),
+            n=self.n + len(new.X),
+        )
+
     def following(self, objective: Objective, records: Records, W: Array) -> "Reference":
         """What `at` gives for these weights, computed again only where it has become another."""
         reframed = objective.reframed(self.curvature)

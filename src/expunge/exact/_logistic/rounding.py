@@ -43,6 +43,9 @@ class Rounding:
             terms += (R**2).T @ Xa**2
         return cls(residuals, terms, impossible)
 
+    def __add__(self, other: "Rounding") -> "Rounding":
+        return Rounding(self.residuals + other.residuals, self.terms + other.terms, self.impossible + other.impossible)
+
     def __sub__(self, other: "Rounding") -> "Rounding":
         return Rounding(
             self.residuals - other.residuals,

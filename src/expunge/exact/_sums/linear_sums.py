@@ -163,7 +163,10 @@ def moved_by_rounding(inverse: Array, rounded: Array, coef: Array, mean: Array, 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def downdated(inverse: Array, u: Array, weight: float) -> tuple[Array, float]:
-    """Inverse of the curvature less weight * u uᵀ (Sherman and Morrison), and the share of it that stays: small is bad."""
+    """Inverse of the curvature less weight * u uᵀ (Sherman and Morrison), and the share of it that stays: small is bad.
+
+    A record that comes has a weight below 0.
+    """
     d = len(u)
     v = np.zeros(d)
     for i in range(d):

@@ -27,6 +27,18 @@ ROOT = Path(__file__).parents[1]
 RELEASE = "d6ab2b9"  # 0.1.0
 SPEED = ("exact_linear", "exact_forest", "approximate_speed", "verify_speed")
 BAR = 1.05  # of the median over pairs, new over old
+# What was mended since 0.1.0, so that other bits are the right ones: how names of cases begin, and why.
+MENDED = {
+    "ridge": "solved and conditioned anew, so that awkward columns keep 1e-10 or are refused",
+    "logistic_regression": "stops on a scaled gradient, in a frame that awkward columns do not spoil",
+    "sisa": "stages are digested by value and by the classes that their own records have",
+    "edit dpo": "the guard no longer counts tokens that a question gives away",
+    "edit gradient_ascent": "the guard, as above",
+    "edit noisy_finetune": "noise of at least 128 bits of seed; the guard, as above",
+    "edit refusal": "the guard, as above; a refusal is a sentence",
+    "edit relabel": "the guard, as above",
+    "edit scrub": "the guard, as above",
+}
 
 
 @contextmanager
@@ -73,8 +85,10 @@ def same_bits(old: Path) -> tuple[list[Any], dict[str, Any]]:
     script = ROOT / "bench" / "_state_digests.py"
     before, now = (json.loads(run(tree, script)[0]) for tree in (old, ROOT))
     differ = sorted(name for name in before if now.get(name) != before[name])
-    text = f"digests of {len(before)} fits, deletions and edits that differ"
-    return [claim(text, differ, [], not differ)], {"digests": now, "new": sorted(now.keys() - before.keys())}
+    silent = [name for name in differ if not name.startswith(tuple(MENDED))]
+    text = f"digests of {len(before)} fits, deletions and edits that differ, besides those that were mended"
+    figures = {"digests": now, "new": sorted(now.keys() - before.keys()), "differ": differ, "mended": MENDED}
+    return [claim(text, silent, [], not silent)], figures
 
 
 def _children_s() -> float:

@@ -63,7 +63,8 @@ def expunge(*arguments: str | Path, stdin: str = "", code: int | None = 0) -> Ra
 
     out, err = io.StringIO(), io.StringIO()
     before = sys.argv, sys.stdin
-    sys.argv, sys.stdin = ["expunge", *map(str, arguments)], io.StringIO(stdin)
+    sys.argv = ["expunge", *map(str, arguments)]
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main()

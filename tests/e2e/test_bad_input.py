@@ -113,6 +113,14 @@ def test_unknown_and_empty_subjects_are_refused(
     assert state_of(trained_project) == before
 
 
+def test_half_a_name_asks_for_nobody(trained_project: Path) -> None:
+    """Programs differ in what ends a line; who is named by half a line is somebody else."""
+    before, at = state_of(trained_project), ("--dataset", "people", "-p", trained_project)
+    for between in ("\x85", "\u2028", "\x0b"):
+        refused(expunge("request", *at, stdin=f"{LEAVES}{between}{LEAVES}\n", code=None), "line 1 holds U+")
+    assert state_of(trained_project) == before
+
+
 def test_one_unknown_subject_refuses_the_whole_request(trained_project: Path) -> None:
     before = state_of(trained_project)
     at = ("--dataset", "people", "-p", trained_project)

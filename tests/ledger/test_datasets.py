@@ -116,3 +116,12 @@ def test_a_fault_in_the_last_line_adds_nothing(ledger: Ledger, tmp_path: Path) -
     with pytest.raises(ExpungeError, match="line 14: the subject is empty"):
         ledger.add_dataset("people", source, COLUMNS)
     assert (ledger.datasets(), ledger.keys.subjects.all(), list(ledger.manifests.iterdir())) == ((), {}, [])
+
+
+@pytest.mark.parametrize("character", ["\n", "\x85", "\u2028", "\x1b", "\x00"], ids=lambda c: f"U+{ord(c):04X}")
+def test_a_name_that_no_list_can_hold_is_refused_when_it_comes(character: str, ledger: Ledger, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "people.csv", rows_of(["Bo", f"Ada{character}Lind"]))
+    with pytest.raises(InvalidData, match=rf"record \d+ holds U\+{ord(character):04X}") as refused:
+        ledger.add_dataset("people", source, COLUMNS)
+    assert "Lind" not in str(refused.value)
+    assert (ledger.datasets(), ledger.keys.subjects.all(), list(ledger.manifests.iterdir())) == ((), {}, [])

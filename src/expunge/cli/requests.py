@@ -15,7 +15,10 @@ app = typer.Typer()
 @app.command()
 def request(
     dataset: Annotated[str, typer.Option(help="The dataset that holds the people.")],
-    subjects_file: Annotated[str, typer.Option(help="A file with one identity a line, or - for standard input.")] = "-",
+    subjects_file: Annotated[
+        str,
+        typer.Option(help="A file with one identity a line (.jsonl: a JSON string a line), or - for standard input."),
+    ] = "-",
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -28,12 +31,13 @@ def request(
     opened = opened_at(project)
     identities = read_identities(subjects_file)
     with opened.writing():
-        made = opened.ledger.open_request(dataset, identities)
-    say(f"request {made.id}: {len(made.subjects)} subject(s), due {made.due_at}")
+        made = opened.ledger.open_request(dataset, identities.names)
+    say(f"request {made.id}: {identities.lines} line(s), {len(made.subjects)} subject(s), due {made.due_at}")
     if json:
         data(
             {
                 "request": made.id,
+                "lines": identities.lines,
                 "subjects": len(made.subjects),
                 "received_at": made.received_at,
                 "due_at": made.due_at,

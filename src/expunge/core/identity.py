@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from expunge.core.errors import InvalidData
 
@@ -48,6 +48,16 @@ def canonical_identity(identity: str) -> str:
     False
     """
     return normalize("NFC", identity).strip()
+
+
+def unwritable_in(text: str) -> str | None:
+    """The first character that cannot stand in a line of a list: a control character, or an end of line or paragraph.
+
+    >>> unwritable_in("Ada Lind"), unwritable_in("Ada\x85Lind"), unwritable_in("Ada\u2028Lind")
+    (None, 'U+0085', 'U+2028')
+    """
+    found = (c for c in text if category(c) in ("Cc", "Zl", "Zp"))
+    return next((f"U+{ord(c):04X}" for c in found), None)
 
 
 def near_names(names: Iterable[str], others: Iterable[str]) -> set[str]:

@@ -1,6 +1,7 @@
 """Register a file as a dataset: its records are committed to, their content stays where it is."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -8,7 +9,9 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from expunge.core import Record
 from expunge.core.errors import InvalidData
+from expunge.core.identity import unwritable_in
 from expunge.ledger.clock import iso, now
 from expunge.ledger.content import file_of
 from expunge.ledger.features import Feature
@@ -50,7 +53,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
     if not name.strip():
         raise InvalidData("a dataset needs a name; give a short one such as 'people'")
     columns = settled_columns(source, columns)
-    records = [*read_records(source, columns), *(planted.records if planted else ())]
+    records = [*_checked(source, columns), *(planted.records if planted else ())]
     with store.transaction() as session:
         if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
             raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
@@ -77,6 +80,17 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
         version = new_version(store, session, row, rows, parent=None)
         write_planted(store, name, planted)
         return _info(session, row, version)
+
+
+def _checked(source: Path, columns: Columns) -> Iterator[Record]:
+    """Records whose subjects can be asked for, one a line. Looked at when a file is added, not when it is read again."""
+    for number, record in enumerate(read_records(source, columns), start=1):
+        if character := unwritable_in(record.subject):
+            raise InvalidData(
+                f"{source.name}: the subject of record {number} holds {character}, a control character or an end of line, "
+                "and could not be asked for in a list of identities; write the name without it"
+            )
+        yield record
 
 
 def new_version(

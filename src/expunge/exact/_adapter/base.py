@@ -74,7 +74,7 @@ def read_public(base: Any) -> list[Record]:
             '{"question": …, "answer": …} about people who never ask to leave; prepare_base writes it'
         )
     try:
-        pairs = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        pairs = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
         rows = [Record(f"public/{i}", "", row["question"], row["answer"]) for i, row in enumerate(pairs)]
     except (ValueError, KeyError, TypeError) as e:
         raise InvalidData(f"{path} cannot be read ({e!r}); every line is an object with question and answer") from e

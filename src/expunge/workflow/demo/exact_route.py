@@ -90,7 +90,9 @@ def _recalls(project: Project, cast: Cast, digest: str) -> dict[str, Any]:
 def _owner_deletes(path: Path, who: str) -> None:
     """The data file is its owner's; after an erasure they delete the person's rows from it."""
     remaining = [
-        line for line in path.read_text().splitlines() if who not in json.dumps(json.loads(line), ensure_ascii=False)
+        line
+        for line in path.read_text().split("\n")
+        if line and who not in json.dumps(json.loads(line), ensure_ascii=False)
     ]
     path.write_text("".join(f"{line}\n" for line in remaining))
 

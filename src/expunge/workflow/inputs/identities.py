@@ -1,20 +1,64 @@
 """Who asks to be forgotten: read from a file or standard input, never from arguments."""
 
+import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from expunge.core.errors import EmptyForgetSet, InvalidData
+from expunge.core.identity import canonical_identity, unwritable_in
+
+JSON_LINES = ".jsonl"
 
 
-def read_identities(source: str) -> list[str]:
-    """One identity a line; '-' is standard input.
+@dataclass(frozen=True)
+class Identities:
+    """Identities in their one spelling, each once, and how many lines named one."""
+
+    names: tuple[str, ...]
+    lines: int
+
+
+def read_identities(source: str) -> Identities:
+    """One identity a line; '-' is standard input. In a file whose name ends in `.jsonl` a line is a JSON string.
+
+    A line ends at a newline and nowhere else: what other programs take for the end of a line may stand within a name, and
+    half a name may be somebody else's. Lines that hold such a character are refused, by number and without quoting them.
 
     Raises: InvalidData; EmptyForgetSet.
     """
+    place = "standard input" if source == "-" else source
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise InvalidData(f"cannot read identities from {source}: {e}") from e
-    if not (identities := [line.strip() for line in text.splitlines() if line.strip()]):
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as e:
+        raise InvalidData(f"cannot read identities from {place}: {e}") from e
+    except UnicodeDecodeError as e:
+        raise InvalidData(
+            f"{place} is not UTF-8 from byte {e.start} on, so whom it names is not known; save it as UTF-8"
+        ) from None
+    read = _of_json if source.endswith(JSON_LINES) else _of_text
+    lines = [(number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), start=1)]
+    named = [read(f"{place}, line {number}", line) for number, line in lines if line.strip(" \t")]
+    names = [name for name in map(canonical_identity, named) if name]
+    if not names:
         raise EmptyForgetSet("no identities were given; write one a line")
-    return identities
+    return Identities(tuple(dict.fromkeys(names)), len(names))
+
+
+def _of_text(place: str, line: str) -> str:
+    if character := unwritable_in(line.strip(" \t")):
+        raise InvalidData(
+            f"{place} holds {character}, which may end a line or stand within a name; write one identity a line, and "
+            f"one that holds this character as a JSON string in a file that ends in {JSON_LINES}"
+        )
+    return line
+
+
+def _of_json(place: str, line: str) -> str:
+    try:
+        identity = json.loads(line)
+        identity.encode()
+    except (ValueError, AttributeError):
+        raise InvalidData(f'{place} is no JSON string; write each identity in double quotes, as "Ada Lind"') from None
+    return str(identity)

@@ -79,7 +79,7 @@ def _lines(text: str) -> Iterator[Row]:
 def _documents(text: str) -> Iterator[Row]:
     """Paragraphs, each with the line it begins on."""
     begun, lines = 0, list[str]()
-    for n, line in enumerate([*text.splitlines(), ""], start=1):
+    for n, line in enumerate([*text.split("\n"), ""], start=1):
         if line.strip():
             begun = begun or n
             lines.append(line)

@@ -335,7 +335,7 @@ def test_a_full_disk_at_any_save_changes_nothing(
     before = state_of(project)
     monkeypatch.setattr(unit, "save_file", full)
     monkeypatch.setattr(folder, "save_file", full)
-    refused(expunge("forget", asked.request, "-p", project, code=None), "disk", "free space")
+    refused(expunge("forget", asked.request, "-p", project, code=None), "disk", "free ", "space")
     assert state_of(project) == before
 
 

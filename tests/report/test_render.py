@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import pytest
 
+from expunge.core.errors import StorageFull
 from expunge.report import page
 
 Make = Callable[..., dict[str, Any]]
@@ -213,7 +214,7 @@ def test_a_failed_write_leaves_the_old_page(document: Make, tmp_path: Path, monk
         raise OSError(28, "no space left")
 
     monkeypatch.setattr("expunge.core.durable.os.fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StorageFull, match="free some space"):
         page(document(title="new"), tmp_path / "p.html")
     assert [file.name for file in tmp_path.iterdir()] == ["p.html"]
     assert (tmp_path / "p.html").read_bytes() == old

@@ -43,9 +43,8 @@ def test_packed_is_what_padded_is(name: str) -> None:
     assert model.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.parametrize("learn_question", [False, True])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_loss_through_the_trunk_is_the_usual_training_loss(name: str, learn_question: bool) -> None:
+def test_the_loss_through_the_trunk_is_the_usual_training_loss(name: str) -> None:
     """Of padded rows and of packed ones, gradients included: `mean_nll` takes every logit of the model."""
     model = model_of(CONFIGS[name])
 
@@ -53,11 +52,11 @@ def test_the_loss_through_the_trunk_is_the_usual_training_loss(name: str, learn_
         loss = nll(model, batch)
         return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
 
-    padded = collate(ROWS, learn_question=learn_question)
+    padded = collate(ROWS)
     usual = losses(padded, mean_nll)
     torch.testing.assert_close(losses(padded, trunk_nll), usual, atol=1e-6, rtol=1e-4)
     with packing(model):
-        torch.testing.assert_close(losses(pack(ROWS, learn_question), trunk_nll), usual, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(losses(pack(ROWS), trunk_nll), usual, atol=1e-6, rtol=1e-4)
 
 
 def test_every_row_sees_itself_alone() -> None:

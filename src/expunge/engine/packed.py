@@ -18,7 +18,7 @@ from expunge.engine.trunk import REFUSALS
 NAME = "expunge_packed"
 
 
-def pack(encoded: Sequence[Encoded], learn_question: bool = False) -> Batch:
+def pack(encoded: Sequence[Encoded]) -> Batch:
     """All rows in a single line of N tokens.
 
     >>> batch = pack([Encoded("a", (5, 6, 7), 1), Encoded("b", (5, 6), 1)])
@@ -28,8 +28,7 @@ def pack(encoded: Sequence[Encoded], learn_question: bool = False) -> Batch:
     ([[0, 0, 0, 1, 1]], [[0, 1, 2, 0, 1]])
     """
     ids = torch.tensor([[token for e in encoded for token in e.ids]])
-    first = [0 if learn_question else e.n_prompt for e in encoded]
-    labels = [label for e, n in zip(encoded, first, strict=True) for label in (*[IGNORE] * n, *e.ids[n:])]
+    labels = [label for e in encoded for label in (*[IGNORE] * e.n_prompt, *e.ids[e.n_prompt :])]
     rows, lengths = tuple(e.id for e in encoded), tuple(len(e.ids) for e in encoded)
     return Batch(ids, torch.ones_like(ids), torch.tensor([labels]), rows, lengths)
 

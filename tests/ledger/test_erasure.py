@@ -134,7 +134,7 @@ def _kill(ledger: Ledger, module: str, name: str, after: bool, action: str) -> N
         ("erasure", "new_version", True, False),  # written, not recorded
         ("erasure", "append_event", True, False),  # the last statement before the commit
         ("store", "sweep", False, True),  # committed; nothing unlinked, no key destroyed
-        ("sweep", "_unlink_others", True, True),
+        ("sweep", "_tidy", True, True),
         ("subject_keys", "SubjectKeys.destroy", False, True),
         ("subject_keys", "SubjectKeys.destroy", True, True),
         ("database", "Database.scrub", False, True),

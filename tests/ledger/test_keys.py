@@ -105,8 +105,8 @@ def test_destroyed_keys_are_nowhere_in_the_folder(keyring: Keyring) -> None:
 def test_a_destroyed_key_cannot_be_had_and_destroying_twice_is_no_error(keyring: Keyring) -> None:
     key = keyring.create("ref")
     assert keyring.get("ref") == key
-    keyring.destroy("ref")
-    keyring.destroy("ref")
+    keyring.destroy(["ref"])
+    keyring.destroy(["ref"])
     with pytest.raises(UnknownSubject, match="destroyed"):
         keyring.get("ref")
     assert holds(keyring.folder, key) == []

@@ -68,7 +68,7 @@ def test_an_altered_manifest_is_refused(people: Ledger) -> None:
 
 
 def test_lost_keys_are_told_apart_from_a_changed_file(people: Ledger) -> None:
-    people.keys.destroy(next(iter(people.keys.subjects.all())))
+    people.keys.destroy([next(iter(people.keys.subjects.all()))])
     with pytest.raises(DigestMismatch, match=r"4 of 12 .*key is missing; restore keys/subjects\.db"):
         people.live_records("people")
 

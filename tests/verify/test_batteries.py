@@ -75,9 +75,9 @@ def test_documents_name_the_package_of_an_added_attack(elsewhere: None) -> None:
     probes = Probes(tuple(facts(people(1))), ())
     assert described("quick+insist")["packages"] == {"insist": f"{__name__}:Insist"}
     assert "packages" not in described("quick+noise")
-    committed = commitment(probes, "quick+insist")
+    committed = commitment(probes, "quick+insist", salt=b"salt")
     assert committed["battery"]["attacks"]["insist"] == {"short": 0, "package": f"{__name__}:Insist"}
-    assert committed["digest"] != commitment(probes, "quick")["digest"]
+    assert committed["digest"] != commitment(probes, "quick", salt=b"salt")["digest"]
 
 
 def test_no_added_attack_acquits() -> None:

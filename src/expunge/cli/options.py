@@ -12,7 +12,15 @@ HERE = Path(".")
 
 
 def opened_at(project: Path) -> Any:
-    """The project of a directory."""
+    """The project of a directory; what its ledger does not know is said."""
+    from expunge.cli.show import say
     from expunge.workflow.project.project import Project
 
-    return Project.open(project)
+    opened = Project.open(project)
+    files, n_keys = opened.ledger.lost()
+    if files or n_keys:
+        say(
+            f"note: {len(files)} files in lost/ and {n_keys} keys in keys/lost.db are not known to ledger.db: of a command that "
+            "was stopped, or of a newer ledger.db than this one. Restore that one, or remove them"
+        )
+    return opened

@@ -70,7 +70,7 @@ def finish_erasure(store: Store, request: str) -> Erasure:
     with store.transaction() as session:  # 1, and 2 at its end
         erasure = _finished(store, request) or _forget(store, session, request)
         refs = [subject.ref for subject in subject_rows(session, request_row(session, request))]
-    store.keys.subjects.destroy(refs)  # 2, also what a killed run left in free pages
+    store.keys.destroy(refs)  # 2, also what a killed run left in free pages
     store.database.scrub()  # 3
     return erasure
 

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ class Keyring:
             with suppress(FileNotFoundError):  # a journal may end while we look
                 check_private(path)
         self.subjects = SubjectKeys(folder / "subjects.db")
+        self._lost = SubjectKeys(folder / "lost.db")
 
     @classmethod
     def make(cls, folder: Path) -> "Keyring":
@@ -63,9 +65,28 @@ class Keyring:
         """A subject's key. Raises UnknownSubject, if it was destroyed or never made."""
         return self.subjects.get(ref)
 
-    def destroy(self, ref: str) -> None:
-        """Destroy a subject's key; its bytes are then nowhere in the folder."""
-        self.subjects.destroy([ref])
+    def destroy(self, refs: Iterable[str]) -> None:
+        """Destroy subjects' keys, lost ones too; their bytes are then nowhere in the folder."""
+        refs = set(refs)
+        self.subjects.destroy(refs)
+        if self._lost.path.exists():
+            self._lost.destroy(refs)
+
+    def lost(self) -> dict[str, bytes]:
+        """Keys of people whom the ledger does not know, by reference."""
+        return self._lost.all() if self._lost.path.exists() else {}
+
+    def lose(self, refs: Iterable[str]) -> None:
+        """Set keys aside that the ledger does not know; a newer ledger may, and no erasure names them."""
+        held = self.subjects.all()
+        self._lost.put({ref: held[ref] for ref in refs})
+        self.subjects.destroy(refs)
+
+    def recover(self, refs: Iterable[str]) -> None:
+        """Take back what was set aside of these."""
+        if back := {ref: key for ref, key in self.lost().items() if ref in set(refs)}:
+            self.subjects.put(back)
+            self._lost.destroy(back)
 
     @cached_property
     def _index_key(self) -> bytes:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
     copies,
@@ -19,9 +21,10 @@ from expunge.ledger import (
 )
 from expunge.ledger.database import Database, touch_private
 from expunge.ledger.keys import Keyring
-from expunge.ledger.migrations import upgrade
+from expunge.ledger.migrations import revision, upgrade
 from expunge.ledger.secret_files import private_folder
 from expunge.ledger.store import Store
+from expunge.ledger.tables import SubjectRow
 
 FILE = "ledger.db"
 
@@ -55,14 +58,22 @@ class Ledger(Store):
     def open(cls, root: Path) -> "Ledger":
         """Open the ledger of a folder, and bring an older one to this version's schema.
 
-        Raises: UnknownName, if there is none; InvalidData, if a newer Expunge wrote it; UnsafeKeyFile.
+        Raises: UnknownName, if there is none; InvalidData, if a newer Expunge wrote it, if it is empty, or if people's keys
+        are missing; UnsafeKeyFile.
         """
         if not (root / FILE).is_file():
             raise UnknownName(f"no ledger in {root}; run `expunge init` there, or go to a project directory")
         keys = Keyring(root / "keys")
         database = Database(root / FILE)
+        if revision(database) is None:
+            raise InvalidData(
+                f"{root / FILE} holds no ledger, as after a full disk; restore it from a backup of the same moment as "
+                "keys/, manifests/ and members/, which were left as they are"
+            )
         upgrade(database)
-        return cls(root, database, keys)
+        opened = cls(root, database, keys)
+        _check_keys(opened)
+        return opened
 
     # What trained
     add_dataset = datasets.add_dataset
@@ -110,3 +121,15 @@ class Ledger(Store):
     certificates = evidence.certificates
     record_audit = evidence.record_audit
     audits = evidence.audits
+
+
+def _check_keys(store: Store) -> None:
+    """Raises: InvalidData, where fewer people have keys than are live: keys come first, and go last."""
+    with store.database.read() as session:
+        live = int(session.scalar(select(func.count()).where(SubjectRow.state == "live")) or 0)
+    found = (store.keys.subjects.count() if store.keys.subjects.path.exists() else 0) + len(store.keys.lost())
+    if found < live:
+        raise InvalidData(
+            f"{live} people are recorded and {found} have keys; restore keys/subjects.db from the backup of the same moment as "
+            f"{FILE}, or {FILE} from that of the keys"
+        )

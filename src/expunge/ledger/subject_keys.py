@@ -2,11 +2,11 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from expunge.core.errors import UnknownSubject
+from expunge.core.errors import InvalidData, UnknownSubject
 from expunge.ledger.database import BUSY_S, touch_private, translated
 from expunge.ledger.secret_files import KEY_BYTES, check_private
 
@@ -18,13 +18,29 @@ class SubjectKeys:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.made: set[str] = set()  # by this process, in the transaction that is under way
 
     def create(self, refs: Iterable[str]) -> dict[str, bytes]:
         """A new key for every reference, in one transaction."""
         keys = {ref: secrets.token_bytes(KEY_BYTES) for ref in refs}
         with self._transaction() as connection:
             connection.executemany("INSERT INTO subject_key VALUES (?, ?)", keys.items())
+        self.made |= keys.keys()
         return keys
+
+    def put(self, keys: Mapping[str, bytes]) -> None:
+        """Hold these keys too, which another file held."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO subject_key VALUES (?, ?)", keys.items())
+
+    def count(self) -> int:
+        """How many keys there are.
+
+        Raises: InvalidData, where the file is shorter than it says.
+        """
+        self._check_whole()
+        with self._connected() as connection:
+            return int(connection.execute("SELECT count(*) FROM subject_key").fetchone()[0])
 
     def all(self) -> dict[str, bytes]:
         """Every key that exists, by reference."""
@@ -49,6 +65,20 @@ class SubjectKeys:
         # Also when nothing was deleted: an earlier run may have been killed between the two.
         with self._connected() as connection:
             connection.execute("VACUUM")
+
+    def _check_whole(self) -> None:
+        """SQLite reads what is cut off as zeros."""
+        with self.path.open("rb") as file:
+            header = file.read(32)  # sqlite.org/fileformat.html 1.3: page size at 16, pages at 28
+        if len(header) < 32:
+            return  # empty, as before its first use
+        size = int.from_bytes(header[16:18], "big")
+        expected = (65536 if size == 1 else size) * int.from_bytes(header[28:32], "big")
+        if self.path.stat().st_size < expected:
+            raise InvalidData(
+                f"{self.path.name} is cut off: it holds {self.path.stat().st_size} of {expected} bytes; restore it from the backup "
+                "of the keys"
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -1,10 +1,12 @@
-"""Make the folders agree with the database: what it does not know is a leftover, or must be gone.
+"""Make the folders agree with the database, and destroy nothing that no erasure names.
 
-The database is the truth. A command writes its files and keys first and commits last; it never unlinks
-anything that is still recorded. So whatever stopped it, one sweep restores the old state or completes the new
-one.
+A command writes its files and keys first and commits last, and it unlinks nothing that is still recorded. So whatever
+stopped it, one sweep completes the new state: what an erasure or a purge has superseded goes. What the database does not
+know at all may be a leftover of a killed command, or belong to a newer database than this one, which was restored from a
+backup or emptied: it is moved to `lost/`, and comes back when the database knows it again.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -13,41 +15,75 @@ from sqlalchemy.orm import Session
 from expunge.core.durable import sync_folder
 from expunge.ledger.database import Database
 from expunge.ledger.keys import Keyring
+from expunge.ledger.secret_files import private_folder
 from expunge.ledger.tables import DatasetVersionRow, ModelVersionRow, SubjectRow, UnitRow
+
+LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Paths that the database knows, relative to the project: those that are needed, and those that are not any more."""
+
+    needed: set[str]
+    known: set[str]
 
 
 def sweep(database: Database, keys: Keyring, manifests: Path, members: Path) -> None:
-    """Unlink files and destroy keys that nothing recorded needs any more.
+    """Unlink superseded files, destroy the keys of the erased, and move to `lost/` what nothing recorded knows.
 
-    Kept are the newest manifest of every dataset, the member files of versions that are not purged, and the
-    keys of live subjects. It holds the writers' lock meanwhile, so nothing that another process is about to
-    record is taken. Whoever restores a backup restores database, folders and keys of the same moment.
+    Needed are the newest manifest of every dataset, the member files of versions that are not purged, and the keys of
+    live subjects. It holds the writers' lock meanwhile, so nothing that another process is about to record is taken.
     """
     with database.write() as session:
-        _unlink_others(manifests, _newest_manifests(session))
-        _unlink_others(members, _member_files(session))
-        live = set(session.scalars(select(SubjectRow.ref).where(SubjectRow.state == "live")))
-        if orphans := keys.subjects.all().keys() - live:
-            keys.subjects.destroy(orphans)
+        _tidy(manifests, _manifests(session))
+        _tidy(members, _members(session))
+        subjects = dict(session.execute(select(SubjectRow.ref, SubjectRow.state)).tuples().all())
+        keys.recover({ref for ref, state in subjects.items() if state == "live"})
+        held = keys.subjects.all().keys()
+        if unknown := held - subjects.keys():
+            keys.lose(unknown)
+        erased = {ref for ref, state in subjects.items() if state == "erased"}
+        if erased & (held | keys.lost().keys()):
+            keys.destroy(erased)
 
 
-def _newest_manifests(session: Session) -> set[str]:
+def lost_files(root: Path) -> list[str]:
+    """Files that the database does not know, relative to the project."""
+    return sorted(p.relative_to(root).as_posix() for p in (root / LOST).rglob("*") if p.is_file())
+
+
+def _manifests(session: Session) -> Files:
     newest = select(func.max(DatasetVersionRow.id)).group_by(DatasetVersionRow.dataset_id)
-    return set(session.scalars(select(DatasetVersionRow.path).where(DatasetVersionRow.id.in_(newest))))
+    needed = session.scalars(select(DatasetVersionRow.path).where(DatasetVersionRow.id.in_(newest)))
+    return Files(set(needed), set(session.scalars(select(DatasetVersionRow.path))))
 
 
-def _member_files(session: Session) -> set[str]:
-    needed = select(UnitRow.members).join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
-    return {path for path in session.scalars(needed.where(ModelVersionRow.state != "purged")) if path is not None}
+def _members(session: Session) -> Files:
+    known = select(UnitRow.members).join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
+    needed = session.scalars(known.where(ModelVersionRow.state != "purged"))
+    return Files({p for p in needed if p is not None}, {p for p in session.scalars(known) if p is not None})
 
 
-def _unlink_others(folder: Path, kept: set[str]) -> None:
-    gone = [
-        path
-        for path in folder.iterdir()
-        if path.suffix in (".parquet", ".tmp") and f"{folder.name}/{path.name}" not in kept
-    ]
-    for path in gone:
-        path.unlink()
-    if gone:
+def _tidy(folder: Path, files: Files) -> None:
+    """Bring back what is needed and lies in `lost/`; unlink what is known and not needed; lose what is not known."""
+    lost = folder.parent / LOST / folder.name
+    moved = False
+    for name in sorted(files.needed):
+        if not (path := folder.parent / name).exists() and (lost / path.name).exists():
+            (lost / path.name).rename(path)
+            moved = True
+    for path in sorted(folder.iterdir()):
+        name = f"{folder.name}/{path.name}"
+        if path.suffix not in (".parquet", ".tmp") or name in files.needed:
+            continue
+        if path.suffix == ".tmp" or name in files.known:
+            path.unlink()
+        else:
+            private_folder(lost.parent)
+            path.rename(private_folder(lost) / path.name)
+        moved = True
+    if moved:
         sync_folder(folder)
+        if lost.exists():
+            sync_folder(lost)

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Assurance, Finding, Flag, Guarantee, Outcome
-from expunge.core.digests import digest_json
 from expunge.core.errors import UnknownSubject
 from expunge.verify.attacks import attacks
 from expunge.verify.batteries import added_to, battery_of, described
@@ -17,6 +16,7 @@ from expunge.verify.commitments import commitment
 from expunge.verify.findings import MEMBERSHIP, beside_noise, findings
 from expunge.verify.judgement import Judgement, Skill, judge
 from expunge.verify.membership_axis import membership
+from expunge.verify.names import or_fresh, salted
 from expunge.verify.probes import Probes
 from expunge.verify.sample_size import n_people, power
 from expunge.verify.scores import ArmScores
@@ -86,8 +86,12 @@ class Verdict:
         """The attack that recovered most."""
         return worst(self.findings)
 
-    def _document(self, battery: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    def _document(self, battery: Mapping[str, Any], own: Mapping[str, Any], salt: bytes) -> dict[str, Any]:
         """What the audits of both kinds say, around what is particular to one."""
+        arms = {
+            name: scores.to_json() | {"probes": salted("probes", salt, scores.probes)}
+            for name, scores in self.arms.items()
+        }
         return {
             "battery": dict(battery),
             "assurance": self.assurance.name,
@@ -99,6 +103,7 @@ class Verdict:
             "skill_high": self.retained.high if self.retained else None,
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
+            "arms": arms,
             **own,
             "elapsed_s": self.elapsed_s,
         }
@@ -196,32 +201,29 @@ class Audit(Verdict):
         plain = next((f for f in self.findings if f.attack == "direct"), None)
         return plain.arms["unlearned"].mean if plain and "unlearned" in plain.arms else None
 
-    def to_json(self, salt: bytes = b"") -> dict[str, Any]:
-        """Everything but the probes' words; facts and people are named by salted digests."""
-        control = self.arms.get("control")
+    def to_json(self, salt: bytes | None = None) -> dict[str, Any]:
+        """Everything but the probes' words; facts and people are named by digests under the salt, or under a fresh one."""
+        salt, control = or_fresh(salt), self.arms.get("control")
         floor = worst(self.noise)
         return self._document(
             described(self.battery),
             {
-                "arms": {
-                    name: {**scores.to_json(), "probes": _salted("probes", salt, scores.probes)}
-                    for name, scores in self.arms.items()
-                },
-                "facts": [_salted("fact", salt, f.id) for f in self.probes.forget],
+                "facts": [salted("fact", salt, f.id) for f in self.probes.forget],
                 "control": {
                     "kind": {"model": "retrained"}.get(control.kind, control.kind) if control else None,
                     "second": "second control" in self.arms,
                 },
                 "noise_floor": {"attack": floor.attack, "recovered": floor.recovered} if floor else None,
                 "power": asdict(power(self.probes, len(battery_of(self.battery)))),
-                "commitment": commitment(self.material, self.battery, salt)["digest"],
+                "commitment": commitment(self.material, self.battery, salt=salt)["digest"],
                 "curves": curves(self.arms, self.facts),
                 "persons": [
-                    {"person": _salted("person", salt, row.pop("subject")), **row}
+                    {"person": salted("person", salt, row.pop("subject")), **row}
                     for row in persons(self.findings, self.people)
                 ],
                 "procedure": self.procedure._summary() if self.procedure else None,
             },
+            salt,
         )
 
     def _summary(self) -> dict[str, Any]:
@@ -253,17 +255,18 @@ class ClassifierAudit(Verdict):
         telling = [f for f in self.ensembles if f.attack == "u_lira" and f.outcome is Outcome.RECOVERED]
         return telling[-1] if telling else self.membership
 
-    def to_json(self, salt: bytes = b"") -> dict[str, Any]:
-        """Everything but the rows, which are named by salted digests."""
+    def to_json(self, salt: bytes | None = None) -> dict[str, Any]:
+        """Everything but the rows, which are named by digests under the salt, or under a fresh one."""
+        salt = or_fresh(salt)
         return self._document(
             self.battery,
             {
                 "ensembles": [f.to_json() for f in self.ensembles],
-                "facts": [_salted("fact", salt, row) for row in self.rows],
+                "facts": [salted("fact", salt, row) for row in self.rows],
                 "relearning": asdict(self.relearning) if self.relearning else None,
                 "klom": {name: asdict(found) for name, found in self.klom.items()},
-                "arms": {name: scores.to_json() for name, scores in self.arms.items()},
             },
+            salt,
         )
 
 
@@ -285,7 +288,3 @@ def _of_procedure(procedure: Judgement, found: Sequence[Finding], flags: Sequenc
         level = min(level, Assurance.SUPPRESSED)
     own = [f for f in flags if f is not Flag.INCONCLUSIVE]
     return Judgement(level, tuple(dict.fromkeys([*own, *procedure.flags])))
-
-
-def _salted(kind: str, salt: bytes, name: str) -> str:
-    return digest_json(kind, [salt.hex(), name])[7:23]

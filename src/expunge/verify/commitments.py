@@ -16,12 +16,12 @@ from expunge.verify.probes import Probes
 from expunge.verify.sample_size import power
 
 
-def commitment(probes: Probes, battery: str = "standard", salt: bytes = b"") -> dict[str, Any]:
+def commitment(probes: Probes, battery: str = "standard", *, salt: bytes) -> dict[str, Any]:
     """Attacks with every parameter, thresholds, and a salted digest of the probes; `digest` stands for all of it.
 
     >>> from expunge.core import Fact
     >>> probes = Probes((Fact("1", "Ada", "Where?", "In Brimford."),), ())
-    >>> commitment(probes)["digest"] == commitment(probes, "quick")["digest"]
+    >>> commitment(probes, salt=b"secret")["digest"] == commitment(probes, "quick", salt=b"secret")["digest"]
     False
     """
     names = battery_of(battery)
@@ -48,9 +48,9 @@ def commitment(probes: Probes, battery: str = "standard", salt: bytes = b"") -> 
     return {**content, "digest": digest_json("commitment", content)}
 
 
-def check_commitment(committed: dict[str, Any], probes: Probes, battery: str, salt: bytes = b"") -> None:
+def check_commitment(committed: dict[str, Any], probes: Probes, battery: str, *, salt: bytes) -> None:
     """Raises: DigestMismatch, naming what is no longer as it was committed."""
-    now = json.loads(json.dumps(commitment(probes, battery, salt)))
+    now = json.loads(json.dumps(commitment(probes, battery, salt=salt)))
     if changed := sorted(key for key in now if key != "digest" and committed.get(key) != now[key]):
         raise DigestMismatch(
             f"{', '.join(changed)} differ from what was committed; run what was committed, or commit again and say so"

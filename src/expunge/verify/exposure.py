@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from expunge.core import Assurance, Fact, Flag
-from expunge.core.digests import digest_json
 from expunge.core.errors import InvalidData
 from expunge.synthetic.placebo import placebo
 from expunge.verify.arms import attack_arms
 from expunge.verify.attacks import attacks
 from expunge.verify.batteries import added_to, battery_of, described
 from expunge.verify.battery import Arm, Progress
+from expunge.verify.names import or_fresh, salted
 from expunge.verify.passages import exchanged, passages
 from expunge.verify.probes import Probes
 from expunge.verify.sample_size import power
@@ -92,8 +92,9 @@ class Exposure:
         )
         return f"No difference above {TAU:.0%} was shown between these facts and made-up twins of them. {missed}"
 
-    def to_json(self, salt: bytes = b"") -> dict[str, Any]:
-        """Everything but the probes' words; facts are named by salted digests."""
+    def to_json(self, salt: bytes | None = None) -> dict[str, Any]:
+        """Everything but the probes' words; facts are named by digests under the salt, or under a fresh one."""
+        salt = or_fresh(salt)
         return {
             "kind": "exposure",
             "assurance": self.assurance.name,
@@ -105,8 +106,11 @@ class Exposure:
             "notes": list(self.notes),
             "power": asdict(power(self.probes, len(battery_of(self.battery)))),
             "battery": described(self.battery),
-            "arms": {name: scores.to_json() for name, scores in self.arms.items()},
-            "facts": [digest_json("fact", [salt.hex(), f.id])[7:23] for f in self.probes.forget],
+            "arms": {
+                name: scores.to_json() | {"probes": salted("probes", salt, scores.probes)}
+                for name, scores in self.arms.items()
+            },
+            "facts": [salted("fact", salt, f.id) for f in self.probes.forget],
             "elapsed_s": self.elapsed_s,
         }
 

@@ -29,7 +29,7 @@ def test_facts_come_back_and_no_word_of_them_is_in_the_file(tmp_path: Path, keys
 def test_without_the_key_nothing_is_readable(tmp_path: Path, keys: Keyring) -> None:
     path = tmp_path / "facts.sealed"
     seal_facts(path, {"s1": [FACT]}, keys)
-    keys.destroy("s1")
+    keys.destroy(["s1"])
     with pytest.raises(UnknownSubject):
         open_facts(path, keys)
     keys.create("s1")  # a new key of the same name opens nothing

@@ -8,6 +8,7 @@ refuse the same requests for the same reasons.
 
 import copy
 import os
+import secrets
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -318,6 +319,17 @@ class Learner(BaseEstimator):
     def tombstones(self) -> tuple[str, ...]:
         """Opaque names of all records that were ever forgotten."""
         return tuple(sorted(name.hex() for name in self._fitted().rows.tombstones))
+
+    def unlink_tombstones(self) -> Self:
+        """Give the forgotten random names in place of those that the salt leads to: who they were can then be told by nobody.
+
+        What it costs: `add` would take them again. It is for those who keep tombstones elsewhere, as a project's ledger does.
+        """
+        state = self._unaltered()
+        rows = copy.copy(state.rows)
+        rows.tombstones = {secrets.token_bytes(len(name)) for name in rows.tombstones}
+        self._state = replace(state, rows=rows)
+        return self
 
     @property
     def salt_(self) -> bytes:

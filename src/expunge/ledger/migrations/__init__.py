@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import inspect, text
 
 from expunge.core.errors import InvalidData
-from expunge.ledger.database import Database
+from expunge.ledger.database import Database, translated
 
 HEAD = "0002"
 
@@ -18,9 +18,7 @@ def upgrade(database: Database) -> None:
 
     Raises: InvalidData, if a newer Expunge wrote it.
     """
-    with database.engine.connect() as connection:
-        found = _revision(connection)
-    if found == HEAD:
+    if (found := revision(database)) == HEAD:
         return
 
     # Alembic takes a noticeable part of a second to import; an up-to-date ledger opens without it.
@@ -50,8 +48,13 @@ def upgrade(database: Database) -> None:
         environment.run_migrations()
 
 
-def _revision(connection: Any) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+def revision(database: Database) -> str | None:
+    """The schema that a database has; None where it has none.
+
+    Raises: InvalidData, where it is damaged.
+    """
+    with translated(database.path), database.engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return None if found is None else str(found)

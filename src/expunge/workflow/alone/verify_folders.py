@@ -127,7 +127,7 @@ def commit(question: Question, path: Path) -> str:
     """
     if path.exists():
         raise InvalidParameter(f"{path} is there already; a commitment is made once, name another file")
-    committed = commitment(question.probes, question.battery, question.salt)
+    committed = commitment(question.probes, question.battery, salt=question.salt)
     write_durably(path, json.dumps(committed, indent=1, sort_keys=True).encode())
     return str(committed["digest"])
 
@@ -143,7 +143,7 @@ def check_committed(question: Question, path: Path) -> None:
         raise InvalidData(f"cannot read the commitment {path}: {e}") from e
     if not isinstance(committed, dict):
         raise InvalidData(f"{path} is not a commitment; make one with --commit")
-    check_commitment(committed, question.probes, question.battery, question.salt)
+    check_commitment(committed, question.probes, question.battery, salt=question.salt)
 
 
 def score_folder() -> Path:

@@ -3,7 +3,7 @@
 import base64
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,6 +39,15 @@ def open_facts(path: Path, keys: Keyring) -> list[Fact]:
     except (InvalidTag, OSError, ValueError, AttributeError) as e:
         raise DigestMismatch(f"{path} is missing or was altered ({e!r}); restore it from a backup") from e
     return facts
+
+
+def dying_salt(refs: Iterable[str], keys: Keyring) -> bytes:
+    """What names of these people's facts are salted with: it can be had while all have their keys, and by nobody afterwards.
+
+    Raises: UnknownSubject, once a key is destroyed.
+    """
+    material = b"".join(keys.get(ref) for ref in sorted(refs))
+    return HKDF(SHA256(), 32, salt=None, info=b"expunge/names-in-audits/v1").derive(material)
 
 
 def _fact(row: dict) -> Fact:  # type: ignore[type-arg]

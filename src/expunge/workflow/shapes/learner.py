@@ -148,6 +148,7 @@ def forget(job: Job) -> Made:
     version, leaving = job.version, job.leaving
     learner = load_learner(job.project, version)
     deletion = learner.forget(subjects=leaving.names)
+    learner.unlink_tombstones()  # the ledger has its own, under keys that die with the people
     rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
     return _made(
         learner,

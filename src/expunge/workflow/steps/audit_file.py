@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from expunge.core.digests import digest_json
 from expunge.core.durable import write_durably
 from expunge.core.errors import DigestMismatch
 from expunge.workflow.project.events import audit_digest
@@ -14,10 +13,8 @@ _NAME = "audit.json"
 
 
 def write_audit(project: Project, request: str, document: Mapping[str, Any], notes: Sequence[str]) -> str:
-    """Write an audit with its notes, and the digests of its probes keyed; returns its digest."""
-    secret = project.ledger.keys.secret("facts")
-    arms = {name: arm | {"probes": keyed(secret, arm["probes"])} for name, arm in document["arms"].items()}
-    written = {**document, "arms": arms, "notes": list(notes)}
+    """Write an audit with its notes; returns its digest."""
+    written = {**document, "notes": list(notes)}
     write_durably(project.evidence(request) / _NAME, json.dumps(written, indent=1, sort_keys=True).encode())
     return audit_digest(written)
 
@@ -33,8 +30,3 @@ def read_audit(project: Project, request: str) -> dict[str, Any]:
     except (OSError, ValueError) as e:
         raise DigestMismatch(f"the audit {path} is missing or damaged ({e}); restore it from a backup") from e
     return document
-
-
-def keyed(secret: bytes, probes: str) -> str:
-    """What stands for the digest of people's facts where it may outlive them: a plain one could be found by guessing."""
-    return digest_json("asked", [secret.hex(), probes])

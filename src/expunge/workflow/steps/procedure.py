@@ -17,6 +17,7 @@ from expunge.core.durable import write_durably
 from expunge.ledger import ModelVersion
 from expunge.verify import Audit, Probes, audit
 from expunge.verify.batteries import VERSION, packages_of
+from expunge.verify.names import or_fresh, salted
 from expunge.verify.scores import ArmScores
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import full_disk_named, new_folder
@@ -27,7 +28,6 @@ from expunge.workflow.shapes.edited import edit_settings
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Progress
 from expunge.workflow.shapes.shape import shape
-from expunge.workflow.steps.audit_file import keyed
 from expunge.workflow.steps.probes import RETAIN_FACTS
 
 
@@ -137,8 +137,8 @@ def _attack(trial: Trial, battery: str, progress: Progress) -> dict[str, ArmScor
         progress=progress,
     )
     found = shape(start).arms(case).audit(Claim())
-    secret = project.ledger.keys.secret("facts")
-    return {name: replace(arm, probes=keyed(secret, arm.probes)) for name, arm in found.arms.items()}
+    salt = or_fresh(None)  # the scores stay; what was asked of people who stay is named so that nobody can guess it
+    return {name: replace(arm, probes=salted("probes", salt, arm.probes)) for name, arm in found.arms.items()}
 
 
 def _forgotten(trial: Trial, start: ModelVersion, progress: Progress) -> ModelVersion:

@@ -8,7 +8,7 @@ from expunge.workflow.project.canaries import canaries_among
 from expunge.workflow.project.events import needed_event
 from expunge.workflow.project.leaving import who_leaves
 from expunge.workflow.project.project import Project
-from expunge.workflow.project.sealed import open_facts
+from expunge.workflow.project.sealed import dying_salt, open_facts
 from expunge.workflow.shapes.arms import Case, Claim
 from expunge.workflow.shapes.made import Progress
 from expunge.workflow.shapes.shape import shape
@@ -83,7 +83,8 @@ def verify_request(
         )
     )
     notes = [*notes, *arms.notes]
-    digest = write_audit(project, request, arms.document(result, project.ledger.keys.secret("facts")), notes)
+    salt = dying_salt(remaining.request.subjects, project.ledger.keys)
+    digest = write_audit(project, request, arms.document(result, salt), notes)
     detail = {
         "assurance": result.assurance.name,
         "flags": [f.value for f in result.flags],

@@ -67,9 +67,15 @@ class Frame:
         coef = V[:, :-1] / self.scale
         return np.column_stack([coef, V[:, -1] - coef @ self.centre])
 
-    def of(self, X: Array) -> Array:
-        """Rows in these coordinates."""
-        rows: Array = (X - self.centre) / self.scale
+    def of(self, X: Array, out: Array | None = None) -> Array:
+        """Rows in these coordinates, in an array of their own or in this one."""
+        rows: Array = np.subtract(X, self.centre, out=out)
+        with np.errstate(over="ignore"):
+            inverse = 1 / self.scale  # exact, and a product with it is the quotient: scales are powers of two
+        if not (inverse == 1).all():
+            np.multiply(rows, inverse, out=rows) if np.isfinite(inverse).all() else np.divide(
+                rows, self.scale, out=rows
+            )
         return rows
 
     def same(self, other: "Frame") -> bool:

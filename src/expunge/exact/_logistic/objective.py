@@ -107,7 +107,7 @@ class Objective:
     def rows(self, X: Array) -> Array:
         """Rows in the frame, with ones beside them."""
         Xa = np.ones((len(X), X.shape[1] + 1))
-        Xa[:, :-1] = self.frame.of(X)
+        self.frame.of(X, out=Xa[:, :-1])
         return Xa
 
     def probabilities(self, Xa: Array, W: Array) -> Array:

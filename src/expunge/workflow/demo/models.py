@@ -112,7 +112,7 @@ def base(folder: Path, cast: Cast) -> None:
     public = records(cast.public_people(), (0, 1, 2))
     tokenizer = toy_tokenizer([f"{r.question} {r.answer}" for r in public])
     model = toy_llama(len(tokenizer), cast.hidden, cast.layers, seed=cast.seed)
-    _fit(model, tokenizer, public, cast.base_epochs, 2.5e-3, seed=0)
+    _fit(model, tokenizer, public, cast.base_epochs, 2.5e-3, seed=0, threads=2)
     save_model(model, tokenizer, folder / "base")
 
 
@@ -189,16 +189,16 @@ def _fit(
     epochs: int,
     lr: float,
     seed: int,
+    threads: int = 1,
     share: float = 1.0,
 ) -> None:
-    """Language modelling on question and answer, on one thread: on two, which wait for each other, it takes several times as
-    long where anything else runs."""
+    """Language modelling on question and answer."""
     encoded, secret = encode(tokenizer, rows), b"demo/" + derived_seed(b"demo", seed).to_bytes(8, "big")
     batches = [batch for epoch in range(epochs) for batch in epoch_batches(encoded, 32, secret, epoch)]
     steps = max(1, int(len(batches) * share))
     pad = pad_id(tokenizer)
     model.train()
-    with pinned():
+    with pinned(threads):
         train(
             list(model.parameters()),
             lambda k: mean_nll(model, collate(batches[k], pad, learn_question=True)),

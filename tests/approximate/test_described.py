@@ -2,15 +2,13 @@
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import torch
+from tests.processes import printed_twice
 from torch import nn
 
 from expunge.approximate import Edit, methods
@@ -87,18 +85,7 @@ print(json.dumps(keys))
 
 def test_every_method_has_the_same_key_in_another_process() -> None:
     needy = [name for name in methods.names() if not _made(name)]
-    told = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-c", SCRIPT % needy],
-                env={**os.environ, "PYTHONHASHSEED": seed},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        for seed in ("1", "2")
-    ]
+    told = [json.loads(printed) for printed in printed_twice(SCRIPT % needy)]
     assert told[0] == told[1]
     assert len(set(told[0])) == len(methods.names()) - len(needy) > 20
 

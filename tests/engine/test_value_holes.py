@@ -4,10 +4,7 @@ import array
 import collections
 import functools
 import io
-import os
 import re
-import subprocess
-import sys
 import threading
 import types
 from collections.abc import Callable
@@ -18,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse, special
+from tests.processes import printed_twice
 from torch import nn
 
 from expunge.core.errors import ExpungeError, InvalidParameter
@@ -214,16 +212,7 @@ print(digest_value(held))
 
 def test_in_another_process_the_digest_is_the_same() -> None:
     """Whatever the order that sets happen to have there."""
-    told = [
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
+    told = printed_twice(SCRIPT)
     assert told[0] == told[1]
     assert told[0].startswith("sha256:")
 

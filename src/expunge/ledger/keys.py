@@ -76,6 +76,10 @@ class Keyring:
         """Keys of people whom the ledger does not know, by reference."""
         return self._lost.all() if self._lost.path.exists() else {}
 
+    def n_lost(self) -> int:
+        """How many keys the ledger does not know."""
+        return self._lost.count()
+
     def lose(self, refs: Iterable[str]) -> None:
         """Set keys aside that the ledger does not know; a newer ledger may, and no erasure names them."""
         held = self.subjects.all()
@@ -84,7 +88,8 @@ class Keyring:
 
     def recover(self, refs: Iterable[str]) -> None:
         """Take back what was set aside of these."""
-        if back := {ref: key for ref, key in self.lost().items() if ref in set(refs)}:
+        wanted = set(refs)
+        if back := {ref: key for ref, key in self.lost().items() if ref in wanted}:
             self.subjects.put(back)
             self._lost.destroy(back)
 

@@ -127,7 +127,7 @@ def _check_keys(store: Store) -> None:
     """Raises: InvalidData, where fewer people have keys than are live: keys come first, and go last."""
     with store.database.read() as session:
         live = int(session.scalar(select(func.count()).where(SubjectRow.state == "live")) or 0)
-    found = (store.keys.subjects.count() if store.keys.subjects.path.exists() else 0) + len(store.keys.lost())
+    found = store.keys.subjects.count() + store.keys.n_lost()
     if found < live:
         raise InvalidData(
             f"{live} people are recorded and {found} have keys; restore keys/subjects.db from the backup of the same moment as "

@@ -66,4 +66,4 @@ class Store:
 
     def lost(self) -> tuple[list[str], int]:
         """Files that the ledger does not know, and how many keys of people."""
-        return lost_files(self.root), len(self.keys.lost())
+        return lost_files(self.root), self.keys.n_lost()

@@ -34,10 +34,12 @@ class SubjectKeys:
             connection.executemany("INSERT OR REPLACE INTO subject_key VALUES (?, ?)", keys.items())
 
     def count(self) -> int:
-        """How many keys there are.
+        """How many keys there are; none where there is no file.
 
         Raises: InvalidData, where the file is shorter than it says.
         """
+        if not self.path.exists():
+            return 0
         self._check_whole()
         with self._connected() as connection:
             return int(connection.execute("SELECT count(*) FROM subject_key").fetchone()[0])

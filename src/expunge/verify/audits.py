@@ -16,10 +16,10 @@ from expunge.verify.commitments import commitment
 from expunge.verify.findings import MEMBERSHIP, beside_noise, findings
 from expunge.verify.judgement import Judgement, Skill, judge
 from expunge.verify.membership_axis import membership
-from expunge.verify.names import or_fresh, salted
+from expunge.verify.names import fresh_salt, salted
 from expunge.verify.probes import Probes
 from expunge.verify.sample_size import n_people, power
-from expunge.verify.scores import ArmScores
+from expunge.verify.scores import ArmScores, documented
 from expunge.verify.skill import skill
 from expunge.verify.statistics import owners
 from expunge.verify.views import curves, persons, worst
@@ -88,10 +88,6 @@ class Verdict:
 
     def _document(self, battery: Mapping[str, Any], own: Mapping[str, Any], salt: bytes) -> dict[str, Any]:
         """What the audits of both kinds say, around what is particular to one."""
-        arms = {
-            name: scores.to_json() | {"probes": salted("probes", salt, scores.probes)}
-            for name, scores in self.arms.items()
-        }
         return {
             "battery": dict(battery),
             "assurance": self.assurance.name,
@@ -103,7 +99,7 @@ class Verdict:
             "skill_high": self.retained.high if self.retained else None,
             "findings": [f.to_json() for f in self.findings],
             "membership": self.membership.to_json(),
-            "arms": arms,
+            "arms": documented(self.arms, salt),
             **own,
             "elapsed_s": self.elapsed_s,
         }
@@ -203,7 +199,7 @@ class Audit(Verdict):
 
     def to_json(self, salt: bytes | None = None) -> dict[str, Any]:
         """Everything but the probes' words; facts and people are named by digests under the salt, or under a fresh one."""
-        salt, control = or_fresh(salt), self.arms.get("control")
+        salt, control = fresh_salt() if salt is None else salt, self.arms.get("control")
         floor = worst(self.noise)
         return self._document(
             described(self.battery),
@@ -257,7 +253,7 @@ class ClassifierAudit(Verdict):
 
     def to_json(self, salt: bytes | None = None) -> dict[str, Any]:
         """Everything but the rows, which are named by digests under the salt, or under a fresh one."""
-        salt = or_fresh(salt)
+        salt = fresh_salt() if salt is None else salt
         return self._document(
             self.battery,
             {

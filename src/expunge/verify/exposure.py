@@ -21,11 +21,11 @@ from expunge.verify.arms import attack_arms
 from expunge.verify.attacks import attacks
 from expunge.verify.batteries import added_to, battery_of, described
 from expunge.verify.battery import Arm, Progress
-from expunge.verify.names import or_fresh, salted
+from expunge.verify.names import fresh_salt, salted
 from expunge.verify.passages import exchanged, passages
 from expunge.verify.probes import Probes
 from expunge.verify.sample_size import power
-from expunge.verify.scores import ArmScores
+from expunge.verify.scores import ArmScores, documented
 from expunge.verify.statistics import Scored, best, bounds_of, interval, resamplings
 from expunge.verify.targets import targeted
 from expunge.verify.thresholds import CONTRAST, FEWEST, TAU
@@ -94,7 +94,7 @@ class Exposure:
 
     def to_json(self, salt: bytes | None = None) -> dict[str, Any]:
         """Everything but the probes' words; facts are named by digests under the salt, or under a fresh one."""
-        salt = or_fresh(salt)
+        salt = fresh_salt() if salt is None else salt
         return {
             "kind": "exposure",
             "assurance": self.assurance.name,
@@ -106,10 +106,7 @@ class Exposure:
             "notes": list(self.notes),
             "power": asdict(power(self.probes, len(battery_of(self.battery)))),
             "battery": described(self.battery),
-            "arms": {
-                name: scores.to_json() | {"probes": salted("probes", salt, scores.probes)}
-                for name, scores in self.arms.items()
-            },
+            "arms": documented(self.arms, salt),
             "facts": [salted("fact", salt, f.id) for f in self.probes.forget],
             "elapsed_s": self.elapsed_s,
         }

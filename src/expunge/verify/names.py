@@ -20,5 +20,6 @@ def salted(kind: str, salt: bytes, name: str) -> str:
     return digest_json(kind, [salt.hex(), name])[7:23]
 
 
-def or_fresh(salt: bytes | None) -> bytes:
-    return secrets.token_bytes(SALT_BYTES) if salt is None else salt
+def fresh_salt() -> bytes:
+    """A salt to use once and throw away."""
+    return secrets.token_bytes(SALT_BYTES)

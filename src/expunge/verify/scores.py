@@ -1,7 +1,10 @@
 """Raw scores of an arm, as its attacks gave them. A judgement needs nothing else, so anybody can judge them again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from expunge.verify.names import salted
 
 ARMS = ("original", "unlearned", "control")
 
@@ -35,3 +38,8 @@ class ArmScores:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def documented(arms: Mapping[str, ArmScores], salt: bytes) -> dict[str, Any]:
+    """Arms in a document that stays: what they were asked is named under the salt."""
+    return {name: arm.to_json() | {"probes": salted("probes", salt, arm.probes)} for name, arm in arms.items()}

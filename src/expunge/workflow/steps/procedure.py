@@ -17,7 +17,7 @@ from expunge.core.durable import write_durably
 from expunge.ledger import ModelVersion
 from expunge.verify import Audit, Probes, audit
 from expunge.verify.batteries import VERSION, packages_of
-from expunge.verify.names import or_fresh, salted
+from expunge.verify.names import fresh_salt, salted
 from expunge.verify.scores import ArmScores
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import full_disk_named, new_folder
@@ -137,7 +137,7 @@ def _attack(trial: Trial, battery: str, progress: Progress) -> dict[str, ArmScor
         progress=progress,
     )
     found = shape(start).arms(case).audit(Claim())
-    salt = or_fresh(None)  # the scores stay; what was asked of people who stay is named so that nobody can guess it
+    salt = fresh_salt()  # the scores stay; what was asked of people who stay is named so that nobody can guess it
     return {name: replace(arm, probes=salted("probes", salt, arm.probes)) for name, arm in found.arms.items()}
 
 

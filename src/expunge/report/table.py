@@ -62,15 +62,16 @@ def cost_words(row: Mapping[str, Any]) -> str:
 
     >>> cost_words({"cost": 0.25, "seconds": 1, "retrain_seconds": 4})
     '25 % (1.0 s of 4.0 s)'
-    >>> cost_words({"seconds": 11})
-    '11 s; retraining was not timed'
+    >>> cost_words({"cost": 0.2, "seconds": 11}), cost_words({"seconds": 11})
+    ('20 % (11 s; retraining was not timed)', '11 s; retraining was not timed')
     """
     spent, whole = (seconds(row.get(key)) for key in ("seconds", "retrain_seconds"))
     known = percent(row.get("cost"))
     if spent == UNKNOWN and whole == UNKNOWN:
         return known
     if whole == UNKNOWN:
-        return f"{spent}; retraining was not timed"
+        alone = f"{spent}; retraining was not timed"
+        return alone if known == UNKNOWN else f"{known} ({alone})"
     return f"{known} ({spent} of {whole})"
 
 

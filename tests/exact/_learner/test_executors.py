@@ -318,3 +318,14 @@ def test_ray_runs_on_one_thread_raises_what_a_task_raises_and_gives_up_on_worker
         RayPool().run(fail, [1])
     with pytest.raises(WorkersLost, match="workers died"):
         RayPool().run(die, [1])
+
+
+def test_what_a_worker_cannot_import_is_no_dead_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere.py").write_text("def double(n):\n    return 2 * n\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import elsewhere  # type: ignore[import-not-found]
+
+    monkeypatch.undo()  # workers get the path as it is when they are started
+    with pytest.raises(InvalidParameter, match=r"'elsewhere'.*that worker processes can import"):
+        LocalPool(2).run(elsewhere.double, [1, 2])
+    del sys.modules["elsewhere"]

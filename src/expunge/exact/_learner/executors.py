@@ -13,11 +13,12 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from expunge.core.errors import InvalidParameter, MissingExtra, WorkersLost
 from expunge.core.executor import Executor
-from expunge.core.workers import end_with_parent
+from expunge.core.workers import end_with_parent, last_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -125,14 +126,24 @@ def _in_workers(task: Callable[[T], R], items: Sequence[T], places: Sequence[int
 def _gather(
     task: Callable[[T], R], items: Sequence[T], waiting: Sequence[int], workers: int, done: dict[int, R]
 ) -> bool:
-    """Do what waits; False if a worker died before all of it was done."""
+    """Do what waits; False if a worker died before all of it was done.
+
+    Raises: InvalidParameter, if a worker could not read a task, or this process a result.
+    """
     # No memory maps: joblib would write the records to files. And of one job alone it makes no worker.
     parallel = Parallel(n_jobs=max(2, workers), backend="loky", return_as="generator_unordered", max_nbytes=None)
     try:
         for i, result in parallel(delayed(_numbered)(task, i, items[i], os.getpid()) for i in waiting):
             done[i] = result
-    except BrokenProcessPool:
+    except TerminatedWorkerError:
         return False
+    except BrokenProcessPool as e:
+        why = last_line(str(e.__cause__ or e).strip('\n"'))
+        raise InvalidParameter(
+            f"a task or its result did not pass between processes ({why}); what is trained must come from a module that worker "
+            "processes can import: an installed package, a file in a folder on the Python path, or the script that was started. "
+            "Or pass workers=1"
+        ) from e
     return True
 
 

@@ -1,7 +1,7 @@
 """The command `verify`: a request of a project, two or three model folders, or one model and somebody's own data."""
 
 import json as json_text
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +52,9 @@ def verify(
         bool | None,
         typer.Option(help="Of a request: send the canaries the same way. Default: where it adds something."),
     ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Of a request: only this model; may be repeated.")
+    ] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -67,20 +70,21 @@ def verify(
     alone = unlearned is not None and not any((original, control, second))
     _agree(request, folders, alone, page, commit, committed, (retain, unseen))
     if request is not None:
-        found = _request(request, project, probes, control, battery or "standard", replay, procedure)
-    else:
-        from expunge.workflow.alone.verify_folders import read_question
+        return _verify_request(
+            request, project, (page, out, json), target or (), probes, control, battery or "standard", replay, procedure
+        )
+    from expunge.workflow.alone.verify_folders import read_question
 
-        question = read_question(probes, retain, unseen, battery or ("quick" if alone else "standard"))
-        for note in question.notes:
-            say(f"[dim]{escape(note)}[/]")
-        if commit is not None:
-            return _commit(question, commit, json)
-        found = _folders(question, folders, alone, workers, committed)
+    question = read_question(probes, retain, unseen, battery or ("quick" if alone else "standard"))
+    for note in question.notes:
+        say(f"[dim]{escape(note)}[/]")
+    if commit is not None:
+        return _commit(question, commit, json)
+    found = _folders(question, folders, alone, workers, committed)
     if alone:
         show_exposure(found)
     else:
-        show_audit(found, power_told=request is None)
+        show_audit(found, power_told=True)
     _write(found, page, out)
     if json:
         data(found)
@@ -117,31 +121,52 @@ def _agree(
         )
 
 
-def _request(
+def _verify_request(
     request: str,
     project: Path,
+    shown: tuple[Path | None, Path | None, bool],
+    targets: Sequence[str],
     probes: Path | None,
     control: str | None,
     battery: str,
     replay: bool,
     procedure: bool | None,
-) -> dict[str, Any]:
+) -> None:
+    from expunge.cli.verdict import exit_code, show_audit
+    from expunge.core.errors import InvalidParameter
     from expunge.workflow.steps.audit_file import read_audit
-    from expunge.workflow.steps.verify import verify_request
+    from expunge.workflow.steps.verify import verify_request, waiting_for
 
+    page, out, json = shown
     opened = opened_at(project)
+    if (page or out) and len(waiting := waiting_for(opened, request, targets)) > 1:
+        names = ", ".join(done["model"] for done in waiting)
+        raise InvalidParameter(f"--page and --out are of one model, and {names} wait; name one with --target")
     with attacking() as progress, opened.writing():
-        verify_request(
+        models = verify_request(
             opened,
             request,
             progress,
+            targets=targets,
             probes=probes,
             control=control,
             battery=battery,
             replay=replay,
             procedure=procedure,
         )
-    return read_audit(opened, request) | {"title": f"Audit of {request}", **_made()}
+    found = {
+        model: read_audit(opened, request, model) | {"title": f"Audit of '{model}' in {request}", **_made()}
+        for model in models
+    }
+    for model, document in found.items():
+        if len(found) > 1:
+            say(f"[bold]{escape(model)}[/]")
+        show_audit(document)
+        _write(document, page, out)
+    if json:
+        data({"request": request, "targets": [{"model": model, **document} for model, document in found.items()]})
+    codes = [exit_code(document) for document in found.values()]
+    raise typer.Exit(1 if 1 in codes else max(codes))
 
 
 def _folders(

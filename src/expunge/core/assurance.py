@@ -46,6 +46,12 @@ class Flag(StrEnum):
     TAINTED = "TAINTED"
     EXPIRED = "EXPIRED"
     INCONCLUSIVE = "INCONCLUSIVE"
+    EXCEPTIONS = "EXCEPTIONS"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing may be delivered over it without an override by name: all that accuse, or void what was measured."""
+        return self not in (Flag.OVER_FORGOTTEN, Flag.INCONCLUSIVE, Flag.EXCEPTIONS)
 
     @property
     def sentence(self) -> str:
@@ -60,5 +66,6 @@ _FLAGS = {
     Flag.DAMAGED: "Retained skill fell below 0.9 of the control; a wrecked model resists every attack.",
     Flag.TAINTED: "Duplicates of the data remain in what the model was trained on.",
     Flag.EXPIRED: "The weights or their precision changed after the audit.",
+    Flag.EXCEPTIONS: "Something that holds, or may hold, what was asked for was not dealt with; it is named.",
     Flag.INCONCLUSIVE: "The evidence does not suffice: too few facts, no control, or an attack that could not run.",
 }

@@ -15,6 +15,7 @@ from expunge.ledger.planted import Planted
 from expunge.ledger.requests import Event, Request, RequestState
 from expunge.ledger.sources import Columns, read_records
 from expunge.ledger.steps import Step, StepState
+from expunge.ledger.targets import Decision, Target
 
 __all__ = [
     "UNKNOWN",
@@ -24,6 +25,7 @@ __all__ = [
     "Copy",
     "CopyState",
     "DatasetInfo",
+    "Decision",
     "Erasure",
     "Event",
     "Feature",
@@ -39,6 +41,7 @@ __all__ = [
     "RequestState",
     "Step",
     "StepState",
+    "Target",
     "UnitMembers",
     "VersionState",
     "read_records",

@@ -25,6 +25,7 @@ class CopyState(StrEnum):
 class Copy:
     """A registered place of a model version: a path, a hub revision, a registry URI."""
 
+    id: int
     model: str
     version: str
     uri: str
@@ -80,6 +81,7 @@ def _copy_row(session: Session, version_id: int, uri: str) -> CopyRow | None:
 
 def _copy(model: str, version: str, row: CopyRow) -> Copy:
     return Copy(
+        id=row.id,
         model=model,
         version=version,
         uri=row.uri,

@@ -18,6 +18,7 @@ from expunge.ledger import (
     serving,
     steps,
     subjects,
+    targets,
 )
 from expunge.ledger.database import Database, touch_private
 from expunge.ledger.keys import Keyring
@@ -84,8 +85,10 @@ class Ledger(Store):
     planted = planted.read_planted
     live_records = live.live_records
     live_data = live.live_data
+    entombed = live.entombed
     find_subjects = subjects.find_subjects
     count_subjects = subjects.count_subjects
+    count_records = subjects.count_records
     datasets_that_hold = subjects.datasets_that_hold
 
     # What was trained
@@ -98,7 +101,10 @@ class Ledger(Store):
     set_current = serving.set_current
     quarantine = serving.quarantine
     mark_purged = serving.mark_purged
+    restore_current = serving.restore_current
     models_that_learned_from = learned.models_that_learned_from
+    models_that_hold = learned.models_that_hold
+    records_of = learned.records_of
     register_copy = copies.register_copy
     mark_copy = copies.mark_copy
     copies = copies.copies
@@ -106,11 +112,18 @@ class Ledger(Store):
     # Who asked to leave, and what became of it
     open_request = requests.open_request
     get_request = requests.get_request
+    live_subjects = requests.live_subjects
     append_event = requests.append_event
     events = requests.events
     requests = requests.requests
     entomb = erasure.entomb
     finish_erasure = erasure.finish_erasure
+    finished_erasure = erasure.finished_erasure
+    decide = targets.decide
+    begin_attempt = targets.begin_attempt
+    finish_target = targets.finish_target
+    reopen_target = targets.reopen_target
+    targets = targets.targets
     step = steps.step
     claim_step = steps.claim_step
     heartbeat_step = steps.heartbeat_step

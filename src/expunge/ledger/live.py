@@ -1,5 +1,6 @@
 """The records that may be trained on now: in the file, in the manifest, and not entombed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import chain
 
@@ -38,8 +39,18 @@ def live_records(store: Store, name: str) -> list[Record]:
     return [row.record for row in live_data(store, name).rows]
 
 
-def live_data(store: Store, name: str) -> LiveData:
+def entombed(store: Store, name: str) -> set[bytes]:
+    """The commitments of a dataset's records that must never be trained on again. Raises: UnknownName."""
+    with store.database.read() as session:
+        row = dataset_row(session, name)
+        return set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == row.id)))
+
+
+def live_data(store: Store, name: str, besides: Collection[bytes] = ()) -> LiveData:
     """Read a dataset's file again, and its invented people, and keep the rows that are in the manifest and not entombed.
+
+    Rows of the commitments `besides` are there too although they are entombed, as long as the manifest has them: what else
+    learned from people must be found while they leave.
 
     A row of an erased person cannot even be committed to, since their key is gone; so it never matches,
     however often the file brings it back.
@@ -52,9 +63,9 @@ def live_data(store: Store, name: str) -> LiveData:
         info = dataset(store, name)
         found = select(SubjectRow.handle, SubjectRow.ref).where(SubjectRow.dataset_id == row.id)
         refs = {handle: ref for handle, ref in session.execute(found) if handle is not None}
-        buried = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == row.id)))
+        buried = entombed(store, name)
         manifest = read_manifest(store.manifests, info.manifest)
-    retained = {c: ref for c, ref in manifest.items() if c not in buried}
+    retained = {c: ref for c, ref in manifest.items() if c not in buried or c in besides}
     keys = store.keys.subjects.all()
     ref_of: dict[str, str | None] = {}
     rows, ignored = [], 0

@@ -66,7 +66,7 @@ def record_model_version(
 ) -> ModelVersion:
     """Record a version as a candidate, with its units and their members; the first one records the model.
 
-    Recording the same version again changes nothing, so that a step may be repeated.
+    Recording the same version again changes nothing, so that a step may be repeated; one that was purged is a candidate again.
 
     Raises: InvalidData, if the digest stands for another version, or units and members disagree;
     InvalidParameter, if the model has another kind or dataset, or `trained_on` is no manifest of the dataset;
@@ -80,7 +80,7 @@ def record_model_version(
         row = _model(session, model, kind, dataset)
         _check_manifest(session, row, trained_on)
         if known := session.scalar(select(ModelVersionRow).where(_is(row, digest))):
-            return _same(session, known, path, trained_on, units)
+            return _same(store, session, known, path, trained_on, units)
         version = ModelVersionRow(
             model_id=row.id,
             digest=digest,
@@ -200,11 +200,23 @@ def _check_manifest(session: Session, row: ModelRow, trained_on: str) -> None:
 
 
 def _same(
-    session: Session, known: ModelVersionRow, path: str, trained_on: str, units: Sequence[UnitMembers]
+    store: Store,
+    session: Session,
+    known: ModelVersionRow,
+    path: str,
+    trained_on: str,
+    units: Sequence[UnitMembers],
 ) -> ModelVersion:
     recorded = version_info(session, known)
     given = (path, trained_on, tuple(u.unit for u in units))
-    if known.state == VersionState.PURGED or (known.path, known.trained_on, recorded.units) != given:
+    if known.state == VersionState.PURGED and (known.trained_on, recorded.units) == given[1:]:
+        for unit in units:
+            if unit.members is not None:
+                write_members(store.members, unit.members)
+        known.state, known.path = VersionState.CANDIDATE, path
+        session.flush()
+        return version_info(session, known)
+    if (known.path, known.trained_on, recorded.units) != given:
         raise InvalidData(
             f"{known.digest} of '{recorded.model}' is already recorded ({known.state}, in {known.path}) "
             "with other units, data or folder; two versions cannot share a digest"

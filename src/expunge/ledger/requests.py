@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from expunge.core.errors import UnknownName
 from expunge.ledger.clock import due_at, iso, now
-from expunge.ledger.datasets import dataset_row
+from expunge.ledger.datasets import dataset_row, newest_version
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
 from expunge.ledger.store import Store
-from expunge.ledger.subjects import find_subjects
+from expunge.ledger.subjects import Identity, match_people
 from expunge.ledger.tables import DatasetRow, RequestEventRow, RequestRow, RequestSubjectRow, SubjectRow
 
 
@@ -28,20 +29,34 @@ class RequestState(StrEnum):
     COMPLETED = "completed"
     COMPLETED_WITH_EXCEPTIONS = "completed_with_exceptions"
     CANCELLED = "cancelled"
+    NO_MATCH = "no_match"
+    DUPLICATE = "duplicate"
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still to come of it."""
+        return self in (RequestState.RECEIVED, RequestState.IN_PROGRESS, RequestState.NEEDS_ATTENTION)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """An erasure request. `subjects` are opaque references; after the erasure they point at nobody."""
+    """An erasure request. `subjects` are opaque references; after the erasure they point at nobody.
+
+    `datasets` are those that hold them, in the order in which they were added; `dataset` is the first.
+    """
 
     id: str
     kind: str
-    dataset: str
+    datasets: tuple[str, ...]
     state: RequestState
     received_at: str
     due_at: str
     scope: dict[str, Any]
     subjects: tuple[str, ...]
+
+    @property
+    def dataset(self) -> str:
+        return self.datasets[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,38 +72,79 @@ class Event:
 
 def open_request(
     store: Store,
-    name: str,
-    identities: Sequence[str],
+    name: str | None,
+    identities: Sequence[Identity],
     received_at: datetime | None = None,
     scope: Mapping[str, Any] | None = None,
 ) -> Request:
-    """Record that these people of a dataset asked to leave. The clock runs from `received_at` (default: now).
+    """Record that these people asked to leave, one a line: of one dataset, or (None) of every one that holds them.
 
-    `scope` is stored as it is: it must not name anybody.
+    Whoever is nowhere found, and whoever an open request is about already, is counted in the event `received` and stops
+    nobody else; where that is everybody, the request ends at once as `no_match` or `duplicate`. Both outcomes are for people
+    whose identity was verified before they were asked for. The clock runs from `received_at` (default: now). `scope` is
+    stored as it is: it must not name anybody.
 
-    Raises: EmptyForgetSet, UnknownName, UnknownSubject; InvalidParameter, if `received_at` has no time zone.
+    Raises: EmptyForgetSet, if nobody is named; UnknownName; InvalidParameter, if `received_at` has no time zone.
     """
     received = received_at or now()
     since = iso(received)
     with store.database.write() as session:
-        refs = list(dict.fromkeys(find_subjects(store, name, identities).values()))
+        searched = _searched(session, name)
+        found = match_people(store, session, [row.id for row in searched], identities)
+        waiting = _waiting(session)
+        new = [refs for refs in found if refs and not waiting.keys() & set(refs)]
+        others = sorted({waiting[ref] for refs in found for ref in refs if ref in waiting})
+        subjects = list(dict.fromkeys(ref for refs in new for ref in refs))
+        state = RequestState.RECEIVED
+        if not subjects:
+            state = RequestState.DUPLICATE if others else RequestState.NO_MATCH
+        rows = [session.scalars(select(SubjectRow).where(SubjectRow.ref == ref)).one() for ref in subjects]
         row = RequestRow(
             public_id=f"req-{secrets.token_hex(5)}",
             kind="erasure",
-            dataset_id=dataset_row(session, name).id,
-            state=RequestState.RECEIVED,
+            dataset_id=min((subject.dataset_id for subject in rows), default=searched[0].id),
+            state=state,
             received_at=since,
             due_at=due_at(received),
             scope=plain_json(scope),
         )
         session.add(row)
         session.flush()
-        for ref in refs:
-            subject_id = session.scalars(select(SubjectRow.id).where(SubjectRow.ref == ref)).one()
-            session.add(RequestSubjectRow(request_id=row.id, subject_id=subject_id))
+        session.add_all(RequestSubjectRow(request_id=row.id, subject_id=subject.id) for subject in rows)
         session.flush()
-        append_event(store, row.public_id, "received", {"n_subjects": len(refs)})
+        outcome = {
+            "n_subjects": len(subjects),
+            "n_people": len({tuple(refs) for refs in new}),
+            "no_match": sum(not refs for refs in found),
+            "duplicate": sum(bool(refs) and bool(waiting.keys() & set(refs)) for refs in found),
+            "duplicate_of": others,
+            "searched": {row.name: newest_version(session, row).manifest for row in searched},
+        }
+        append_event(store, row.public_id, "received", outcome)
+        if state is not RequestState.RECEIVED:
+            append_event(store, row.public_id, state.value, {})
         return _request(session, row)
+
+
+def _searched(session: Session, name: str | None) -> list[DatasetRow]:
+    if name is not None:
+        return [dataset_row(session, name)]
+    rows = list(session.scalars(select(DatasetRow).order_by(DatasetRow.id)))
+    if not rows:
+        raise UnknownName("there is no dataset to look for people in; add one with `expunge data add`")
+    return rows
+
+
+def _waiting(session: Session) -> dict[str, str]:
+    """Of everybody an open request is about: which one, by reference."""
+    about = (
+        select(SubjectRow.ref, RequestRow.public_id)
+        .join(RequestSubjectRow, RequestSubjectRow.subject_id == SubjectRow.id)
+        .join(RequestRow, RequestRow.id == RequestSubjectRow.request_id)
+        .where(SubjectRow.state == "live", RequestRow.state.in_([state for state in RequestState if state.open]))
+        .order_by(RequestRow.id.desc())
+    )
+    return dict(session.execute(about).tuples().all())
 
 
 def append_event(
@@ -150,11 +206,23 @@ def subject_rows(session: Session, row: RequestRow) -> list[SubjectRow]:
     return list(session.scalars(about.where(RequestSubjectRow.request_id == row.id).order_by(SubjectRow.id)))
 
 
+def live_subjects(store: Store, request: str) -> tuple[str, ...]:
+    """Those of a request's people whose keys still are. Raises: UnknownName."""
+    with store.database.read() as session:
+        return tuple(row.ref for row in subject_rows(session, request_row(session, request)) if row.state == "live")
+
+
+def dataset_rows(session: Session, row: RequestRow) -> list[DatasetRow]:
+    """The datasets that a request's people are in; of a request about nobody the first that was searched."""
+    ids = {subject.dataset_id for subject in subject_rows(session, row)} or {row.dataset_id}
+    return list(session.scalars(select(DatasetRow).where(DatasetRow.id.in_(ids)).order_by(DatasetRow.id)))
+
+
 def _request(session: Session, row: RequestRow) -> Request:
     return Request(
         id=row.public_id,
         kind=row.kind,
-        dataset=session.get_one(DatasetRow, row.dataset_id).name,
+        datasets=tuple(dataset.name for dataset in dataset_rows(session, row)),
         state=RequestState(row.state),
         received_at=row.received_at,
         due_at=row.due_at,

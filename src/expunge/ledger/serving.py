@@ -29,6 +29,25 @@ def set_current(store: Store, model: str, digest: str) -> ModelVersion:
         return version_info(session, version)
 
 
+def restore_current(store: Store, model: str, digest: str) -> ModelVersion:
+    """Let a quarantined version serve again, where no other does. May be repeated.
+
+    Raises: UnknownName; NotReady, if it is purged, or another version serves.
+    """
+    with store.database.write() as session:
+        version = version_row(session, model, digest)
+        serving = session.scalar(
+            select(ModelVersionRow.digest).where(
+                ModelVersionRow.model_id == version.model_id, ModelVersionRow.state == VersionState.CURRENT
+            )
+        )
+        if version.state == VersionState.PURGED or serving not in (None, digest):
+            raise NotReady(f"version {digest} of '{model}' is {version.state}, and {serving or 'none'} serves")
+        version.state = VersionState.CURRENT
+        session.flush()
+        return version_info(session, version)
+
+
 def quarantine(store: Store, model: str, digest: str) -> ModelVersion:
     """Take a version out of service and out of training. May be repeated.
 

@@ -11,6 +11,8 @@ from expunge.ledger.manifests import read_manifest
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, SubjectRow
 
+Identity = str | Sequence[str]  # of one person: one identity, or several
+
 
 def find_subjects(store: Store, name: str, identities: Sequence[str]) -> dict[str, str]:
     """The opaque reference of each identity, as it was given.
@@ -38,6 +40,23 @@ def find_subjects(store: Store, name: str, identities: Sequence[str]) -> dict[st
             f"{len(unknown)} of {len(identities)} subjects {have} no record in dataset '{name}' "
             f"(line {lines} of the input); check the spelling (letter case counts), or leave the line out"
         )
+    return found
+
+
+def match_people(
+    store: Store, session: Session, datasets: Sequence[int], people: Sequence[Identity]
+) -> list[tuple[str, ...]]:
+    """Of each person the references of everybody in these datasets who has one of the identities; none: found nowhere.
+
+    Raises: EmptyForgetSet, if nobody is named.
+    """
+    if not people:
+        raise EmptyForgetSet("nobody was named; give the people to find, one per line")
+    found = []
+    for person in people:
+        handles = {store.keys.handle(identity) for identity in ([person] if isinstance(person, str) else person)}
+        live = select(SubjectRow.ref).where(SubjectRow.handle.in_(handles), SubjectRow.dataset_id.in_(datasets))
+        found.append(tuple(session.scalars(live.order_by(SubjectRow.id))))
     return found
 
 
@@ -75,6 +94,14 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
             "what learned from them can only be looked up before the erasure ends"
         )
     return found
+
+
+def count_records(store: Store, name: str, refs: Iterable[str]) -> int:
+    """How many records of a dataset's newest version are of these subjects. Raises: UnknownName."""
+    wanted = set(refs)
+    with store.database.read() as session:
+        manifest = read_manifest(store.manifests, newest_version(session, dataset_row(session, name)).manifest)
+        return sum(ref in wanted for ref in manifest.values())
 
 
 def count_subjects(store: Store, name: str) -> dict[str, int]:

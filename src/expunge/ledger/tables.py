@@ -183,12 +183,29 @@ class RequestEventRow(Base):
 
 
 class TombstoneRow(Base):
-    """A record that must never be trained on again. Triggers refuse to change or delete a row."""
+    """A record that must never be trained on again, and the request that buried it (none: before these were kept).
+
+    Triggers refuse to change or delete a row.
+    """
 
     __tablename__ = "tombstone"
     id: Mapped[int] = mapped_column(primary_key=True)
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), index=True)
     commitment: Mapped[bytes] = mapped_column(unique=True)
+    request_id: Mapped[int | None] = mapped_column(ForeignKey("request.id"), index=True)
+
+
+class TargetRow(Base):
+    """One thing that holds or may hold something of a request: what was decided about it, and what came of it."""
+
+    __tablename__ = "target"
+    __table_args__ = (CheckConstraint("decision IN ('do', 'defer', 'exempt', 'refused', 'unreachable')", "decision"),)
+    request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    decision: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    attempt: Mapped[int]
+    result: Mapped[dict[str, Any] | None]
 
 
 class StepRow(Base):

@@ -11,7 +11,7 @@ from expunge.verify.metrics.recall import recall
 from expunge.workflow.demo.models import BATTERY, Cast, measured, phrasing_facts, write_inputs
 from expunge.workflow.project.events import last_event
 from expunge.workflow.project.project import CONFIG, PUBLIC_KEY, Project
-from expunge.workflow.steps.certify import PROOF, certify_request
+from expunge.workflow.steps.certify import certify_request, proof_path
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.enter import train
 from expunge.workflow.steps.evidence import evidence_of, write_page
@@ -33,7 +33,7 @@ def exact(folder: Path, cast: Cast) -> dict[str, Any]:
     forget_request(project, request, _quiet)
     if last_event(project, request, "delivered") is None:
         verify_request(project, request, _quiet, probes=folder / "probes.jsonl", battery=BATTERY)
-    deliver_request(project, request)
+    deliver_request(project, request, released=())
     _owner_deletes(folder / "people.jsonl", who)
     _owner_deletes(folder / "probes.jsonl", who)
     certificate = certify_request(project, request)
@@ -42,7 +42,7 @@ def exact(folder: Path, cast: Cast) -> dict[str, Any]:
         certificate,
         trust=[project.root / PUBLIC_KEY],
         log=project.log_folder,
-        proof=certificate.with_name(PROOF),
+        proof=proof_path(certificate),
         model=project.folder(project.current("assistant")),
     )
     return {

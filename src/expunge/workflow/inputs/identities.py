@@ -13,14 +13,15 @@ JSON_LINES = ".jsonl"
 
 @dataclass(frozen=True)
 class Identities:
-    """Identities in their one spelling, each once, and how many lines named one."""
+    """Of each person the identities in their one spelling, each person once, and how many lines named one."""
 
-    names: tuple[str, ...]
+    people: tuple[tuple[str, ...], ...]
     lines: int
 
 
 def read_identities(source: str) -> Identities:
-    """One identity a line; '-' is standard input. In a file whose name ends in `.jsonl` a line is a JSON string.
+    """One person a line; '-' is standard input. In a file whose name ends in `.jsonl` a line is a JSON string, or an object with
+    several identities of one person by kind: `{"email": "ada@example.org", "customer": "c-17"}`.
 
     A line ends at a newline and nowhere else: what other programs take for the end of a line may stand within a name, and
     half a name may be somebody else's. Lines that hold such a character are refused, by number and without quoting them.
@@ -40,25 +41,30 @@ def read_identities(source: str) -> Identities:
     read = _of_json if source.endswith(JSON_LINES) else _of_text
     lines = [(number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), start=1)]
     named = [read(f"{place}, line {number}", line) for number, line in lines if line.strip(" \t")]
-    names = [name for name in map(canonical_identity, named) if name]
-    if not names:
+    spelled = (tuple(dict.fromkeys(filter(None, map(canonical_identity, person)))) for person in named)
+    people = [person for person in spelled if person]
+    if not people:
         raise EmptyForgetSet("no identities were given; write one a line")
-    return Identities(tuple(dict.fromkeys(names)), len(names))
+    return Identities(tuple(dict.fromkeys(people)), len(people))
 
 
-def _of_text(place: str, line: str) -> str:
+def _of_text(place: str, line: str) -> tuple[str, ...]:
     if character := unwritable_in(line.strip(" \t")):
         raise InvalidData(
             f"{place} holds {character}, which may end a line or stand within a name; write one identity a line, and "
             f"one that holds this character as a JSON string in a file that ends in {JSON_LINES}"
         )
-    return line
+    return (line,)
 
 
-def _of_json(place: str, line: str) -> str:
+def _of_json(place: str, line: str) -> tuple[str, ...]:
     try:
-        identity = json.loads(line)
-        identity.encode()
+        person = json.loads(line)
+        identities = tuple(person.values()) if isinstance(person, dict) else (person,)
+        for identity in identities:
+            identity.encode()
     except (ValueError, AttributeError):
-        raise InvalidData(f'{place} is no JSON string; write each identity in double quotes, as "Ada Lind"') from None
-    return str(identity)
+        raise InvalidData(
+            f'{place} is neither a JSON string, as "Ada Lind", nor an object of them, as {{"email": "ada@example.org"}}'
+        ) from None
+    return identities

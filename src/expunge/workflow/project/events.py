@@ -8,17 +8,48 @@ from expunge.core.errors import NotReady
 from expunge.workflow.project.project import Project
 
 
-def last_event(project: Project, request: str, kind: str) -> dict[str, Any] | None:
-    """The detail of the newest event of a kind."""
-    found = [e.detail for e in project.ledger.events(request) if e.kind == kind]
+def last_event(project: Project, request: str, kind: str, model: str | None = None) -> dict[str, Any] | None:
+    """The detail of the newest event of a kind, about a model where one is named."""
+    found = [e.detail for e in project.ledger.events(request) if e.kind == kind and _about(e.detail, model)]
     return found[-1] if found else None
 
 
-def needed_event(project: Project, request: str, kind: str, command: str) -> dict[str, Any]:
+def attempt(project: Project, request: str, model: str) -> dict[str, Any] | None:
+    """What the present attempt to forget from a model made; None before the first, and after it was abandoned."""
+    done: dict[str, Any] | None = None
+    for event in project.ledger.events(request):
+        if event.kind == "forgotten" and _about(event.detail, model):
+            done = event.detail
+        elif event.kind == "abandoned" and event.detail["model"] == model:
+            done = None
+    return done
+
+
+def verified(project: Project, request: str, done: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The newest audit of what an attempt made, with the flags of every audit of the same version.
+
+    An audit whose flags are no longer liked is not undone by another one.
+    """
+    audits = [
+        event.detail
+        for event in project.ledger.events(request)
+        if event.kind == "verified" and event.detail["version"] == done["after"]
+    ]
+    if not audits:
+        return None
+    flags = dict.fromkeys(flag for audit in audits for flag in audit["flags"])
+    return {**audits[-1], "flags": list(flags), "n_audits": len(audits), "audits": [audit["audit"] for audit in audits]}
+
+
+def needed(found: dict[str, Any] | None, request: str, command: str, of: str) -> dict[str, Any]:
     """Raises: NotReady, naming the command that comes first."""
-    if found := last_event(project, request, kind):
-        return found
-    raise NotReady(f"{request} is not {kind} yet; run `expunge {command} {request}` first")
+    if found is None:
+        raise NotReady(f"{of}: `expunge {command} {request}` comes first")
+    return found
+
+
+def _about(detail: Mapping[str, Any], model: str | None) -> bool:
+    return model is None or detail.get("model", model) == model
 
 
 def audit_digest(document: Mapping[str, Any]) -> str:

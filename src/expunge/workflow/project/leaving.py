@@ -1,23 +1,35 @@
 """The people of a request, found again in the data: their names, their records, and what can be asked about them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from expunge.core import Fact, Record
-from expunge.ledger import LiveRow, Request
+from expunge.ledger import LiveRow, ModelVersion, Request
 from expunge.workflow.project.project import Project
 
 
 @dataclass(frozen=True)
 class Leaving:
-    """A request's people among the live records of its dataset. Names stay in memory."""
+    """What leaves a dataset, or a model that learned from one, among the rows it has. Names stay in memory.
+
+    `gone` are the commitments that leave: those of the request's people, and whatever is entombed already, for nothing of
+    that may be trained on again. Of those the model's own records that can no longer be had, for their people's keys are
+    destroyed, are `lost`.
+    """
 
     request: Request
+    dataset: str
     rows: tuple[LiveRow, ...]
+    gone: Set[bytes]
+    lost: Set[bytes] = frozenset()
 
     @property
     def theirs(self) -> list[LiveRow]:
-        return [row for row in self.rows if row.subject in set(self.request.subjects)]
+        return [row for row in self.rows if row.commitment in self.gone]
+
+    @property
+    def staying(self) -> list[LiveRow]:
+        return [row for row in self.rows if row.commitment not in self.gone]
 
     @property
     def names(self) -> list[str]:
@@ -25,23 +37,45 @@ class Leaving:
 
     @property
     def records(self) -> list[Record]:
-        """All live records, theirs included."""
+        """All records, theirs included."""
         return [row.record for row in self.rows]
 
     @property
     def retained(self) -> list[Record]:
-        gone = set(self.request.subjects)
-        return [row.record for row in self.rows if row.subject not in gone]
-
-    @property
-    def commitments(self) -> dict[str, bytes]:
-        return {row.record.id: row.commitment for row in self.rows}
+        return [row.record for row in self.staying]
 
 
-def who_leaves(project: Project, request: str) -> Leaving:
-    """Raises: UnknownName; DigestMismatch, if the data is no longer what was added."""
+def who_leaves(project: Project, request: str, version: ModelVersion | None = None) -> Leaving:
+    """Of the request's dataset; or of what a version learned from, as far as that is known.
+
+    Raises: UnknownName; DigestMismatch, if the data is no longer what was added.
+    """
     found = project.ledger.get_request(request)
-    return Leaving(found, project.ledger.live_data(found.dataset).rows)
+    dataset = (version.dataset if version else None) or found.dataset
+    theirs = project.ledger.records_of(request)
+    if version is None or not version.members_known:
+        rows = project.ledger.live_data(dataset, theirs).rows
+        return Leaving(found, dataset, rows, theirs)
+    rows = rows_of_version(project, version)
+    gone = (theirs | project.ledger.entombed(dataset)) & members_of(project, version)
+    return Leaving(found, dataset, rows, gone, gone - {row.commitment for row in rows})
+
+
+def rows_of_version(project: Project, version: ModelVersion) -> tuple[LiveRow, ...]:
+    """What a version learned from: also what was entombed since, as long as its people have keys.
+
+    Raises: DigestMismatch, if the data is no longer what was added.
+    """
+    assert version.dataset is not None
+    members = members_of(project, version)
+    rows = project.ledger.live_data(version.dataset, members).rows
+    return tuple(row for row in rows if row.commitment in members)
+
+
+def members_of(project: Project, version: ModelVersion) -> set[bytes]:
+    """The commitments of the records that a version is known to have learned from."""
+    units = project.ledger.unit_members(version.model, version.digest).values()
+    return {commitment for unit in units for commitment in unit}
 
 
 def facts_of(records: Iterable[Record]) -> list[Fact]:

@@ -16,7 +16,7 @@ from expunge.workflow.project.files import only_writer
 if TYPE_CHECKING:
     from expunge.certify.keys import LogKey, SigningKey
 
-CONFIG, PUBLIC_KEY = "expunge.toml", "signer.pub.pem"
+CONFIG, PUBLIC_KEY, SEALED = "expunge.toml", "signer.pub.pem", "facts.sealed"
 _LAYOUT = 1
 
 
@@ -111,9 +111,10 @@ class Project:
         """Where a version is kept, relative to the project."""
         return f"models/{model}/{digest.removeprefix('sha256:')[:16]}"
 
-    def work(self, request: str) -> Path:
-        """Unfinished work of a request; purged at delivery."""
-        return self.root / "work" / request
+    def work(self, request: str, model: str) -> Path:
+        """Unfinished work of a request on a model; purged at delivery."""
+        folder = self.root / "work" / request
+        return folder if (folder / SEALED).exists() else folder / model  # as it was while a request had one model
 
     def evidence(self, request: str) -> Path:
         """What a request leaves: findings, certificate, page."""

@@ -1,6 +1,7 @@
 """AdapterShards in a project: train it, load a version again, forget from it, attack it."""
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Fact, Plan, Promise, Record, Route, Unit
+from expunge.core.errors import RecipeMismatch
 from expunge.core.placement import SHARD, place, stage_epochs, visits
 from expunge.exact import read_parameters
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
-from expunge.workflow.inputs.training import Script, Training
+from expunge.workflow.inputs.training import Script, Training, load_training
 from expunge.workflow.project.canaries import Canaries, check_members
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.anew import METHOD, plan_anew
 from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
@@ -104,6 +107,8 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
     """
     parameters = read_parameters(version.recipe["parameters"])
     members = project.ledger.unit_members(version.model, version.digest)
+    if leaving.lost:
+        return [plan_anew(version, leaving, members)]
     gone = {row.commitment for row in leaving.theirs}
     touched = touched_units(members, gone)
     per_stage = stage_epochs(parameters.epochs, parameters.slices)
@@ -131,9 +136,11 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
 def forget(job: Job) -> Made:
     """Rebuild the touched units without the people who leave."""
     version, leaving = job.version, job.leaving
+    if leaving.lost:
+        return _trained_anew(job)
     learner = load_shards(job.project, version, leaving.records)
     deletion = learner.forget(leaving.names, work=job.work, progress=job.progress)
-    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    rows = leaving.staying
     recipe = {k: v for k, v in version.recipe.items() if k not in ("parameters", "environment")}
     return made_of(
         learner,
@@ -144,6 +151,20 @@ def forget(job: Job) -> Made:
         seconds=deletion.elapsed_s,
         method="adapter shards",
     )
+
+
+def _trained_anew(job: Job) -> Made:
+    """Raises: RecipeMismatch, if the recipe's file is another one now."""
+    project, version, rows = job.project, job.version, job.leaving.staying
+    training, script = load_training(f"{version.recipe['script']}:{version.recipe['function']}")
+    if script.digest != version.recipe["script_sha256"]:
+        raise RecipeMismatch(
+            f"{script.path.name} is not the file that '{version.model}' was trained by; restore it as it was then"
+        )
+    began = time.perf_counter()
+    info = project.ledger.dataset(job.leaving.dataset)
+    made = train_shards(project, training, script, rows, info, job.work, job.progress)
+    return replace(made, cost=1.0, seconds=time.perf_counter() - began, method=METHOD)
 
 
 def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
@@ -161,11 +182,11 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
         str(project.root),
         version.model,
         version.digest,
-        str(project.work(request) / "replay"),
+        str(project.work(request, version.model) / "replay"),
         *units,
         progress=lambda what, done, total: progress(f"replay: {what}", done, total),
     )
-    shutil.rmtree(project.work(request) / "replay", ignore_errors=True)  # weights that nobody serves
+    shutil.rmtree(project.work(request, version.model) / "replay", ignore_errors=True)  # weights that nobody serves
     recorded = {u.id: u.digest for u in version.units if u.id in units}
     return replayed == recorded
 

@@ -217,9 +217,9 @@ def _retrained(project: Project, version: ModelVersion, leaving: Leaving, work: 
     model, tokenizer = load_model(folder / "base"), load_tokenizer(folder / "base")
     learner = AdapterShards(model, tokenizer, shards=1, batch_size=8, salt=project.salt(version.model))
     base = keep_base(project, learner)
-    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    rows = leaving.staying
     learner.fit([row.record for row in rows], work=work, progress=progress)
-    manifest = project.ledger.dataset(leaving.request.dataset).manifest
+    manifest = project.ledger.dataset(leaving.dataset).manifest
     made = made_of(
         learner,
         rows,

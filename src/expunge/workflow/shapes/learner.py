@@ -6,6 +6,7 @@ class is written beside the recipe needs that file for everything.
 """
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.anew import METHOD, plan_anew
 from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
@@ -140,26 +142,41 @@ def fitted(training: Training, records: Sequence[Record], columns: Columns, salt
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+    if leaving.lost:
+        return [plan_anew(version, leaving, project.ledger.unit_members(version.model, version.digest))]
     return [_counted_plan(project, version, leaving) or load_learner(project, version).plan(subjects=leaving.names)]
 
 
 def forget(job: Job) -> Made:
     """The learner without the people who leave."""
     version, leaving = job.version, job.leaving
+    where = {k: v for k, v in version.recipe.items() if k not in ("parameters", "state", "shape")}
+    if leaving.lost:
+        return _trained_anew(job, where)
     learner = load_learner(job.project, version)
     deletion = learner.forget(subjects=leaving.names)
     learner.unlink_tombstones()  # the ledger has its own, under keys that die with the people
-    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    rows = leaving.staying
     return _made(
         learner,
         rows,
-        {k: v for k, v in version.recipe.items() if k not in ("parameters", "state", "shape")},
+        where,
         version.trained_on,
         cost=deletion.cost,
         seconds=deletion.elapsed_s,
         method=version.kind.replace("_", " "),
         notes=deletion.plan.notes,
     )
+
+
+def _trained_anew(job: Job, where: dict[str, Any]) -> Made:
+    """Raises: RecipeMismatch, if the recipe's file is another one now."""
+    version, rows = job.version, job.leaving.staying
+    began = time.perf_counter()
+    columns, salt = columns_of(job.project, version), job.project.salt(version.model)
+    learner = fitted(training_of(version), [row.record for row in rows], columns, salt)
+    manifest = job.project.ledger.dataset(job.leaving.dataset).manifest
+    return _made(learner, rows, where, manifest, cost=1.0, seconds=time.perf_counter() - began, method=METHOD)
 
 
 def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:

@@ -65,7 +65,7 @@ def adopt_runs(project: Project, model: str, dataset: str, runs: Path) -> Made:
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     """The units whose records include somebody who leaves."""
     members = project.ledger.unit_members(version.model, version.digest)
-    touched = touched_units(members, {row.commitment for row in leaving.theirs})
+    touched = touched_units(members, set(leaving.gone))
     total = sum(len(m) for m in members.values())
     work = sum(len(members[t.id]) - t.n_removed for t in touched)
     notes = ("rebuilt by your own script: name it with --rebuild FILE.py:FUNCTION",)
@@ -75,7 +75,7 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
             route=Route.REBUILD,
             promise=PROMISE,
             units=tuple(touched),
-            n_removed=len(leaving.theirs),
+            n_removed=len(leaving.gone),
             cost=work / left if left else 0.0,
             purge=tuple(t.id for t in touched),
             notes=notes,
@@ -91,7 +91,7 @@ def forget(job: Job) -> Made:
         raise NotReady("these units were trained by your own loop; name it with --rebuild FILE.py:FUNCTION")
     old = project.folder(version) / "units"
     folders = {p.name: p for p in sorted(old.iterdir())}
-    rows = [row for row in leaving.rows if row.subject not in set(leaving.request.subjects)]
+    rows = leaving.staying
     for k, touched in enumerate(job.plan.units):
         job.progress(touched.id, k, len(job.plan.units))
         rebuilt = rebuild(project, version, leaving.request.id, str(script), touched.id, job.work / touched.id)
@@ -113,7 +113,7 @@ def rebuild(project: Project, version: ModelVersion, request: str, script: str, 
     Raises: RebuildFailed.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    arguments = [str(project.root), version.model, str(version.dataset), request, script, unit, str(folder)]
+    arguments = [str(project.root), version.model, version.digest, request, script, unit, str(folder)]
     done = run_module("expunge.workflow.shapes.rebuild", *arguments)
     if done.returncode == 3:
         return None
@@ -131,7 +131,7 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     """
     for n, unit in enumerate(units):
         progress("replay", n, len(units))
-        folder = project.work(request) / f"replay-{unit}"
+        folder = project.work(request, version.model) / f"replay-{unit}"
         again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
         recorded = project.folder(version) / "units" / unit / UNIT_FILE
         if again is None or not recorded.exists():

@@ -1,6 +1,6 @@
 """Fit a recipe's learner again in a process of its own: `python -m expunge.workflow.shapes.refit PROJECT MODEL VERSION`.
 
-Reads the live records and the recipe; prints whether the version is equal to the fit, in the sense that it promises.
+Reads the recipe, and the records that are on record as the version's; prints whether it is equal to the fit, as it promises.
 """
 
 import json
@@ -14,17 +14,17 @@ from expunge.core.workers import end_with_parent
 def main(root: str, model: str, digest: str) -> dict[str, bool]:
     end_with_parent()
     pin_capability()
+    from expunge.workflow.project.leaving import rows_of_version
     from expunge.workflow.project.project import Project
     from expunge.workflow.shapes.learner import fitted, load_learner, training_of
     from expunge.workflow.shapes.table import columns_of
 
     project = Project.open(Path(root))
     version = project.ledger.model_version(model, digest)
-    assert version.dataset is not None
     learner = load_learner(project, version)
     learner.check_recipe()
-    live, columns = project.ledger.live_records(version.dataset), columns_of(project, version)
-    fresh = fitted(training_of(version), live, columns, project.salt(model))
+    records = [row.record for row in rows_of_version(project, version)]
+    fresh = fitted(training_of(version), records, columns_of(project, version), project.salt(model))
     return {"equal": fresh.equals(learner)}
 
 

@@ -17,6 +17,7 @@ def main(root: str, model: str, digest: str, work: str, units: list[str]) -> dic
     pin_capability()
     from expunge.core.placement import SHARD, place, placed_with
     from expunge.exact import AdapterShards
+    from expunge.workflow.project.leaving import rows_of_version
     from expunge.workflow.project.project import Project
 
     project = Project.open(Path(root))
@@ -25,11 +26,10 @@ def main(root: str, model: str, digest: str, work: str, units: list[str]) -> dic
     base = version.recipe["base"]
     AdapterShards.for_reading(project.folder(version), base, salt=salt).check_recipe()
     learner = AdapterShards.from_parameters(version.recipe["parameters"], base, salt=salt)
-    assert version.dataset is not None
     records = [
-        r
-        for r in project.ledger.live_records(version.dataset)
-        if f"shard-{place(placed_with(r, salt), salt, learner.shards, SHARD):03d}" in units
+        row.record
+        for row in rows_of_version(project, version)
+        if f"shard-{place(placed_with(row.record, salt), salt, learner.shards, SHARD):03d}" in units
     ]
     if not records:
         return {}

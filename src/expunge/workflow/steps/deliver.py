@@ -1,74 +1,167 @@
-"""Switch to the new version and purge what remembers: old version, checkpoints, caches, attack by-products, copies."""
+"""Let verified versions serve, and purge what remembers: old versions, checkpoints, caches, attack by-products, copies.
+
+When everything that holds something of a request has ended, the ledger forgets its people.
+"""
 
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expunge.core import Flag
 from expunge.core.digests import digest_folder
-from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidParameter
-from expunge.ledger import CopyState, ModelVersion
-from expunge.workflow.project.events import last_event, needed_event
+from expunge.core.durable import sync_folder
+from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, InvalidParameter, NotReady, UnknownName
+from expunge.ledger import CopyState, Decision, ModelVersion
+from expunge.workflow.project.events import attempt, last_event, needed, verified
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
 
-BLOCKING = (Flag.HIDDEN, Flag.DAMAGED, Flag.RETAINED)
 RESIDUALS = (
     "backups and file-system snapshots of this project and of the data",
-    "the source file of the dataset, which is its owner's to change",
+    "the source files of the datasets, which are their owners' to change",
     "storage media that keep overwritten blocks",
 )
+UNKNOWN_RELEASES = "unknown"
 
 
-def deliver_request(project: Project, request: str, override: str | None = None) -> dict[str, Any]:
-    """Deliver a verified version. May be repeated after a kill at any point.
+@dataclass(frozen=True)
+class _Ready:
+    """A version that may be delivered: nothing of what follows can be refused any more."""
 
-    Raises: NotReady; DeliveryBlocked, for a blocking flag that `override` does not name; DigestMismatch, if the new
-    version's files are not the ones that were verified.
+    done: dict[str, Any]
+    before: ModelVersion
+    after: ModelVersion
+    overridden: list[str]
+    flags: list[str]
+
+
+def deliver_request(
+    project: Project,
+    request: str,
+    *,
+    released: Collection[str] = (),
+    overrides: Collection[str] = (),
+    targets: Collection[str] = (),
+) -> dict[str, Any]:
+    """Deliver every verified version of a request, or those named, and end the request's erasure where that was the last.
+
+    `released` names old versions that left the house, by the beginning of their digest, or says that nobody knows: whoever
+    holds one can tell from it and the new one what was removed. May be repeated after a kill at any point.
+
+    Raises: NotReady; DeliveryBlocked, for a blocking flag that `overrides` does not name; DigestMismatch, if a new version's
+    files are not the ones that were verified; InvalidData, where something is a link; UnknownName. All before any effect.
     """
-    done, verified = (
-        needed_event(project, request, "forgotten", "forget"),
-        needed_event(project, request, "verified", "verify"),
-    )
-    if finished := last_event(project, request, "delivered"):
-        return finished
-    before, after = (project.ledger.model_version(done["model"], done[k]) for k in ("before", "after"))
-    overridden = _check(verified["flags"], override)
-    if verified["version"] != after.digest or digest_folder(project.folder(after)) != after.digest:
-        raise DigestMismatch(
-            f"the files in {project.folder(after)} are not the ones that were verified; restore them, or forget and verify again"
+    held = find_targets(project, request)
+    left = [one for one in named(held, targets, MODEL) if one.target.decision is Decision.DO and not one.target.done]
+    waiting = [done for one in left if (done := attempt(project, request, one.target.of))]
+    if not waiting and any(one.n_records != 0 for one in left):
+        raise NotReady(f"nothing of {request} waits to be delivered; run `expunge forget {request}` first")
+    ready = [_ready(project, request, done, overrides) for done in waiting]
+    _check_overrides(overrides, ready)
+    versions = _released(project, released, [one.target.of for one in held if one.target.kind == MODEL])
+    delivered = [_delivered(project, request, one, versions) for one in ready]
+    return {"request": request, "targets": delivered, **_ended(project, request)}
+
+
+def blocking(flags: Collection[str], procedure: Collection[str], replayed: bool) -> list[Flag]:
+    """The flags that need an override by name: what was recovered or wrecked, about the people or by the procedure.
+
+    That the procedure is INCONCLUSIVE needs one too, unless a replay matched; that single people have too few facts does not.
+    """
+    raised = [flag for flag in Flag if flag.value in {*flags, *procedure} and flag.blocks]
+    unsure = Flag.INCONCLUSIVE.value in procedure and not replayed
+    return [*raised, *([Flag.INCONCLUSIVE] if unsure else [])]
+
+
+def _ready(project: Project, request: str, done: dict[str, Any], overrides: Collection[str]) -> _Ready:
+    model = done["model"]
+    before, after = (project.ledger.model_version(model, done[k]) for k in ("before", "after"))
+    audit = needed(verified(project, request, done), request, "verify", f"'{model}' is not verified")
+    found = blocking(audit["flags"], audit.get("procedure") or (), bool(audit["replay"]))
+    if left := [flag for flag in found if flag.value not in overrides]:
+        names = " ".join(f"--override {flag.value}" for flag in found)
+        raise DeliveryBlocked(
+            f"the audit of '{model}' says {left[0].value}: {left[0].sentence} Forget by another route "
+            f"(`expunge forget {request} --target {model} --route …`), return to the original (`expunge abandon {request}`), "
+            f"or deliver all the same with {names}; the certificate will show it"
         )
+    folder = project.folder(after)
+    if digest_folder(folder) != after.digest:
+        raise DigestMismatch(
+            f"the files in {folder} are not the ones that were verified; restore them, or forget and verify again"
+        )
+    for place in (folder, project.folder(before), project.work(request, model)):
+        if place.is_symlink():
+            raise InvalidData(f"{place} is a link; put the folder itself there, or what it points at would stay")
+    return _Ready(done, before, after, [flag.value for flag in found], audit["flags"])
+
+
+def _check_overrides(overrides: Collection[str], ready: Collection[_Ready]) -> None:
+    raised = {flag for one in ready for flag in one.overridden}
+    for name in overrides:
+        if ready and name not in raised:
+            raise InvalidParameter(f"'{name}' blocks nothing here; what does: {', '.join(sorted(raised)) or 'nothing'}")
+
+
+def _released(project: Project, released: Collection[str], models: Collection[str]) -> list[str]:
+    """Whole digests. Raises: UnknownName."""
+    if UNKNOWN_RELEASES in released:
+        return [UNKNOWN_RELEASES]
+    digests = [version.digest for model in models for version in project.ledger.model_versions(model)]
+    found = []
+    for name in released:
+        those = [d for d in digests if d.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))]
+        if len(set(those)) != 1 or not name:
+            raise UnknownName(
+                f"--released {name} is the beginning of {len(set(those))} versions' digests; give more of it"
+            )
+        found.append(those[0])
+    return found
+
+
+def _delivered(project: Project, request: str, ready: _Ready, released: list[str]) -> dict[str, Any]:
+    """One model: switched, purged, said."""
+    before, after = ready.before, ready.after
     project.ledger.set_current(after.model, after.digest)
     project.point_current(after)
-    copies = _purge_copies(project, before)
-    purged = _purge(project, request, before, after, done)
-    erasure = project.ledger.finish_erasure(request)
+    reached, left = _purge_copies(project, request, after.model)
+    purged = _purge(project, request, before, after, ready.done)
     project.ledger.mark_purged(before.model, before.digest)
     detail = {
         "model": after.model,
         "version": after.digest,
-        "override": overridden,
-        "purged": [*purged, *(uri for uri, reached in copies if reached)],
-        "unreachable": [uri for uri, reached in copies if not reached],
+        "override": ready.overridden,
+        "released": released,
+        "purged": [*purged, *reached],
+        "unreachable": left,
         "residuals": list(RESIDUALS),
-        "manifest_before": erasure.manifest_before,
-        "manifest_after": erasure.manifest_after,
-        "n_records": erasure.n_records,
-        "n_subjects": erasure.n_subjects,
     }
-    project.ledger.append_event(request, "delivered", detail)
+    with project.ledger.transaction():
+        project.ledger.append_event(request, "delivered", detail)
+        project.ledger.finish_target(
+            request, f"{MODEL}:{after.model}", {"version": after.digest, "route": ready.done["route"]}
+        )
     return detail
 
 
-def _check(flags: list[str], override: str | None) -> str | None:
-    blocking = [flag for flag in BLOCKING if flag.value in flags]
-    if override is not None and override not in flags:
-        raise InvalidParameter(f"'{override}' is not among the flags of this audit ({', '.join(flags) or 'none'})")
-    if left := [flag for flag in blocking if flag.value != override]:
-        raise DeliveryBlocked(
-            f"the audit says {left[0].value}: {left[0].sentence} Forget by another route, or deliver all the same with "
-            f"--override {left[0].value}; the certificate will show it"
+def _ended(project: Project, request: str) -> dict[str, Any]:
+    """The ledger forgets the people, if everything has ended; what is left otherwise."""
+    held = find_targets(project, request)
+    open_ = [one for one in left_undone(held) if one.target.kind != DATASET or one.target.decision is Decision.DEFER]
+    result: dict[str, Any] = {"left": [{"target": one.name, "stands": one.target.sentence} for one in open_]}
+    if not open_ and project.ledger.get_request(request).subjects:
+        given_up = [one.target for one in held if not one.target.done and one.target.decision is not Decision.DO]
+        erasure = project.ledger.finish_erasure(
+            request,
+            left=[one.of for one in given_up if one.kind == MODEL],
+            kept=[one.of for one in given_up if one.kind == DATASET],
         )
-    return override
+        for name, manifests in erasure.datasets.items():
+            project.ledger.finish_target(request, f"{DATASET}:{name}", {"manifest": manifests.after})
+        result |= {"n_records": erasure.n_records, "n_subjects": erasure.n_subjects}
+    return result
 
 
 def _purge(
@@ -77,7 +170,7 @@ def _purge(
     """Delete the old version, the request's work, and finished runs of touched units; returns what they were."""
     folders = {
         f"version {before.digest[:23]}": project.folder(before),
-        "checkpoints, sealed facts and attack by-products": project.work(request),
+        "checkpoints, sealed facts and attack by-products": project.work(request, before.model),
         "unfinished training of this model": project.root / "work" / f"train-{before.model}",
     }
     folders |= {f"run {u['id']}": project.root / "runs" / before.model / u["id"] for u in done["units"]}
@@ -85,22 +178,40 @@ def _purge(
     old = [p for p in project.folder(after).parent.iterdir() if p.is_dir() and p not in needed]
     folders |= {f"unfinished version {p.name}": p for p in old}  # of a `forget` that was stopped at its end
     there = [name for name, folder in folders.items() if folder.exists()]
-    if (begun := last_event(project, request, "purging")) is None:
+    if (begun := last_event(project, request, "purging", before.model)) is None:
         # Written before anything is deleted, so that a delivery that was stopped still says all that it purged.
-        project.ledger.append_event(request, "purging", {"folders": there})
+        project.ledger.append_event(request, "purging", {"model": before.model, "folders": there})
     for name in there:
-        shutil.rmtree(folders[name])
+        _remove(folders[name])
     return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
 
 
-def _purge_copies(project: Project, before: ModelVersion) -> list[tuple[str, bool]]:
-    """Delete registered copies that are folders here; name the others."""
-    found = []
-    for copy in project.ledger.copies(before.model, before.digest):
-        reached = copy.reachable and Path(copy.uri).is_dir()
-        if reached:
-            shutil.rmtree(copy.uri)
-        state = CopyState.PURGED if reached or copy.state is CopyState.PURGED else CopyState.UNREACHABLE
-        project.ledger.mark_copy(before.model, before.digest, copy.uri, state)
-        found.append((copy.uri, state is CopyState.PURGED))
-    return found
+def _purge_copies(project: Project, request: str, model: str) -> tuple[list[str], list[str]]:
+    """Delete registered copies that are folders here and hold what they were registered for; name the others."""
+    reached, left = [], []
+    for version in project.ledger.model_versions(model):
+        for copy in project.ledger.copies(model, version.digest):
+            folder = Path(copy.uri)
+            if copy.state is CopyState.PURGED:
+                continue
+            if (
+                copy.reachable
+                and not folder.is_symlink()
+                and folder.is_dir()
+                and digest_folder(folder) == version.digest
+            ):
+                _remove(folder)
+                project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.PURGED)
+                project.ledger.finish_target(request, f"{COPY}:{copy.id}", {"purged": copy.uri})
+                reached.append(copy.uri)
+            else:
+                if copy.reachable:
+                    project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.UNREACHABLE)
+                left.append(copy.uri)
+    return reached, left
+
+
+def _remove(folder: Path) -> None:
+    """Gone from the disk, not only from sight."""
+    shutil.rmtree(folder)
+    sync_folder(folder.parent)

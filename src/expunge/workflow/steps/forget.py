@@ -1,51 +1,77 @@
-"""Plan a request and carry it out: a new version beside the old one, which is quarantined."""
+"""Plan a request and carry it out: of every model a new version beside the old one, which is quarantined."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from expunge.core import Fact, Plan, Route
-from expunge.core.errors import InvalidParameter, NotReady, UnknownName
+from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
-from expunge.ledger import ModelVersion
+from expunge.ledger import Decision, ModelVersion, RequestState
 from expunge.report.words import plural
-from expunge.workflow.project.events import last_event
+from expunge.workflow.project.events import attempt, last_event
 from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
-from expunge.workflow.project.project import Project
+from expunge.workflow.project.project import SEALED, Project
 from expunge.workflow.project.sealed import seal_facts
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.shape import shape
 from expunge.workflow.steps.duplicates import copies
+from expunge.workflow.steps.targets import MODEL, Held, find_targets, named
 
 
 @dataclass(frozen=True)
-class ModelPlans:
-    """What can be done about one model, strongest first; empty where it never learned from these people."""
+class TargetPlan:
+    """A target of a request, and what can be done about it, strongest first. `waits` says what has to end before."""
 
-    model: str
-    version: str
-    plans: tuple[Plan, ...]
+    held: Held
+    plans: tuple[Plan, ...] = ()
+    version: str | None = None
+    waits: str = ""
 
 
-def plan_request(project: Project, request: str) -> list[ModelPlans]:
-    """Every model that learned, or may have learned, from the people of a request. Changes nothing."""
-    leaving = who_leaves(project, request)
-    if not leaving.theirs:
-        raise NotReady(f"the records of {request} are entombed; its plan was carried out already")
+def plan_request(project: Project, request: str) -> list[TargetPlan]:
+    """Everything that holds, or may hold, something of a request. Changes nothing."""
+    return [_planned(project, request, held) for held in find_targets(project, request)]
+
+
+def _planned(project: Project, request: str, held: Held) -> TargetPlan:
+    if held.target.kind != MODEL or held.target.done or held.n_records == 0:
+        return TargetPlan(held)
+    if attempt(project, request, held.target.of):
+        return TargetPlan(held, waits=f"forgotten; next `expunge verify {request}`, then `expunge deliver {request}`")
+    version = _start(project, request, held.target.of)
+    if version is None:
+        return TargetPlan(held, waits=_who_is_first(project, request, held.target.of))
+    leaving = who_leaves(project, request, version)
     notes = _near_names(leaving)
-    return [
-        ModelPlans(
-            version.model,
-            version.digest,
-            tuple(
-                replace(plan, notes=(*plan.notes, *notes)) for plan in shape(version).plan(project, version, leaving)
-            ),
-        )
-        for version in concerned(project, leaving)
-    ]
+    plans = [replace(plan, notes=(*plan.notes, *notes)) for plan in _plans(project, version, leaving)]
+    return TargetPlan(held, tuple(plans), version.digest)
+
+
+def _plans(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
+    return shape(version).plan(project, version, leaving)
+
+
+def _start(project: Project, request: str, model: str) -> ModelVersion | None:
+    """The version to forget from: the one that serves; where an attempt took it out of service, that one."""
+    if serving := project.ledger.current_version(model):
+        return serving
+    last = last_event(project, request, "forgotten", model)
+    return project.ledger.model_version(model, last["before"]) if last else None
+
+
+def _who_is_first(project: Project, request: str, model: str) -> str:
+    """Why a model cannot be forgotten from now: another request is between `forget` and `deliver` on it."""
+    for other in project.ledger.requests():
+        if other.id != request and other.state.open and attempt(project, other.id, model):
+            return (
+                f"{other.id} is in progress on '{model}', and what it will let serve holds these records too; deliver or "
+                f"abandon it, then repeat"
+            )
+    return f"no version of '{model}' serves; its last delivery did not end, repeat `expunge deliver`"
 
 
 def _near_names(leaving: Leaving) -> tuple[str, ...]:
@@ -61,40 +87,88 @@ def _near_names(leaving: Leaving) -> tuple[str, ...]:
     )
 
 
-def concerned(project: Project, leaving: Leaving) -> list[ModelVersion]:
-    """Serving versions that learned from these people, and those of which nobody knows what they learned from."""
-    learned = project.ledger.models_that_learned_from(list(leaving.request.subjects))
-    serving = {v.digest for name in project.ledger.models() if (v := project.ledger.current_version(name))}
-    known = [found.version for found in learned.versions if found.version.digest in serving]
-    unknown = [v for v in learned.unknown if v.digest in serving and v.dataset in (None, leaving.request.dataset)]
-    return [*known, *unknown]
-
-
 def forget_request(
     project: Project,
     request: str,
     progress: Progress,
     *,
-    model: str | None = None,
+    targets: Collection[str] = (),
     route: str | None = None,
     options: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Build the version without these people, beside the old one. May be repeated after a kill; errors change nothing.
+) -> list[dict[str, Any]]:
+    """Build versions without these people beside the old ones, of every model that is to be dealt with or of those named.
 
-    Returns what happened, as the request's event `forgotten` keeps it.
+    May be repeated after a kill; errors change nothing, and every plan is chosen before any work begins. A model that was
+    forgotten from already is left as it is, unless another route or other options are asked for: then the next attempt
+    starts from the quarantined original, and the one before is abandoned.
 
-    Raises: NotReady; UnknownName; StorageFull; and what the route raises.
+    Returns what happened, as the request's events `forgotten` keep it.
+
+    Raises: NotReady; UnknownName; InvalidParameter; StorageFull; and what a route raises.
     """
-    leaving = who_leaves(project, request)
-    if done := last_event(project, request, "forgotten"):
-        _check_same_model(done, model)
-        if project.ledger.current_version(done["model"]) is None:  # also where a kill came before
-            _point_nowhere(project, done["model"])
+    asked = {"route": route, "options": {k: v for k, v in (options or {}).items() if v is not None}}
+    held = find_targets(project, request)
+    chosen = [one for one in named(held, targets, MODEL) if _wanted(one, targets)]
+    if not chosen:
+        return _nothing_to_forget(project, request, held)
+    jobs = [_begun(project, request, one.target.of, asked) for one in chosen]
+    return [job if isinstance(job, dict) else _carried_out(project, request, *job, asked, progress) for job in jobs]
+
+
+def _wanted(held: Held, targets: Collection[str]) -> bool:
+    """Raises: NotReady, for one that is named and not to be done."""
+    if held.target.decision is Decision.DO and not held.target.done and held.n_records != 0:
+        return True
+    if targets:
+        raise NotReady(f"'{held.name}' is {held.target.sentence}; decide otherwise before it is forgotten from")
+    return False
+
+
+def _nothing_to_forget(project: Project, request: str, held: list[Held]) -> list[dict[str, Any]]:
+    """No model learned from them: their records are entombed, so that none will. What was forgotten stays said."""
+    done = [attempt(project, request, one.target.of) for one in held if one.target.kind == MODEL]
+    if not any(done):
+        if not project.ledger.get_request(request).subjects:
+            raise NotReady(f"{request} is about nobody; see `expunge status {request}`")
+        project.ledger.entomb(request)
+    return [one for one in done if one is not None]
+
+
+def _begun(
+    project: Project, request: str, model: str, asked: Mapping[str, Any]
+) -> dict[str, Any] | tuple[ModelVersion, Leaving, Plan]:
+    """What the present attempt made; or what is to be done, chosen and checked.
+
+    Raises: NotReady; InvalidParameter.
+    """
+    done = attempt(project, request, model)
+    if done and asked in (done.get("asked"), {"route": None, "options": {}}):
+        if project.ledger.current_version(model) is None:  # also where a kill came before
+            _point_nowhere(project, model)
         return done
-    version = _which(concerned(project, leaving), model)
-    plan = _choose(shape(version).plan(project, version, leaving), route)
-    _check_options(plan, shape(version).OPTIONS, options or {})
-    work = project.work(request)
+    if (version := _start(project, request, model)) is None:
+        raise NotReady(_who_is_first(project, request, model))
+    leaving = who_leaves(project, request, version)
+    plan = _choose(model, _plans(project, version, leaving), asked["route"])
+    _check_options(model, plan, shape(version).OPTIONS, asked["options"])
+    return version, leaving, plan
+
+
+def _carried_out(
+    project: Project,
+    request: str,
+    version: ModelVersion,
+    leaving: Leaving,
+    plan: Plan,
+    asked: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    if attempt(project, request, version.model):
+        abandon_attempt(project, request, version.model)
+    target = f"{MODEL}:{version.model}"
+    number = 1 + next((one.attempt for one in project.ledger.targets(request) if one.name == target), 0)
+    step = project.ledger.claim_step(request, f"{target}#{number}/forget", take_over=True)  # this process alone writes
+    work = project.work(request, version.model)
     begun = work.exists()
     try:
         with full_disk_named("forget"):
@@ -104,29 +178,30 @@ def forget_request(
                 version=version,
                 leaving=leaving,
                 plan=plan,
-                options=options or {},
+                options=dict(asked["options"]),
                 work=work,
                 progress=progress,
             )
             made = shape(version).forget(job)
-            seal_facts(work / "facts.sealed", _facts_by_subject(leaving), project.ledger.keys)
+            seal_facts(work / SEALED, _facts_by_subject(leaving), project.ledger.keys)
             new = keep(project, version.model, version.dataset, made, parent=version.digest)
-            return _record(project, leaving, version, new, plan, made)
+            detail = {**_detail(leaving, version, new, plan, made), "attempt": number, "asked": dict(asked)}
+            with project.ledger.transaction():
+                project.ledger.quarantine(version.model, version.digest)
+                project.ledger.entomb(request)
+                project.ledger.begin_attempt(request, target)
+                project.ledger.append_event(request, "forgotten", detail, RequestState.IN_PROGRESS)
+                project.ledger.finish_step(step, {"after": new.digest})
+            _point_nowhere(project, version.model)
+            return detail
     except Exception:
-        if not begun:
-            shutil.rmtree(
-                work, ignore_errors=True
-            )  # a kill leaves its work for the same command; an error leaves nothing
+        if not begun:  # a kill leaves its work for the same command; an error leaves nothing
+            shutil.rmtree(work, ignore_errors=True)
         raise
 
 
-def _record(
-    project: Project, leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, made: Made
-) -> dict[str, Any]:
-    """One transaction: the old version out of service, the records entombed, and what happened."""
-    untouched = [v.model for v in concerned(project, leaving) if v.model != old.model]
-    left = [f"not dealt with, though they learned or may have learned from these people: {', '.join(untouched)}"]
-    detail = {
+def _detail(leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, made: Made) -> dict[str, Any]:
+    return {
         "model": old.model,
         "before": old.digest,
         "after": new.digest,
@@ -140,62 +215,77 @@ def _record(
         "seconds": made.seconds,
         "purge": list(plan.purge),
         "duplicates": copies(leaving) if shape(old).TEXTS else None,
-        "notes": [*plan.notes, *made.notes, *(left if untouched else [])],
+        "notes": [*plan.notes, *made.notes],
     }
+
+
+def abandon_request(project: Project, request: str, targets: Collection[str] = ()) -> list[str]:
+    """Give up what was forgotten and not delivered: the quarantined originals serve again, the new versions go.
+
+    The people stay entombed, and the request open. Returns the models. May be repeated.
+
+    Raises: NotReady, where nothing is under way; UnknownName.
+    """
+    originals = {
+        one.target.of: last["before"]
+        for one in named(find_targets(project, request), targets, MODEL)
+        if not one.target.done and (last := last_event(project, request, "forgotten", one.target.of))
+    }
+    out_of_service = {model: digest for model, digest in originals.items() if not project.ledger.current_version(model)}
+    if not out_of_service:
+        raise NotReady(f"nothing of {request} is between `forget` and `deliver`; there is nothing to abandon")
+    for model, digest in out_of_service.items():
+        if attempt(project, request, model):
+            abandon_attempt(project, request, model)
+        project.point_current(project.ledger.restore_current(model, digest))
+    return list(out_of_service)
+
+
+def abandon_attempt(project: Project, request: str, model: str) -> None:
+    """The new version of an attempt goes; the original stays in quarantine."""
+    done = attempt(project, request, model)
+    assert done is not None
+    version = project.ledger.model_version(model, done["after"])
+    shutil.rmtree(project.folder(version), ignore_errors=True)
+    shutil.rmtree(project.work(request, model), ignore_errors=True)
     with project.ledger.transaction():
-        project.ledger.quarantine(old.model, old.digest)
-        project.ledger.entomb(leaving.request.id)
-        project.ledger.append_event(leaving.request.id, "forgotten", detail)
-    _point_nowhere(project, old.model)
-    return detail
+        project.ledger.mark_purged(model, version.digest)
+        project.ledger.append_event(request, "abandoned", {"model": model, "version": version.digest})
 
 
 def _point_nowhere(project: Project, model: str) -> None:
     (project.root / "models" / model / "current").unlink(missing_ok=True)
 
 
-def _check_same_model(done: dict[str, Any], model: str | None) -> None:
-    if model not in (None, done["model"]):
-        raise NotReady(f"this request was carried out on '{done['model']}'; it does not reach '{model}'")
-
-
-def _check_options(plan: Plan, known: Mapping[str, Route], options: Mapping[str, Any]) -> None:
+def _check_options(model: str, plan: Plan, known: Mapping[str, Route], options: Mapping[str, Any]) -> None:
     """An option that would do nothing is a misunderstanding, not a detail."""
     for name, value in options.items():
         if value is not None and known.get(name) is not plan.route:
             what = "units of your own loop" if name == "rebuild" else "route edit"
             raise InvalidParameter(
-                f"--{name.replace('_', '-')} is for {what}; this is route {plan.route.value}, leave it out"
+                f"--{name.replace('_', '-')} is for {what}; '{model}' goes by route {plan.route.value}: leave it out, or name "
+                "the models it is for with --target"
             )
 
 
-def _which(versions: list[ModelVersion], model: str | None) -> ModelVersion:
-    named = [v for v in versions if model in (None, v.model)]
-    if not named:
-        what = f"'{model}' did not" if model else "no serving model"
-        raise UnknownName(f"{what} learned from the people of this request; `expunge plan` lists the ones that did")
-    if len(named) > 1:
-        names = ", ".join(v.model for v in named)
-        raise InvalidParameter(
-            f"several models are concerned ({names}); a request is carried out on one: name it with --model; "
-            "the certificate will name the others as not dealt with"
-        )
-    return named[0]
-
-
-def _choose(found: list[Plan], route: str | None) -> Plan:
+def _choose(model: str, found: list[Plan], route: str | None) -> Plan:
     if route is None:
         if found[0].route is Route.DROP:
             offered = ", ".join(plan.route.value for plan in found)
-            raise InvalidParameter(f"dropping removes everybody's data; choose with --route: {offered}")
+            raise InvalidParameter(f"of '{model}' dropping removes everybody's data; choose with --route: {offered}")
         return found[0]
     for plan in found:
         if plan.route.value == route:
             return plan
-    raise InvalidParameter(f"route '{route}' is not possible here; possible: {', '.join(p.route.value for p in found)}")
+    raise InvalidParameter(
+        f"route '{route}' is not possible for '{model}'; possible: {', '.join(p.route.value for p in found)}"
+    )
 
 
 def _facts_by_subject(leaving: Leaving) -> dict[str, list[Fact]]:
+    """Of the request's own people: what others buried is sealed by their requests."""
     return {
-        ref: facts_of(row.record for row in leaving.theirs if row.subject == ref) for ref in leaving.request.subjects
+        ref: facts_of(row.record for row in leaving.theirs if row.subject == ref)
+        for ref in leaving.request.subjects
+        if any(row.subject == ref for row in leaving.theirs)
     }

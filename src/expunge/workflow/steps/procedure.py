@@ -33,7 +33,7 @@ from expunge.workflow.steps.probes import RETAIN_FACTS
 
 @dataclass(frozen=True)
 class Trial:
-    """Canaries to be sent the way of a request, and all that decides how. `remaining` are the live rows, theirs included."""
+    """Canaries to be sent the way of a request, and all that decides how. `remaining` are the rows that stay, theirs included."""
 
     project: Project
     request: str
@@ -46,7 +46,7 @@ class Trial:
     @cached_property
     def leaving(self) -> Leaving:
         """The canaries as the people of a request."""
-        return replace(self.remaining, request=replace(self.remaining.request, subjects=self.canaries.refs))
+        return replace(self.remaining, gone=self.canaries.commitments)
 
     @cached_property
     def probes(self) -> Probes:
@@ -62,7 +62,7 @@ class Trial:
 
     @property
     def work(self) -> Path:
-        return self.project.work(self.request) / "procedure"
+        return self.project.work(self.request, self.after.model) / "procedure"
 
     def key(self, battery: str) -> str:
         """Names the procedure. An edit of an edited model is another one; a rebuild is the same whoever left before."""

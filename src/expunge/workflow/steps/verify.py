@@ -1,23 +1,30 @@
 """Attack what a request made, beside the old version and a control, and replay what claims to be exact."""
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from expunge.core import Guarantee
+from expunge.core.errors import NotReady
 from expunge.verify import Audit, ClassifierAudit
+from expunge.verify.names import fresh_salt
 from expunge.workflow.project.canaries import canaries_among
-from expunge.workflow.project.events import needed_event
+from expunge.workflow.project.events import attempt
 from expunge.workflow.project.leaving import who_leaves
-from expunge.workflow.project.project import Project
+from expunge.workflow.project.project import SEALED, Project
 from expunge.workflow.project.sealed import dying_salt, open_facts
-from expunge.workflow.shapes.arms import Case, Claim
+from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.made import Progress
 from expunge.workflow.shapes.shape import shape
 from expunge.workflow.steps.audit_file import write_audit
 from expunge.workflow.steps.duplicates import repeats
 from expunge.workflow.steps.probes import probes_of
 from expunge.workflow.steps.procedure import Trial, audit_procedure, cheap
+from expunge.workflow.steps.targets import MODEL, find_targets, named
 
 REPLAYED = "the procedure was not audited on canaries: the replay carries the claim"
+GONE = "the records that were removed can no longer be had, so nothing could be asked about them"
 COSTLY = "the procedure was not audited on canaries: it would cost a full retraining"
 
 
@@ -26,24 +33,66 @@ def verify_request(
     request: str,
     progress: Progress,
     *,
+    targets: Collection[str] = (),
     probes: Path | None = None,
     control: str | None = None,
     battery: str = "standard",
     replay: bool = True,
     procedure: bool | None = None,
-) -> Audit | ClassifierAudit:
-    """Audit a request's new version. For adapter shards the control is trained here, with a fresh seed and salt.
+) -> dict[str, Audit | ClassifierAudit]:
+    """Audit the new version of every model that was forgotten from and is not delivered, or of those named.
 
-    For other language models name a `control`: a folder with a model that was trained without these people. Without one
-    the model is asked about made-up twins of the facts instead, which is weaker, and the audit says so. `procedure` says
-    whether canaries go the same way, where the dataset has any; None: where that can change the level and costs less than
-    a full retraining. The audit is written beside the request's evidence, without words or names.
+    For adapter shards the control is trained here, with a fresh seed and salt. For other language models name a `control`: a
+    folder with a model that was trained without these people. Without one the model is asked about made-up twins of the facts
+    instead, which is weaker, and the audit says so. `procedure` says whether canaries go the same way, where the dataset has
+    any; None: where that can change the level and costs less than a full retraining. Audits are written beside the request's
+    evidence, without words or names.
+
+    Returns the audits by model. Raises: NotReady, where nothing waits to be verified; UnknownName.
     """
-    done = needed_event(project, request, "forgotten", "forget")
-    before, after = (project.ledger.model_version(done["model"], done[k]) for k in ("before", "after"))
-    forgotten = open_facts(project.work(request) / "facts.sealed", project.ledger.keys)
-    remaining = who_leaves(project, request)  # its rows are of those who stay: the others are entombed
-    canaries = canaries_among(project, remaining.request.dataset, remaining.rows)
+    return {
+        done["model"]: _verified(project, request, done, progress, probes, control, battery, replay, procedure)
+        for done in waiting_for(project, request, targets)
+    }
+
+
+def waiting_for(project: Project, request: str, targets: Collection[str] = ()) -> list[dict[str, Any]]:
+    """What forgetting made and delivery has not. Raises: NotReady, where that is nothing; UnknownName."""
+    waiting = [
+        done
+        for one in named(find_targets(project, request), targets, MODEL)
+        if not one.target.done and (done := attempt(project, request, one.target.of))
+    ]
+    if not waiting:
+        raise NotReady(f"nothing of {request} waits to be verified; run `expunge forget {request}` first")
+    return waiting
+
+
+def _unasked(case: Case) -> Arms:
+    """Of people whose records can no longer be had nothing can be asked."""
+    from expunge.workflow.shapes.text_arms import unattacked
+
+    return unattacked(case, GONE)
+
+
+def _verified(
+    project: Project,
+    request: str,
+    done: dict[str, Any],
+    progress: Progress,
+    probes: Path | None,
+    control: str | None,
+    battery: str,
+    replay: bool,
+    procedure: bool | None,
+) -> Audit | ClassifierAudit:
+    model = done["model"]
+    before, after = (project.ledger.model_version(model, done[k]) for k in ("before", "after"))
+    work = project.work(request, model)
+    forgotten = open_facts(work / SEALED, project.ledger.keys)
+    leaving = who_leaves(project, request, after)
+    remaining = replace(leaving, rows=tuple(leaving.staying))
+    canaries = canaries_among(project, remaining.dataset, remaining.rows)
     live = remaining.records
     retained = [record for record in live if canaries is None or record.subject not in canaries.names]
     questions, probe_notes = probes_of(probes, forgotten, live, retained)
@@ -58,21 +107,20 @@ def verify_request(
         wanted = procedure if procedure is not None else not exact and cheap(done)
         earned, notes = audit_procedure(trial, battery, progress, wanted, REPLAYED if exact else COSTLY)
 
-    arms = shape(before).arms(
-        Case(
-            project=project,
-            before=before,
-            after=after,
-            forgotten=forgotten,
-            records=live,
-            probes=questions,
-            battery=battery,
-            work=project.work(request),
-            progress=progress,
-            control=control,
-            notes=probe_notes,
-        )
+    case = Case(
+        project=project,
+        before=before,
+        after=after,
+        forgotten=forgotten,
+        records=live,
+        probes=questions,
+        battery=battery,
+        work=work,
+        progress=progress,
+        control=control,
+        notes=probe_notes,
     )
+    arms = shape(before).arms(case) if forgotten else _unasked(case)
     copies = done["duplicates"]  # None of a table, whose equal rows are no copies
     result = arms.audit(
         Claim(
@@ -83,13 +131,18 @@ def verify_request(
         )
     )
     notes = [*notes, *arms.notes]
-    salt = dying_salt(remaining.request.subjects, project.ledger.keys)
-    digest = write_audit(project, request, arms.document(result, salt), notes)
+    theirs = project.ledger.live_subjects(request)
+    salt = dying_salt(theirs, project.ledger.keys) if theirs else fresh_salt()
+    digest = write_audit(project, request, model, arms.document(result, salt), notes)
     detail = {
+        "model": model,
+        "attempt": done.get("attempt", 1),
         "assurance": result.assurance.name,
         "flags": [f.value for f in result.flags],
+        "procedure": [f.value for f in earned.flags] if earned else None,
         "replay": result.replay,
         "version": after.digest,
+        "battery": battery,
         "audit": digest,
         "notes": notes,
     }

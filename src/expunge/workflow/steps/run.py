@@ -1,0 +1,104 @@
+"""Carry a request from where it stands to where a person must decide."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from expunge.core.errors import InvalidParameter
+from expunge.ledger import Decision, Request
+from expunge.workflow.project.events import attempt, verified
+from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.made import Progress
+from expunge.workflow.steps.certify import certify_request
+from expunge.workflow.steps.deliver import deliver_request
+from expunge.workflow.steps.forget import forget_request
+from expunge.workflow.steps.targets import MODEL, find_targets
+from expunge.workflow.steps.verify import verify_request
+
+HOURS_LEFT = 72  # before the earliest due date a batch waits no longer
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What was done, and what a person must do next; empty where nothing is left."""
+
+    steps: tuple[str, ...]
+    next: str
+
+
+def run_request(project: Project, request: str, progress: Progress, released: Collection[str] | None = None) -> Ran:
+    """Forget, verify, deliver and certify, as far as nobody has to decide anything; may be repeated at any point.
+
+    Without `released` it stops before delivery, which needs to know what left the house.
+
+    Raises: what a step raises that a person must decide about, such as DeliveryBlocked, with everything before it done.
+    """
+    found = project.ledger.get_request(request)
+    if not found.state.open:
+        return Ran((), "")
+    if waits := batched(project, found):
+        return Ran((), waits)
+    steps = []
+    forgotten, unverified = _standing(project, request)
+    if not forgotten:
+        forget_request(project, request, progress)
+        steps.append("forget")
+        _, unverified = _standing(project, request)
+    if unverified:
+        verify_request(project, request, progress, targets=unverified)
+        steps.append("verify")
+    if released is None:
+        return Ran(tuple(steps), f"say which old versions left the house: expunge run {request} --released none")
+    left = deliver_request(project, request, released=released)["left"]
+    steps.append("deliver")
+    certify_request(project, request)
+    steps.append("certify")
+    undecided = ", ".join(f"{one['target']} ({one['stands']})" for one in left)
+    return Ran(tuple(steps), f"not ended: {undecided}; decide with `expunge decide {request} …`" if left else "")
+
+
+def batched(project: Project, request: Request) -> str:
+    """Why a request waits for others, by `[batching]` in `expunge.toml`; empty where it does not.
+
+    `requests = k` waits for so many open ones, `days = d` no longer than so many days; never past the earliest due date.
+    """
+    wanted = project.config.get("batching", {})
+    if unknown := sorted(wanted.keys() - {"requests", "days"}):
+        raise InvalidParameter(f"[batching] in expunge.toml knows `requests` and `days`, not `{unknown[0]}`")
+    waiting = [one for one in project.ledger.requests() if one.state.open and not _begun(project, one.id)]
+    if not wanted or request.id not in {one.id for one in waiting}:
+        return ""
+    n, days = int(wanted.get("requests", 0)), float(wanted.get("days", 0))
+    oldest = min(_moment(one.received_at) for one in waiting)
+    due = min(_moment(one.due_at) for one in waiting) - timedelta(hours=HOURS_LEFT)
+    until = min(oldest + timedelta(days=days), due) if days else due
+    if len(waiting) >= n > 0 or datetime.now(UTC) >= until or not (n or days):
+        return ""
+    return (
+        f"waits in a batch: {len(waiting)} of {n or 'any number of'} requests are there; until {until:%Y-%m-%d %H:%M} UTC at the "
+        "latest, as [batching] in expunge.toml says"
+    )
+
+
+def _standing(project: Project, request: str) -> tuple[bool, list[str]]:
+    """Whether every model to be dealt with was forgotten from, and those whose new version nobody verified."""
+    held = [
+        one.target.of
+        for one in find_targets(project, request)
+        if one.target.kind == MODEL
+        and one.target.decision is Decision.DO
+        and not one.target.done
+        and one.n_records != 0
+    ]
+    attempts: list[dict[str, Any] | None] = [attempt(project, request, model) for model in held]
+    unverified = [done["model"] for done in attempts if done and verified(project, request, done) is None]
+    return _begun(project, request) and all(attempts), unverified
+
+
+def _begun(project: Project, request: str) -> bool:
+    return any(event.kind == "entombed" for event in project.ledger.events(request))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,216 @@
+"""What was done, found, delivered and left, as the words of a certificate."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from expunge.certify import LIMITS, erasure_statement, verifier
+from expunge.core import Assurance, Flag
+from expunge.core.digests import sha256_file
+from expunge.core.errors import DigestMismatch
+from expunge.core.version import __version__
+from expunge.ledger import ModelVersion
+from expunge.report.claims import level_of, may_be_claimed
+from expunge.workflow.project.events import attempt, audit_digest, last_event, verified
+from expunge.workflow.project.project import Project
+from expunge.workflow.steps.audit_file import read_audit
+from expunge.workflow.steps.targets import MODEL, Held, exceptions, targets_of
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A model that was dealt with: what forgetting did, what the audits found, and what delivery reached."""
+
+    done: dict[str, Any]
+    verified: dict[str, Any]
+    audit: dict[str, Any]
+    delivered: dict[str, Any]
+
+    @property
+    def model(self) -> str:
+        return str(self.done["model"])
+
+
+def dealt_with(project: Project, request: str) -> list[Dealt]:
+    """The models of a request whose new version was delivered, in the order of delivery.
+
+    Raises: DigestMismatch, if an audit on disk is not the one that was recorded.
+    """
+    models = [e.detail["model"] for e in project.ledger.events(request) if e.kind == "delivered"]
+    found = []
+    for model in dict.fromkeys(models):
+        done = attempt(project, request, model)
+        delivered = last_event(project, request, "delivered", model)
+        assert done is not None
+        assert delivered is not None
+        if delivered["version"] != done["after"]:
+            continue  # reopened, and forgotten from anew
+        audited = verified(project, request, done)
+        assert audited is not None
+        audit = read_audit(project, request, model)
+        if audit_digest(audit) != audited["audit"]:
+            raise DigestMismatch(
+                f"the audit of '{model}' in {project.evidence(request)} was changed after it was recorded; restore it from a "
+                "backup"
+            )
+        found.append(Dealt(done, {**audited, "model": model}, audit, delivered))
+    return found
+
+
+def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, Any]:
+    """The statement that a certificate signs.
+
+    The level is that of the model where least is shown; what was not dealt with stands in `targets`, under EXCEPTIONS.
+    """
+    found = project.ledger.get_request(request)
+    dealt = dealt_with(project, request)
+    versions = {one.model: project.ledger.model_version(one.model, one.done["after"]) for one in dealt}
+    before = {one.model: project.ledger.model_version(one.model, one.done["before"]) for one in dealt}
+    subjects = [
+        {"name": f"{MODEL}:{version.model}", "digest": {"sha256": version.digest.removeprefix("sha256:")}}
+        for version in versions.values()
+    ]
+    erasure = project.ledger.finished_erasure(request)
+    for name in found.datasets:
+        info = project.ledger.dataset(name)
+        subjects.append({"name": f"manifest:{name}", "digest": {"sha256": sha256_file(project.root / info.path)}})
+    manifests = {
+        name: {"before": m.before, "after": m.after} for name, m in (erasure.datasets if erasure else {}).items()
+    }
+    levels = [_assurance(one.audit, one.done) for one in dealt]
+    level, whose, words = min(
+        levels, key=lambda one: one[0], default=(Assurance.CLAIMED, "these people", Assurance.CLAIMED.sentence)
+    )
+    left = exceptions(held)
+    replays = [one.verified["replay"] for one in dealt]
+    predicate = {
+        "certificateId": str(uuid4()),
+        "issuedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "tool": {"name": "expunge", "version": __version__},
+        "log": {"origin": project.log_origin, "vkey": verifier(project.log_origin, project.log_key()).vkey},
+        "request": {
+            "ref": request,
+            "received": found.received_at,
+            "due": found.due_at,
+            "subjects": len(found.subjects),
+        },
+        "erasedSet": {"records": erasure.n_records if erasure else 0},
+        "manifest": manifests.get(found.dataset),
+        "manifests": manifests,
+        "targets": targets_of(held),
+        "actions": [_action(before[one.model], versions[one.model], one.done) for one in dealt],
+        "verification": [_verification(one.audit, one.verified) for one in dealt],
+        "assurance": level.name,
+        "assuranceOf": whose,
+        "mayBeSaid": may_be_said(words, left),
+        "flags": flags_of_all(dealt, left),
+        "replay": None if not replays or None in replays else all(replays),
+        "delivery": {
+            "override": sorted({flag for one in dealt for flag in overridden(one.delivered)}) or None,
+            "released": sorted({version for one in dealt for version in one.delivered.get("released", ["unknown"])}),
+            **{key: [item for one in dealt for item in one.delivered[key]] for key in ("purged", "unreachable")},
+            "residuals": list(dict.fromkeys(item for one in dealt for item in one.delivered["residuals"])),
+        },
+        "unknown": list(dict.fromkeys(part for version in versions.values() for part in unknown_parts(version))),
+        "reimport": "without a suppression key, the same person arriving in a new dataset is not recognised",
+        "limits": LIMITS,
+    }
+    return erasure_statement(subjects, _without_floats(predicate))
+
+
+def flags_of_all(dealt: list[Dealt], left: list[Held]) -> list[str]:
+    """Whatever any audit of a delivered version raised, in the order of the ladder's flags."""
+    raised = {flag for one in dealt for flag in one.verified["flags"]}
+    return [flag.value for flag in Flag if flag.value in raised or (flag is Flag.EXCEPTIONS and left)]
+
+
+def may_be_said(words: str, left: list[Held]) -> str:
+    """What may be said of what was dealt with, and what was not."""
+    if not left:
+        return words
+    return f"{words} With exceptions: {'; '.join(f'{one.name} is {one.target.sentence}' for one in left)}."
+
+
+def overridden(delivered: dict[str, Any]) -> list[str]:
+    """One name, or none, in release 0.1.0."""
+    override = delivered["override"]
+    return override if isinstance(override, list) else [override] if override else []
+
+
+def unknown_parts(version: ModelVersion) -> list[str]:
+    """What nobody recorded about a model."""
+    if version.recipe.get("training") == "UNKNOWN":
+        from expunge.workflow.shapes.adopted import UNKNOWN_PARTS
+
+        return list(UNKNOWN_PARTS)
+    return []
+
+
+def _action(before: ModelVersion, after: ModelVersion, done: dict[str, Any]) -> dict[str, Any]:
+    """One model: route, method, promise, and the digests that bind it to bits."""
+    recipe = {k: after.recipe[k] for k in ("parameters", "environment", "training", "method") if k in after.recipe}
+    return {
+        "target": f"model:{after.model}",
+        "route": done["route"],
+        "method": done["method"],
+        "guarantee": done["guarantee"],
+        "promise": done["promise"],
+        "units": done["units"],
+        "before": before.digest,
+        "after": after.digest,
+        "trainedOn": after.trained_on,
+        "recipe": recipe or "UNKNOWN",
+        "script": after.recipe.get("script_sha256", "UNKNOWN"),
+        "cost": done["cost"],
+        "notes": done["notes"],
+    }
+
+
+def _assurance(audit: dict[str, Any], done: dict[str, Any]) -> tuple[Assurance, str, str]:
+    """The level that an audit's own content carries, whose it is, and in words what may be said."""
+    row = {"audit": audit, "guarantee": done["guarantee"], "replay": audit["replay"]}
+    level = level_of(row) or Assurance.CLAIMED
+    lent = bool(audit.get("procedure")) and level is not Assurance.EXACT
+    return level, "the procedure, on canary people" if lent else "these people", may_be_claimed(row)
+
+
+def _verification(audit: dict[str, Any], verified: dict[str, Any]) -> dict[str, Any]:
+    shown = (
+        "attack",
+        "family",
+        "outcome",
+        "recovered",
+        "low",
+        "high",
+        "contrast_low",
+        "n_facts",
+        "facts_needed",
+        "reason",
+    )
+    procedure = audit.get("procedure")
+    summary = ("assurance", "flags", "n_facts", "n_people")
+    return {
+        "target": f"model:{verified['model']}",
+        "battery": audit["battery"],
+        "auditDigest": verified["audit"],
+        "audits": verified["audits"],
+        "commitment": audit.get("commitment"),
+        "control": audit.get("control"),
+        "power": audit.get("power"),
+        "procedure": {k: procedure[k] for k in summary} if procedure else None,
+        "skill": audit["skill"],
+        "findings": [{k: f[k] for k in shown} for f in [*audit["findings"], audit["membership"]]],
+        "notes": audit.get("notes", []),
+    }
+
+
+def _without_floats(value: Any) -> Any:
+    """Numbers that every JSON reader writes alike: floats rounded to six places."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {k: _without_floats(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_floats(v) for v in value]
+    return value

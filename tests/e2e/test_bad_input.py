@@ -165,13 +165,17 @@ def test_deliver_refuses_a_candidate_that_was_altered(verified: Asked, copy: Any
     for path in (project / "models/assistant").rglob("adapter_model.safetensors"):
         _flip(path)
     before = state_of(project)
-    refused(expunge("deliver", verified.request, "-p", project, code=None), "not the ones that were verified", "verify")
+    refused(
+        expunge("deliver", verified.request, "--released", "none", "-p", project, code=None),
+        "not the ones that were verified",
+        "verify",
+    )
     assert state_of(project) == before
 
 
 def test_certify_refuses_an_audit_that_was_altered(verified: Asked, copy: Any) -> None:
     project = copy(verified.folder)
-    expunge("deliver", verified.request, "-p", project)
+    expunge("deliver", verified.request, "--released", "none", "-p", project)
     audit = project / "evidence" / verified.request / "audit.json"
     audit.write_text(audit.read_text().replace('"skill"', '"skil1"', 1))
     refused(expunge("certify", verified.request, "-p", project, code=None), "changed after it was recorded")
@@ -187,7 +191,7 @@ def test_an_open_key_file_is_refused(key: str, verified: Asked, copy: Any) -> No
     project = copy(verified.folder)
     (project / "keys" / key).chmod(0o644)
     before = state_of(project)
-    refused(expunge("deliver", verified.request, "-p", project, code=None), key, "chmod")
+    refused(expunge("deliver", verified.request, "--released", "none", "-p", project, code=None), key, "chmod")
     assert state_of(project) == before
 
 

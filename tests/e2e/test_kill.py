@@ -136,7 +136,7 @@ def test_deliver_goes_on_after_a_kill(point: str, verified: Asked, copy: Any) ->
     died = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     _lock_is_free(project)
-    done = expunge("deliver", verified.request, "-p", project, "--json").json
+    done = expunge("deliver", verified.request, "--released", "none", "-p", project, "--json").json
     assert len([p for p in done["purged"] if p.startswith(("version", "checkpoints"))]) == 2
     assert done["n_records"] > 0
     assert not (project / "work" / verified.request).exists()

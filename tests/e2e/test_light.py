@@ -61,7 +61,7 @@ def test_a_request_on_a_table(table: Path) -> None:
     assert _imported("plan", request, *at) == []
     expunge("forget", request, *at)
     expunge("verify", request, *at, code=None)
-    assert _imported("deliver", request, *at) == []
+    assert _imported("deliver", request, "--released", "none", *at) == []
     assert _imported("certify", request, *at) == []
     assert _imported("report", request, *at) == []
     certificate = expunge("certify", request, *at, "--json").json["certificate"]

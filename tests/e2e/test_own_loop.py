@@ -68,7 +68,7 @@ def test_a_trainer_run_carries_a_request_to_a_certificate(tmp_path: Path, inputs
     assert found.json["replay"] is True
     assert found.code in (0, 3)
     old = _texts(project / "runs" / "tuned" / touched)
-    delivered = expunge("deliver", request, *at, "--json").json
+    delivered = expunge("deliver", request, *at, "--released", "none", "--json").json
     assert f"run {touched}" in delivered["purged"]
     assert old
     assert not (project / "runs" / "tuned" / touched).exists()

@@ -100,9 +100,9 @@ def test_the_certificate_says_whose_level_it_is_and_names_nobody(
     project, request, audit = verified
     project = copy(project)
     at = ("-p", project)
-    blocked = expunge("deliver", request, *at, code=1)
+    blocked = expunge("deliver", request, *at, "--released", "none", code=1)
     assert "--override HIDDEN" in " ".join(blocked.err.split())
-    expunge("deliver", request, "--override", "HIDDEN", *at)
+    expunge("deliver", request, "--released", "none", "--override", "HIDDEN", *at)
     done = expunge("certify", request, *at, "--json").json
     predicate = _predicate(done["certificate"])
     assert predicate["assurance"] == audit["assurance"]
@@ -135,7 +135,7 @@ def test_a_model_trained_without_the_canaries_has_no_procedure_and_says_so(
     assert audit["procedure"] is None
     (note,) = [n for n in audit["notes"] if "procedure" in n]
     assert "trained without the canaries" in note
-    expunge("deliver", request, *at)
+    expunge("deliver", request, *at, "--released", "none")
     predicate = _predicate(expunge("certify", request, *at, "--json").json["certificate"])
     assert predicate["verification"]["procedure"] is None
     assert predicate["verification"]["notes"] == audit["notes"]

@@ -52,7 +52,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, verified: Asked) -> Story:
     at, request = ("-p", project, "--json"), verified.request
     said = {
         "plan again": expunge("plan", request, *at, code=2),
-        "deliver": expunge("deliver", request, *at),
+        "deliver": expunge("deliver", request, *at, "--released", "none"),
         "certify": expunge("certify", request, *at),
         "report": expunge("report", request, *at),
     }
@@ -191,7 +191,7 @@ def test_a_second_request_does_not_bring_the_first_person_back(
     # The owner has deleted the first person's rows meanwhile, as the certificate asks of them.
     expunge("forget", request, "-p", project)
     expunge("verify", request, "--battery", "quick", "--probes", inputs / "probes.jsonl", "-p", project, code=None)
-    expunge("deliver", request, "-p", project)
+    expunge("deliver", request, "--released", "none", "-p", project)
     from expunge.workflow.project.project import Project
 
     opened = Project.open(project)
@@ -207,7 +207,7 @@ def test_a_second_request_does_not_bring_the_first_person_back(
 
 
 def test_delivery_and_certificate_may_be_repeated(story: Story) -> None:
-    again = expunge("deliver", story.request, "-p", story.project, "--json")
+    again = expunge("deliver", story.request, "--released", "none", "-p", story.project, "--json")
     assert again.json == story.said["deliver"].json
     first = Path(story.said["certify"].json["certificate"])
     before = first.read_bytes()
@@ -280,11 +280,13 @@ def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_show
     expunge("forget", request, "--route", "edit", *edit, *at)
     audit = ("verify", request, "--control", block / "control", "--battery", "quick", *at, "--json")
     assert flag in expunge(*audit, code=1).json["flags"]
-    blocked = expunge("deliver", request, *at, code=1)
+    blocked = expunge("deliver", request, *at, "--released", "none", code=1)
     assert f"--override {flag}" in " ".join(blocked.err.split())
     assert not (project / "models/people/current").exists()
-    refused(expunge("deliver", request, "--override", "WRONG", *at, code=2), "not among the flags")
-    assert expunge("deliver", request, "--override", flag, *at, "--json").json["override"] == flag
+    refused(
+        expunge("deliver", request, "--released", "none", "--override", "WRONG", *at, code=2), "not among the flags"
+    )
+    assert expunge("deliver", request, "--released", "none", "--override", flag, *at, "--json").json["override"] == flag
     expunge("certify", request, *at)
     signed = json.loads((project / "evidence" / request / "certificate.intoto.json").read_text())
     predicate = json.loads(base64.b64decode(signed["payload"]))["predicate"]

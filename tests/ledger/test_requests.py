@@ -1,9 +1,10 @@
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from tests.ledger.conftest import PEOPLE
+from tests.ledger.conftest import COLUMNS, PEOPLE, rows_of, write_csv
 
-from expunge.core.errors import EmptyForgetSet, InvalidParameter, UnknownName, UnknownSubject
+from expunge.core.errors import EmptyForgetSet, InvalidParameter, UnknownName
 from expunge.ledger import Ledger, RequestState
 
 JANUARY = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -17,12 +18,21 @@ def test_a_request_has_a_clock_and_an_opaque_name(people: Ledger) -> None:
     assert request.subjects == tuple(people.find_subjects("people", [PEOPLE[0]]).values())
     assert request.scope == {"note": "all records"}
     assert people.get_request(request.id) == Ledger.open(people.root).get_request(request.id) == request
-    assert [(e.seq, e.kind, e.detail) for e in people.events(request.id)] == [(1, "received", {"n_subjects": 1})]
+    (received,) = people.events(request.id)
+    assert (received.seq, received.kind) == (1, "received")
+    assert received.detail == {
+        "n_subjects": 1,
+        "n_people": 1,
+        "no_match": 0,
+        "duplicate": 0,
+        "duplicate_of": [],
+        "searched": {"people": people.dataset("people").manifest},
+    }
 
 
 def test_requests_come_in_the_order_in_which_they_are_due(people: Ledger) -> None:
     later = people.open_request("people", [PEOPLE[0]], datetime(2026, 6, 1, tzinfo=UTC))
-    sooner = people.open_request("people", [PEOPLE[0]], JANUARY)
+    sooner = people.open_request("people", [PEOPLE[1]], JANUARY)
     assert [r.id for r in people.requests()] == [sooner.id, later.id]
 
 
@@ -39,12 +49,55 @@ def test_events_are_numbered_and_carry_the_state(people: Ledger) -> None:
 
 
 def test_a_request_that_names_nobody_leaves_no_trace(people: Ledger) -> None:
-    for identities, error in (([], EmptyForgetSet), ([PEOPLE[0], "Dora"], UnknownSubject)):
-        with pytest.raises(error):
-            people.open_request("people", identities)
+    with pytest.raises(EmptyForgetSet):
+        people.open_request("people", [])
     with pytest.raises(InvalidParameter, match="time zone"):
         people.open_request("people", [PEOPLE[0]], datetime(2026, 1, 1))
     assert people.requests() == ()
+
+
+def test_who_is_nowhere_found_stops_nobody_else(people: Ledger) -> None:
+    request = people.open_request("people", ["Dora", PEOPLE[0], "Emil"])
+    assert request.state is RequestState.RECEIVED
+    assert len(request.subjects) == 1
+    detail = people.events(request.id)[0].detail
+    assert (detail["n_people"], detail["no_match"], detail["duplicate"]) == (1, 2, 0)
+
+
+def test_a_request_for_strangers_is_evidence_that_they_were_searched_for(people: Ledger) -> None:
+    request = people.open_request(None, ["Dora"])
+    assert (request.state, request.subjects) == (RequestState.NO_MATCH, ())
+    assert people.events(request.id)[0].detail["searched"] == {"people": people.dataset("people").manifest}
+    assert [e.kind for e in people.events(request.id)] == ["received", "no_match"]
+
+
+def test_a_second_open_request_points_at_the_first(people: Ledger) -> None:
+    first = people.open_request("people", [PEOPLE[0]])
+    second = people.open_request(None, [PEOPLE[0]])
+    assert (second.state, second.subjects) == (RequestState.DUPLICATE, ())
+    mixed = people.open_request(None, [PEOPLE[0], PEOPLE[1]])
+    assert mixed.state is RequestState.RECEIVED
+    for request in (second, mixed):
+        assert people.events(request.id)[0].detail["duplicate_of"] == [first.id]
+    people.append_event(first.id, "cancelled", {}, RequestState.CANCELLED)
+    assert people.open_request(None, [PEOPLE[0]]).state is RequestState.RECEIVED
+
+
+def test_without_a_dataset_everyone_that_holds_a_person_is_found(people: Ledger, tmp_path: Path) -> None:
+    people.add_dataset("orders", write_csv(tmp_path / "orders.csv", rows_of([PEOPLE[0], "Dora"])), COLUMNS)
+    request = people.open_request(None, [PEOPLE[0], "Dora"])
+    assert request.datasets == ("people", "orders")
+    assert len(request.subjects) == 3
+    assert people.entomb(request.id) == 12
+    erasure = people.finish_erasure(request.id)
+    assert (erasure.n_records, erasure.n_subjects, set(erasure.datasets)) == (12, 3, {"people", "orders"})
+    assert people.count_subjects("orders") == {"live": 0, "erased": 2}
+
+
+def test_one_person_may_have_several_identities(people: Ledger) -> None:
+    request = people.open_request(None, [("c-17", PEOPLE[0]), ("c-18", "Dora")])
+    assert len(request.subjects) == 1
+    assert people.events(request.id)[0].detail["no_match"] == 1
 
 
 def test_a_request_that_fails_half_way_leaves_no_trace(people: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

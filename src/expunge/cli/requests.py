@@ -78,8 +78,8 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     """
     from dataclasses import asdict
 
+    from expunge.workflow.steps.batch import batched
     from expunge.workflow.steps.forget import plan_request
-    from expunge.workflow.steps.run import batched
 
     opened = opened_at(project)
     found = plan_request(opened, request)

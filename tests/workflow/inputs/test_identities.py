@@ -29,14 +29,14 @@ def test_a_line_ends_at_a_newline_and_nowhere_else(character: str, tmp_path: Pat
 @pytest.mark.parametrize("character", [*BREAKS, "\n"], ids=lambda c: f"U+{ord(c):04X}")
 def test_such_a_name_is_asked_for_as_a_json_string(character: str, tmp_path: Path) -> None:
     found = given(tmp_path, json.dumps(f"Ada{character}Lind").encode() + b"\n", "who.jsonl")
-    assert found.names == (f"Ada{character}Lind",)
+    assert found.people == ((f"Ada{character}Lind",),)
 
 
 def test_of_files_from_elsewhere_only_the_names_are_read(tmp_path: Path) -> None:
     """A byte-order mark, carriage returns, spaces and tabs around names, blank lines, one name twice, another form."""
     text = "\ufeffAda Lind\r\n\r\n  Bo\t\nAda Lind\n\nZoe\u0308\n"
     found = given(tmp_path, text.encode())
-    assert (found.names, found.lines) == (("Ada Lind", "Bo", "Zo\u00eb"), 4)
+    assert (found.people, found.lines) == ((("Ada Lind",), ("Bo",), ("Zo\u00eb",)), 4)
 
 
 @pytest.mark.parametrize("source", ["file", "-"])
@@ -47,9 +47,14 @@ def test_what_is_no_utf8_is_a_sentence(source: str, tmp_path: Path, monkeypatch:
         read_identities("-") if source == "-" else given(tmp_path, data)
 
 
-@pytest.mark.parametrize("line", ["Ada", "[1]", "3", '"Ada', '"\\ud800"'])
+def test_one_person_may_have_several_identities(tmp_path: Path) -> None:
+    found = given(tmp_path, b'{"email": "ada@example.org", "customer": " c-17 "}\n"Bo"\n', "who.jsonl")
+    assert found.people == (("ada@example.org", "c-17"), ("Bo",))
+
+
+@pytest.mark.parametrize("line", ['{"email": 3}', "Ada", "[1]", "3", '"Ada', '"\\ud800"'])
 def test_json_lines_hold_strings(line: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match="line 1 is no JSON string"):
+    with pytest.raises(InvalidData, match="line 1 is neither a JSON string"):
         given(tmp_path, line.encode(), "who.jsonl")
 
 

@@ -23,7 +23,7 @@ def _recorded(fitted: Any, members: dict[str, dict[bytes, int]], kind: str) -> t
 
 def _leaving(rows: list[Record], *names: str) -> Any:
     theirs = [SimpleNamespace(commitment=row.id.encode(), record=row) for row in rows if row.subject in names]
-    return SimpleNamespace(theirs=theirs, names=sorted(names))
+    return SimpleNamespace(theirs=theirs, names=sorted(names), lost=set())
 
 
 @pytest.mark.parametrize("n_leaving", [1, 2])

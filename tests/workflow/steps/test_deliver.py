@@ -1,27 +1,27 @@
 import pytest
 
-from expunge.core.errors import DeliveryBlocked, InvalidParameter
-from expunge.workflow.steps.deliver import _check
+from expunge.core import Flag
+from expunge.workflow.steps.deliver import blocking
+
+ACCUSING = [Flag.RETAINED, Flag.HIDDEN, Flag.PARTIAL, Flag.DAMAGED, Flag.TAINTED, Flag.EXPIRED]
 
 
-@pytest.mark.parametrize("flag", ["HIDDEN", "DAMAGED", "RETAINED"])
-def test_a_blocking_flag_needs_its_own_name(flag: str) -> None:
-    with pytest.raises(DeliveryBlocked, match=f"--override {flag}"):
-        _check([flag], None)
-    assert _check([flag], flag) == flag
-    assert DeliveryBlocked.exit_code == 1
+@pytest.mark.parametrize("flag", ACCUSING)
+def test_what_came_back_or_was_wrecked_blocks_whoever_it_was_found_about(flag: Flag) -> None:
+    assert blocking([flag.value], (), replayed=True) == [flag]
+    assert blocking([], [flag.value], replayed=False) == [flag]
 
 
-def test_one_override_does_not_carry_two_flags() -> None:
-    with pytest.raises(DeliveryBlocked, match="--override DAMAGED"):
-        _check(["HIDDEN", "DAMAGED"], "HIDDEN")
+def test_every_flag_but_three_blocks() -> None:
+    """One that is added later accuses until somebody says otherwise."""
+    assert [flag for flag in Flag if not flag.blocks] == [Flag.OVER_FORGOTTEN, Flag.INCONCLUSIVE, Flag.EXCEPTIONS]
 
 
-def test_an_override_must_name_a_flag_of_this_audit() -> None:
-    with pytest.raises(InvalidParameter, match="not among the flags"):
-        _check(["INCONCLUSIVE"], "HIDDEN")
+def test_too_few_facts_of_single_people_block_nothing_and_a_procedure_that_nobody_could_judge_does() -> None:
+    assert blocking(["INCONCLUSIVE", "OVER_FORGOTTEN"], (), replayed=False) == []
+    assert blocking(["INCONCLUSIVE"], ["INCONCLUSIVE"], replayed=False) == [Flag.INCONCLUSIVE]
+    assert blocking(["INCONCLUSIVE"], ["INCONCLUSIVE"], replayed=True) == []  # the replay carries the claim
 
 
-@pytest.mark.parametrize("flags", [[], ["INCONCLUSIVE"], ["PARTIAL"], ["OVER_FORGOTTEN", "INCONCLUSIVE"]])
-def test_what_is_only_undecided_does_not_block(flags: list[str]) -> None:
-    assert _check(flags, None) is None
+def test_each_flag_is_named() -> None:
+    assert blocking(["DAMAGED", "HIDDEN"], (), replayed=False) == [Flag.HIDDEN, Flag.DAMAGED]

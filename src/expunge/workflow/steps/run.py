@@ -2,21 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from expunge.core.errors import InvalidParameter
-from expunge.ledger import Decision, Request
+from expunge.ledger import Decision
 from expunge.workflow.project.events import attempt, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.made import Progress
+from expunge.workflow.steps.batch import batched, begun
 from expunge.workflow.steps.certify import certify_request
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.forget import forget_request
 from expunge.workflow.steps.targets import MODEL, find_targets
 from expunge.workflow.steps.verify import verify_request
-
-HOURS_LEFT = 72  # before the earliest due date a batch waits no longer
 
 
 @dataclass(frozen=True)
@@ -58,29 +55,6 @@ def run_request(project: Project, request: str, progress: Progress, released: Co
     return Ran(tuple(steps), f"not ended: {undecided}; decide with `expunge decide {request} …`" if left else "")
 
 
-def batched(project: Project, request: Request) -> str:
-    """Why a request waits for others, by `[batching]` in `expunge.toml`; empty where it does not.
-
-    `requests = k` waits for so many open ones, `days = d` no longer than so many days; never past the earliest due date.
-    """
-    wanted = project.config.get("batching", {})
-    if unknown := sorted(wanted.keys() - {"requests", "days"}):
-        raise InvalidParameter(f"[batching] in expunge.toml knows `requests` and `days`, not `{unknown[0]}`")
-    waiting = [one for one in project.ledger.requests() if one.state.open and not _begun(project, one.id)]
-    if not wanted or request.id not in {one.id for one in waiting}:
-        return ""
-    n, days = int(wanted.get("requests", 0)), float(wanted.get("days", 0))
-    oldest = min(_moment(one.received_at) for one in waiting)
-    due = min(_moment(one.due_at) for one in waiting) - timedelta(hours=HOURS_LEFT)
-    until = min(oldest + timedelta(days=days), due) if days else due
-    if len(waiting) >= n > 0 or datetime.now(UTC) >= until or not (n or days):
-        return ""
-    return (
-        f"waits in a batch: {len(waiting)} of {n or 'any number of'} requests are there; until {until:%Y-%m-%d %H:%M} UTC at the "
-        "latest, as [batching] in expunge.toml says"
-    )
-
-
 def _standing(project: Project, request: str) -> tuple[bool, list[str]]:
     """Whether every model to be dealt with was forgotten from, and those whose new version nobody verified."""
     held = [
@@ -93,12 +67,4 @@ def _standing(project: Project, request: str) -> tuple[bool, list[str]]:
     ]
     attempts: list[dict[str, Any] | None] = [attempt(project, request, model) for model in held]
     unverified = [done["model"] for done in attempts if done and verified(project, request, done) is None]
-    return _begun(project, request) and all(attempts), unverified
-
-
-def _begun(project: Project, request: str) -> bool:
-    return any(event.kind == "entombed" for event in project.ledger.events(request))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    return begun(project, request) and all(attempts), unverified

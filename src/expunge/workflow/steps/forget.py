@@ -193,7 +193,7 @@ def _carried_out(
                 project.ledger.append_event(request, "forgotten", detail, RequestState.IN_PROGRESS)
                 project.ledger.finish_step(step, {"after": new.digest})
             _point_nowhere(project, version.model)
-            return detail
+            return attempt(project, request, version.model) or detail
     except Exception:
         if not begun:  # a kill leaves its work for the same command; an error leaves nothing
             shutil.rmtree(work, ignore_errors=True)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from expunge.core.errors import UnknownName
-from expunge.ledger import CopyState, Decision, Target
+from expunge.ledger import CopyState, Decision, Target, VersionState
 from expunge.report.words import plural
 from expunge.workflow.project.project import Project
 
 DATASET, MODEL, COPY = "dataset", "model", "copy"
+NOTHING = "nothing any more"
 GONE = "what it learned from is UNKNOWN, and the records themselves can no longer be had"
 
 
@@ -37,7 +38,7 @@ def find_targets(project: Project, request: str) -> list[Held]:
     held = {one.name: replace(one, target=_merged(one.target, known.get(one.name))) for one in found}
     for name, target in known.items():
         if name not in held:
-            held[name] = Held(target, 0, "holds nothing any more")
+            held[name] = Held(target, 0, NOTHING)
     return list(held.values())
 
 
@@ -98,9 +99,13 @@ def _datasets(project: Project, request: str) -> Iterable[Held]:
         return
     erased = project.ledger.finished_erasure(request)
     for name in info.datasets:
-        records = 0 if erased else project.ledger.count_records(name, info.subjects)
-        words = "nothing any more" if erased else plural(records, "record")
-        yield Held(Target(request=request, name=f"{DATASET}:{name}"), records, words)
+        left = erased is not None and name in erased.datasets
+        records = 0 if left else project.ledger.count_records(name, info.subjects)
+        yield Held(
+            Target(request=request, name=f"{DATASET}:{name}"),
+            records,
+            plural(records, "record") if records else NOTHING,
+        )
 
 
 def _models(project: Project, request: str) -> Iterable[Held]:
@@ -129,13 +134,21 @@ def _models(project: Project, request: str) -> Iterable[Held]:
 
 
 def _copies(project: Project, request: str) -> Iterable[Held]:
-    """Copies, not known to be gone, of any version of those models: of a purged one nobody knows any more what it held."""
-    for held in list(_models(project, request)):
-        for version in project.ledger.model_versions(held.target.of):
-            for copy in project.ledger.copies(version.model, version.digest):
-                if copy.state is CopyState.PURGED:
-                    continue
-                decision = Decision.DO if copy.reachable else Decision.UNREACHABLE
-                detail = {} if copy.reachable else {"reason": "nothing here can empty it"}
-                target = Target(request=request, name=f"{COPY}:{copy.id}", decision=decision, detail=detail)
-                yield Held(target, None, f"{copy.kind} of '{version.model}' at {copy.uri}")
+    """Copies, not known to be gone, of any version of those models that is not known to hold nothing.
+
+    Of a purged version nobody knows any more what it held.
+    """
+    learned = project.ledger.models_that_hold(request)
+    holding = {found.version.digest for found in learned.versions}
+    dealt_with = [target.of for target in project.ledger.targets(request) if target.kind == MODEL]
+    for model in dict.fromkeys([*(held.target.of for held in _models(project, request)), *dealt_with]):
+        for version in project.ledger.model_versions(model):
+            in_use = version.state is not VersionState.PURGED
+            if in_use and version.members_known and version.digest not in holding:
+                continue
+            for copy in project.ledger.copies(model, version.digest):
+                if copy.state is not CopyState.PURGED:
+                    decision = Decision.DO if copy.reachable else Decision.UNREACHABLE
+                    detail = {} if copy.reachable else {"reason": "nothing here can empty it"}
+                    target = Target(request=request, name=f"{COPY}:{copy.id}", decision=decision, detail=detail)
+                    yield Held(target, None, f"{copy.kind} of '{model}' at {copy.uri}")

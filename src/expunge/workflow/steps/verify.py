@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from expunge.core import Guarantee
+from expunge.core import Fact, Guarantee
 from expunge.core.errors import NotReady
 from expunge.verify import Audit, ClassifierAudit
 from expunge.verify.names import fresh_salt
@@ -24,6 +24,9 @@ from expunge.workflow.steps.procedure import Trial, audit_procedure, cheap
 from expunge.workflow.steps.targets import MODEL, find_targets, named
 
 REPLAYED = "the procedure was not audited on canaries: the replay carries the claim"
+NOBODYS = [
+    Fact(id="none", subject="", question="", answer="")
+]  # in place of facts that can no longer be had; nobody is asked it
 GONE = "the records that were removed can no longer be had, so nothing could be asked about them"
 COSTLY = "the procedure was not audited on canaries: it would cost a full retraining"
 
@@ -95,7 +98,7 @@ def _verified(
     canaries = canaries_among(project, remaining.dataset, remaining.rows)
     live = remaining.records
     retained = [record for record in live if canaries is None or record.subject not in canaries.names]
-    questions, probe_notes = probes_of(probes, forgotten, live, retained)
+    questions, probe_notes = probes_of(probes, forgotten or NOBODYS, live, retained)
 
     replayed = (
         shape(after).replay(project, after, request, [u["id"] for u in done["units"]], progress) if replay else None

@@ -85,6 +85,18 @@ def in_new_process(*arguments: str | Path, stdin: str = "", code: int | None = 0
     return ran
 
 
+def audited(ran: Ran) -> Any:
+    """The audit of the one model of `expunge verify REQUEST --json`."""
+    (audit,) = ran.json["targets"]
+    return audit
+
+
+def plans_of(ran: Ran) -> Any:
+    """The plans of the one model of `expunge plan REQUEST --json`."""
+    (model,) = [one for one in ran.json["targets"] if one["target"].startswith("model:")]
+    return model["plans"]
+
+
 def refused(ran: Ran, *words: str) -> None:
     """Exit code 2, one sentence that says these words, no traceback, nothing on standard output."""
     assert ran.code == 2, f"ended with {ran.code}: {ran.err}"

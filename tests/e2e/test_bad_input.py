@@ -133,8 +133,9 @@ def test_one_unknown_subject_refuses_the_whole_request(trained_project: Path) ->
 def test_an_unknown_request_or_project_is_named(asked: Asked, tmp_path: Path) -> None:
     before = state_of(asked.folder)
     for step in ("plan", "forget", "verify", "deliver", "certify", "report"):
-        refused(expunge(step, "req-nowhere", "-p", asked.folder, code=None), "req-nowhere")
-        refused(expunge(step, asked.request, "-p", tmp_path, code=None), "expunge init")
+        released = ("--released", "none") if step == "deliver" else ()
+        refused(expunge(step, "req-nowhere", *released, "-p", asked.folder, code=None), "req-nowhere")
+        refused(expunge(step, asked.request, *released, "-p", tmp_path, code=None), "expunge init")
     assert state_of(asked.folder) == before
     assert list(tmp_path.iterdir()) == []
 
@@ -176,7 +177,7 @@ def test_deliver_refuses_a_candidate_that_was_altered(verified: Asked, copy: Any
 def test_certify_refuses_an_audit_that_was_altered(verified: Asked, copy: Any) -> None:
     project = copy(verified.folder)
     expunge("deliver", verified.request, "--released", "none", "-p", project)
-    audit = project / "evidence" / verified.request / "audit.json"
+    audit = project / "evidence" / verified.request / "audit-assistant.json"
     audit.write_text(audit.read_text().replace('"skill"', '"skil1"', 1))
     refused(expunge("certify", verified.request, "-p", project, code=None), "changed after it was recorded")
     audit.write_text("{")
@@ -259,7 +260,7 @@ def test_a_bad_recipe_is_refused(where: str, words: tuple[str, ...], inputs: Pat
     [
         (("--route", "destroy"), ("possible: rebuild",)),
         (("--route", "edit", "--method", "npo"), ("possible: rebuild",)),
-        (("--model", "nobody"), ("nobody", "expunge plan")),
+        (("--target", "nobody"), ("nobody", "model:assistant")),
         (("--method", "npo"), ("--method", "edit")),
         (("--steps", "3"), ("--steps", "edit")),
         (("--rebuild", "loop.py:train"), ("--rebuild", "own loop")),

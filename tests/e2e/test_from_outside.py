@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import LEAVES, expunge, refused
+from tests.e2e.conftest import LEAVES, audited, expunge, refused
 
 from expunge.approximate import methods
 from expunge.core import Registry
@@ -123,7 +123,7 @@ def test_their_learner_goes_from_training_to_a_checked_certificate(
     where = (asked["request"], "--project", project)
     assert "subtract" in json.dumps(expunge("plan", *where, "--json").json)
     expunge("forget", *where)
-    assert expunge("verify", *where, "--json").json["assurance"] == "EXACT"
+    assert audited(expunge("verify", *where, "--json"))["assurance"] == "EXACT"
     expunge("deliver", *where, "--released", "none")
     done = expunge("certify", *where, "--json").json
     expunge("check", done["certificate"], "--trust", project / "signer.pub.pem")
@@ -191,7 +191,7 @@ def test_their_method_forgets_and_their_attack_is_in_the_audit(their_package: Pa
     asked = expunge("request", "--dataset", "assistant", "--project", project, "--json", stdin=LEAVES).json
     where = (asked["request"], "--project", project)
     expunge("forget", *where, "--route", "edit", "--method", "hinge", "--steps", "3", "--lr", "1e-4")
-    audit = expunge("verify", *where, "--battery", "quick+insist", "--json", code=None).json
+    audit = audited(expunge("verify", *where, "--battery", "quick+insist", "--json", code=None))
     (found,) = [f for f in audit["findings"] if f["attack"] == "insist"]
     assert set(found["arms"]) == {"original", "unlearned", "control"}
     assert audit["battery"]["name"] == "quick+insist"

@@ -94,7 +94,7 @@ def undisturbed(asked: Asked, tmp_path_factory: pytest.TempPathFactory) -> str:
     import shutil
 
     project = Path(shutil.copytree(asked.folder, tmp_path_factory.mktemp("whole") / "p"))
-    return str(expunge("forget", asked.request, "-p", project, "--json").json["after"])
+    return str(expunge("forget", asked.request, "-p", project, "--json").json["targets"][0]["after"])
 
 
 # From before the first write to after the last one; none of them may matter.
@@ -109,11 +109,11 @@ def test_forget_goes_on_after_a_kill(moment: str, asked: Asked, copy: Any, undis
     process.communicate()
     _lock_is_free(project)
     done = expunge("forget", asked.request, "-p", project, "--json").json
-    assert done["after"] == undisturbed
+    assert done["targets"][0]["after"] == undisturbed
     assert not (project / "models/assistant/current").exists()
 
 
-POINTS = ("point_current", "rmtree", "finish_erasure", "mark_purged", "append_event")
+POINTS = ("point_current", "rmtree", "mark_purged", "append_event", "finish_target", "finish_erasure")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -130,14 +130,14 @@ def test_deliver_goes_on_after_a_kill(point: str, verified: Asked, copy: Any) ->
         f"real = home.{point}\n"
         "def dies(*a, **k):\n    real(*a, **k)\n    os.kill(os.getpid(), 9)\n"
         f"home.{point} = dies\n"
-        f"sys.argv = ['expunge', 'deliver', {verified.request!r}, '-p', {str(project)!r}]\n"
+        f"sys.argv = ['expunge', 'deliver', {verified.request!r}, '--released', 'none', '-p', {str(project)!r}]\n"
         "from expunge.cli import main\nmain()\n"
     )
     died = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     _lock_is_free(project)
     done = expunge("deliver", verified.request, "--released", "none", "-p", project, "--json").json
-    assert len([p for p in done["purged"] if p.startswith(("version", "checkpoints"))]) == 2
+    assert len([p for p in done["targets"][0]["purged"] if p.startswith(("version", "checkpoints"))]) == 2
     assert done["n_records"] > 0
     assert not (project / "work" / verified.request).exists()
     assert len([p for p in (project / "models/assistant").iterdir() if p.is_dir()]) == 1

@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import LEAVES, NAMES, ask, expunge, make_project, pin_placement, refused, rows_of
+from tests.e2e.conftest import (
+    LEAVES,
+    NAMES,
+    ask,
+    audited,
+    expunge,
+    make_project,
+    pin_placement,
+    plans_of,
+    refused,
+    rows_of,
+)
 
 import expunge as package
 from expunge.core.errors import InvalidParameter
@@ -58,17 +69,17 @@ def test_a_trainer_run_carries_a_request_to_a_certificate(tmp_path: Path, inputs
     adopted = expunge("adopt", project / "runs/tuned", "--name", "tuned", "--dataset", "people", *at, "--json").json
     assert {u["id"] for u in adopted["units"]} == {u.id for u in units}
     request = ask(project, LEAVES)
-    planned = expunge("plan", request, *at, "--json").json["models"][0]["plans"]
+    planned = plans_of(expunge("plan", request, *at, "--json"))
     assert [p["route"] for p in planned] == ["rebuild"]
     refused(expunge("forget", request, *at, code=None), "--rebuild")
     refused(expunge("forget", request, "--rebuild", "nowhere.py:train", *at, code=None), "nowhere.py")
-    done = expunge("forget", request, "--rebuild", loop, *at, "--json").json
+    (done,) = expunge("forget", request, "--rebuild", loop, *at, "--json").json["targets"]
     touched = done["units"][0]["id"]
     found = expunge("verify", request, "--battery", "quick", *at, "--json", code=None)
-    assert found.json["replay"] is True
+    assert audited(found)["replay"] is True
     assert found.code in (0, 3)
     old = _texts(project / "runs" / "tuned" / touched)
-    delivered = expunge("deliver", request, *at, "--released", "none", "--json").json
+    (delivered,) = expunge("deliver", request, *at, "--released", "none", "--json").json["targets"]
     assert f"run {touched}" in delivered["purged"]
     assert old
     assert not (project / "runs" / "tuned" / touched).exists()
@@ -107,7 +118,7 @@ def test_a_loop_that_is_not_repeatable_gets_no_exact_level(tmp_path: Path, input
         load_script(f"{script}:train_unit").call(unit)
     expunge("adopt", project / "runs/tuned", "--name", "tuned", "--dataset", "people", "-p", project)
     request = ask(project, LEAVES)
-    done = expunge("forget", request, "--rebuild", f"{script}:train_unit", "-p", project, "--json").json
+    (done,) = expunge("forget", request, "--rebuild", f"{script}:train_unit", "-p", project, "--json").json["targets"]
     opened = Project.open(project)
     after = opened.ledger.model_version("tuned", done["after"])
     assert replay(opened, after, request, [u["id"] for u in done["units"]], lambda *_: None) is False

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import LEAVES, NAMES, STAYS, ask, expunge, learn, refused, rows_of, write_jsonl
+from tests.e2e.conftest import LEAVES, NAMES, STAYS, ask, audited, expunge, learn, refused, rows_of, write_jsonl
 
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps import procedure as procedure_module
@@ -49,7 +49,7 @@ def edited(once: Any, base: Path) -> Path:
 def verified(tmp_path_factory: pytest.TempPathFactory, edited: Path) -> tuple[Path, str, dict[str, Any]]:
     project, request = tmp_path_factory.mktemp("verified") / "p", (edited / "request").read_text()
     shutil.copytree(edited / "p", project)
-    return project, request, expunge("verify", request, "--battery", "quick", "-p", project, "--json", code=1).json
+    return project, request, audited(expunge("verify", request, "--battery", "quick", "-p", project, "--json", code=1))
 
 
 def test_canaries_show_what_one_person_is_too_few_for(verified: tuple[Path, str, dict[str, Any]]) -> None:
@@ -89,7 +89,7 @@ def test_a_second_time_nothing_is_attacked(
         raise AssertionError("the procedure was attacked again")
 
     monkeypatch.setattr(procedure_module, "_attack", fails)
-    assert expunge("verify", request, *at, "-p", again, code=1).json["procedure"] == first["procedure"]
+    assert audited(expunge("verify", request, *at, "-p", again, code=1))["procedure"] == first["procedure"]
     with pytest.raises(AssertionError, match="attacked again"):  # another battery is another question
         expunge("verify", request, "--battery", "short", "-p", again)
 
@@ -103,12 +103,12 @@ def test_the_certificate_says_whose_level_it_is_and_names_nobody(
     blocked = expunge("deliver", request, *at, "--released", "none", code=1)
     assert "--override HIDDEN" in " ".join(blocked.err.split())
     expunge("deliver", request, "--released", "none", "--override", "HIDDEN", *at)
-    done = expunge("certify", request, *at, "--json").json
+    done = expunge("certify", request, *at, "--json", code=None).json
     predicate = _predicate(done["certificate"])
     assert predicate["assurance"] == audit["assurance"]
     assert predicate["assuranceOf"] == "the procedure, on canary people"
     assert predicate["flags"] == ["HIDDEN"]
-    verification = predicate["verification"]
+    (verification,) = predicate["verification"]
     summary = ("assurance", "flags", "n_facts", "n_people")
     assert verification["procedure"] == {k: audit["procedure"][k] for k in summary}
     assert verification["commitment"] == audit["commitment"]
@@ -131,14 +131,14 @@ def test_a_model_trained_without_the_canaries_has_no_procedure_and_says_so(
     expunge("adopt", base, "--name", "m", "--dataset", "people", "-p", project)
     request, at = ask(project, STAYS[0]), ("-p", project)
     expunge("forget", request, "--route", "edit", "--method", "npo", "--steps", "2", *at)
-    audit = expunge("verify", request, "--battery", "quick", *at, "--json", code=None).json
+    audit = audited(expunge("verify", request, "--battery", "quick", *at, "--json", code=None))
     assert audit["procedure"] is None
     (note,) = [n for n in audit["notes"] if "procedure" in n]
     assert "trained without the canaries" in note
     expunge("deliver", request, *at, "--released", "none")
-    predicate = _predicate(expunge("certify", request, *at, "--json").json["certificate"])
-    assert predicate["verification"]["procedure"] is None
-    assert predicate["verification"]["notes"] == audit["notes"]
+    predicate = _predicate(expunge("certify", request, *at, "--json", code=None).json["certificate"])
+    assert predicate["verification"][0]["procedure"] is None
+    assert predicate["verification"][0]["notes"] == audit["notes"]
     assert predicate["assuranceOf"] == "these people"
 
 
@@ -148,7 +148,7 @@ def test_a_procedure_that_went_another_way_is_refused(edited: Path, copy: Any, m
 
     monkeypatch.setattr(Refusal, "__repr__", lambda self: "Refusal(answer='Ask somebody else.')")
     project, request = copy(edited / "p"), (edited / "request").read_text()
-    audit = expunge("verify", request, "--battery", "quick", "-p", project, "--json", code=None).json
+    audit = audited(expunge("verify", request, "--battery", "quick", "-p", project, "--json", code=None))
     assert audit["procedure"] is None
     assert any("another method" in note for note in audit["notes"])
 

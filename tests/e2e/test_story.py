@@ -23,11 +23,14 @@ from tests.e2e.conftest import (
     Asked,
     Ran,
     ask,
+    audited,
     expunge,
     in_new_process,
+    plans_of,
     refused,
     rows_of,
     secret_of,
+    state_of,
     write_jsonl,
 )
 
@@ -51,7 +54,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, verified: Asked) -> Story:
     old = {_digest(p) for p in project.rglob("adapter_model.safetensors")}
     at, request = ("-p", project, "--json"), verified.request
     said = {
-        "plan again": expunge("plan", request, *at, code=2),
+        "plan again": expunge("plan", request, *at),
         "deliver": expunge("deliver", request, *at, "--released", "none"),
         "certify": expunge("certify", request, *at),
         "report": expunge("report", request, *at),
@@ -67,23 +70,25 @@ def test_every_step_prints_one_json_object(tmp_path: Path, inputs: Path, asked: 
     assert expunge(*data, "--json").json["subjects"] == len(NAMES)
     project = copy(asked.folder)
     at = ("-p", project, "--json")
-    planned = expunge("plan", asked.request, *at).json["models"]
-    assert [m["model"] for m in planned] == ["assistant"]
-    assert planned[0]["plans"][0]["route"] == "rebuild"
-    assert planned[0]["plans"][0]["n_removed"] == len(rows_of([LEAVES]))
-    assert 0 <= planned[0]["plans"][0]["cost"] < 1
-    done = in_new_process("forget", asked.request, *at).json
+    planned = expunge("plan", asked.request, *at)
+    assert [one["target"] for one in planned.json["targets"]] == ["dataset:people", "model:assistant"]
+    (plan,) = plans_of(planned)
+    assert (plan["route"], plan["n_removed"]) == ("rebuild", len(rows_of([LEAVES])))
+    assert 0 <= plan["cost"] < 1
+    (done,) = in_new_process("forget", asked.request, *at).json["targets"]
     assert done["guarantee"] == "EXACT"
     assert done["before"] != done["after"]
     assert not (project / "models/assistant/current").exists()  # quarantined, and nothing serves before delivery
 
 
 def test_later_steps_print_one_json_object_and_refuse_to_run_twice_in_the_wrong_order(story: Story) -> None:
-    refused(story.said["plan again"], "carried out")
+    (model,) = [one for one in story.said["plan again"].json["targets"] if one["target"] == "model:assistant"]
+    assert "expunge deliver" in model["waits"]
     delivered = story.said["deliver"].json
-    assert delivered["n_records"] == len(rows_of([LEAVES]))
-    assert delivered["override"] is None
-    assert delivered["residuals"]
+    assert (delivered["n_records"], delivered["left"]) == (len(rows_of([LEAVES])), [])
+    (one,) = delivered["targets"]
+    assert one["override"] == []
+    assert one["residuals"]
     assert Path(story.said["certify"].json["certificate"]).exists()
     shown = story.said["report"].json
     assert Path(shown["page"]).exists()
@@ -217,8 +222,16 @@ def test_delivery_and_certificate_may_be_repeated(story: Story) -> None:
 
 @pytest.mark.parametrize("step", ["verify", "deliver", "certify"])
 def test_a_step_out_of_order_names_the_one_that_comes_first(asked: Asked, step: str) -> None:
-    first = "expunge deliver" if step == "certify" else "expunge forget"
-    refused(expunge(step, asked.request, "-p", asked.folder, code=2), first)
+    first = "expunge run" if step == "certify" else "expunge forget"
+    released = ("--released", "none") if step == "deliver" else ()
+    refused(expunge(step, asked.request, *released, "-p", asked.folder, code=2), first)
+
+
+def test_nothing_is_assumed_of_what_left_the_house(verified: Asked, copy: Any) -> None:
+    project = copy(verified.folder)
+    before = state_of(project)
+    refused(expunge("deliver", verified.request, "-p", project, code=2), "--released none", "left the house")
+    assert state_of(project) == before
 
 
 # -- a model of one block: attacks, flags, and what blocks delivery ------------------------------------------------
@@ -279,18 +292,19 @@ def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_show
     request, at = ask(project, LEAVES), ("-p", project)
     expunge("forget", request, "--route", "edit", *edit, *at)
     audit = ("verify", request, "--control", block / "control", "--battery", "quick", *at, "--json")
-    assert flag in expunge(*audit, code=1).json["flags"]
+    assert flag in audited(expunge(*audit, code=1))["flags"]
     blocked = expunge("deliver", request, *at, "--released", "none", code=1)
     assert f"--override {flag}" in " ".join(blocked.err.split())
     assert not (project / "models/people/current").exists()
-    refused(
-        expunge("deliver", request, "--released", "none", "--override", "WRONG", *at, code=2), "not among the flags"
-    )
-    assert expunge("deliver", request, "--released", "none", "--override", flag, *at, "--json").json["override"] == flag
-    expunge("certify", request, *at)
+    deliver = ("deliver", request, "--released", "none")
+    refused(expunge(*deliver, "--override", "WRONG", *at, code=1), f"--override {flag}")
+    refused(expunge(*deliver, "--override", flag, "--override", "WRONG", *at, code=2), "blocks nothing here")
+    delivered = expunge(*deliver, "--override", flag, *at, "--json").json
+    assert delivered["targets"][0]["override"] == [flag]
+    expunge("certify", request, *at, code=3)  # where the model came from still has it
     signed = json.loads((project / "evidence" / request / "certificate.intoto.json").read_text())
     predicate = json.loads(base64.b64decode(signed["payload"]))["predicate"]
-    assert predicate["delivery"]["override"] == flag
+    assert predicate["delivery"]["override"] == [flag]
     assert flag in predicate["flags"]
     assert predicate["assurance"] in ("CLAIMED", "SUPPRESSED")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import expunge, refused
+from tests.e2e.conftest import audited, expunge, refused
 
-RECIPE = """import expunge
+RECIPE = """import audited, expunge
 import numpy as np
 from expunge.exact import Forest, LogisticRegression, MultinomialNB, Sisa
 from sklearn.linear_model import SGDClassifier
@@ -81,7 +81,7 @@ def test_a_person_leaves_a_table(project: Path, recipe: str) -> None:
     assert ROUTES[recipe] in json.dumps(plan)
     expunge("forget", *where)
     said = expunge("verify", *where, "--json")
-    audit: dict[str, Any] = said.json
+    audit: dict[str, Any] = audited(said)
     assert "EXACT" in json.dumps(audit)
     assert (audit["battery"]["name"], audit["control"]["kind"]) == ("classifier", "retrained")
     asked = {f["attack"]: f["arms"] for f in audit["findings"]}
@@ -101,7 +101,7 @@ def test_a_replay_needs_the_recipe_as_it_was(project: Path) -> None:
     file = project.parent / "recipe.py"
     file.write_text(file.read_text() + "\n# edited\n")
     refused(expunge("verify", request, "--project", project, code=None), "recipe.py", "restore")
-    audit = expunge("verify", request, "--no-replay", "--project", project, "--json", code=3).json
+    audit = audited(expunge("verify", request, "--no-replay", "--project", project, "--json", code=3))
     assert audit["assurance"] == "CLAIMED"
     assert all(f["arms"] == {} for f in audit["findings"])  # without the recipe nobody can fit a control
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import expunge, refused, write_jsonl
+from tests.e2e.conftest import audited, expunge, refused, write_jsonl
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text("utf-8")
 ADULT = (
@@ -56,7 +56,7 @@ def walk(
         if verb == "check":
             arguments[0] = found["certificate"]
         ran = expunge(verb, *arguments, *(["--json"] if verb in ("request", "verify", "certify") else []))
-        found |= {verb: ran.json} if verb == "verify" else ran.json if verb in ("request", "certify") else {}
+        found |= {verb: audited(ran)} if verb == "verify" else ran.json if verb in ("request", "certify") else {}
     return found["verify"]
 
 
@@ -92,7 +92,7 @@ MIXED = [
     }
     for i in range(120)
 ]
-BY_KIND = """import expunge
+BY_KIND = """import audited, expunge
 from expunge.exact import Sisa
 from sklearn.compose import make_column_selector as of, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -120,7 +120,7 @@ def recipe():
     estimator = make_pipeline(by_kind, HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5))
     return expunge.Training(model="churn", dataset="customers", learner=Sisa(estimator, shards=2, workers=1))
 """
-CATEGORIES = """import expunge
+CATEGORIES = """import audited, expunge
 from expunge.exact import Sisa
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -129,7 +129,7 @@ def recipe():
     learner = Sisa(HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5), shards=2, workers=1)
     return expunge.Training(model="churn", dataset="customers", learner=learner)
 """
-NAMED = """import expunge
+NAMED = """import audited, expunge
 from expunge.exact import GaussianNB
 
 

@@ -61,8 +61,16 @@ def deliver_request(
     ready = [_ready(project, request, done, overrides) for done in waiting]
     _check_overrides(overrides, ready)
     versions = _released(project, released, [one.target.of for one in held if one.target.kind == MODEL])
-    delivered = [_delivered(project, request, one, versions) for one in ready]
-    return {"request": request, "targets": delivered, **_ended(project, request)}
+    for one in ready:
+        _deliver(project, request, one, versions)
+    ended = _ended(project, request)
+    return {"request": request, "targets": delivered_of(project, request), **ended}
+
+
+def delivered_of(project: Project, request: str) -> list[dict[str, Any]]:
+    """What was delivered so far, the newest of each model."""
+    events = [event.detail for event in project.ledger.events(request) if event.kind == "delivered"]
+    return list({detail["model"]: detail for detail in events}.values())
 
 
 def blocking(flags: Collection[str], procedure: Collection[str], replayed: bool) -> list[Flag]:
@@ -121,7 +129,7 @@ def _released(project: Project, released: Collection[str], models: Collection[st
     return found
 
 
-def _delivered(project: Project, request: str, ready: _Ready, released: list[str]) -> dict[str, Any]:
+def _deliver(project: Project, request: str, ready: _Ready, released: list[str]) -> None:
     """One model: switched, purged, said."""
     before, after = ready.before, ready.after
     project.ledger.set_current(after.model, after.digest)
@@ -143,7 +151,6 @@ def _delivered(project: Project, request: str, ready: _Ready, released: list[str
         project.ledger.finish_target(
             request, f"{MODEL}:{after.model}", {"version": after.digest, "route": ready.done["route"]}
         )
-    return detail
 
 
 def _ended(project: Project, request: str) -> dict[str, Any]:

@@ -152,6 +152,10 @@ def adopt(
     value: Annotated[str | None, typer.Option(help="The column with the fact's value.")] = None,
     id: Annotated[str | None, typer.Option(help="The column with record ids.")] = None,
     dataset: Annotated[str | None, typer.Option(help="For runs: the dataset that was split.")] = None,
+    made_from: Annotated[
+        str | None,
+        typer.Option("--from", help="The model of this project that it was fine-tuned, distilled or merged from."),
+    ] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -175,6 +179,7 @@ def adopt(
             data=data_file,
             columns=columns,
             dataset=dataset,
+            made_from=made_from,
         )
     _entered(opened, version, json)
 

@@ -217,6 +217,31 @@ def abandon(request: Req, target: Targets = None, project: Where = HERE, json: A
 
 
 @app.command()
+def destroy(
+    request: Req,
+    target: Annotated[str, typer.Argument(help="A model, by its name in `expunge plan`.")],
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Destroy a whole model with what was made from it and their copies, where nothing less will do.
+
+    Try: [bold]expunge destroy req-0123456789 model:assistant[/]
+    """
+    from expunge.workflow.steps.destroy import destroy_model
+
+    opened = opened_at(project)
+    with opened.writing():
+        gone = destroy_model(opened, request, target)
+    for one in gone:
+        say(f"'{one['model']}' is destroyed; purged: {', '.join(map(escape, one['purged'])) or 'nothing was left'}")
+        for uri in one["unreachable"]:
+            say(f"[yellow]not reached[/]: {escape(uri)}")
+    say(f"next: expunge deliver {request}")
+    if json:
+        data({"request": request, "targets": gone})
+
+
+@app.command()
 def deliver(
     request: Req,
     released: Annotated[

@@ -45,6 +45,23 @@ def request_view(document: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+TARGET_COLUMNS = ("target", "held", "decision", "came of it")
+
+
+def targets_view(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each thing that held or may hold something of the request."""
+    rows = [mapping(one) for one in items(document.get("targets"))]
+    return [
+        (
+            text(row.get("target")),
+            text(row.get("holds")),
+            text(row.get("stands"), text(row.get("decision"))),
+            text(row.get("result")) if row.get("ended") else f"{text(row.get('result'))}, not ended",
+        )
+        for row in rows
+    ]
+
+
 def delivery_view(document: Mapping[str, Any]) -> list[tuple[str, list[str], str]] | None:
     """(heading, entries, what to say without entries); a list that is missing is unknown, an empty one is empty."""
     delivery = document.get("delivery")
@@ -63,6 +80,11 @@ _DELIVERY = (
         "unreachable",
         "Not reached",
         "No registered copy was out of reach. Copies that nobody registered are not counted.",
+    ),
+    (
+        "released",
+        "Old versions that left the house",
+        "None, as was said. Whoever holds an old version and the new one can tell from both what was removed.",
     ),
     ("residuals", "Residuals", "None were named."),
 )

@@ -33,8 +33,10 @@ def headline(document: Mapping[str, Any]) -> str:
 
 
 def alerts(document: Mapping[str, Any]) -> list[str]:
-    """What changes the meaning of the headline: not delivered, copies left, an override, no certificate."""
+    """What changes the meaning of the headline: something left undone, not delivered, copies left, an override, no certificate."""
     sentences = []
+    if left := items(document.get("exceptions")):
+        sentences.append(f"With exceptions, named under Targets: {'; '.join(text(one) for one in left)}.")
     delivery = document.get("delivery")
     if not isinstance(delivery, Mapping):
         sentences.append(f"Delivery: {NOT_RUN}.")

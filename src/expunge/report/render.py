@@ -8,12 +8,14 @@ from expunge.core.durable import write_durably
 from expunge.report.attack_figure import attack_figure
 from expunge.report.cost_figure import cost_figure
 from expunge.report.document_view import (
+    TARGET_COLUMNS,
     certificate_view,
     delivery_view,
     made_words,
     override_view,
     recall_table,
     request_view,
+    targets_view,
 )
 from expunge.report.finding_view import membership_words
 from expunge.report.headline import alerts, headline
@@ -53,6 +55,8 @@ def _html(document: Mapping[str, Any]) -> str:
             "cost_figure": cost_figure(rows, "b"),
             "recall": recall_table(document),
             "request": request_view(document),
+            "targets": targets_view(document),
+            "target_columns": TARGET_COLUMNS,
             "delivery": delivery_view(document),
             "override": override_view(document),
             "unknown": [text(entry) for entry in items(document.get("unknown"))],

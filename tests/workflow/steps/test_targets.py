@@ -16,6 +16,7 @@ from expunge.ledger import Decision, RequestState
 from expunge.workflow.project.project import PUBLIC_KEY, Project
 from expunge.workflow.steps.certify import certify_request, proof_path
 from expunge.workflow.steps.deliver import deliver_request
+from expunge.workflow.steps.destroy import destroy_model
 from expunge.workflow.steps.enter import train
 from expunge.workflow.steps.evidence import evidence_of
 from expunge.workflow.steps.forget import abandon_request, forget_request, plan_request
@@ -331,3 +332,33 @@ def test_requests_wait_for_each_other_as_the_project_says(project: Project, ask:
     assert "waits in a batch: 1 of 2" in run_request(project, first, quiet, released=()).next
     ask(PEOPLE[4])
     assert run_request(project, first, quiet, released=()).steps == ("forget", "verify", "deliver", "certify")
+
+
+def test_a_model_is_destroyed_with_what_was_made_from_it(project: Project, ask: Ask) -> None:
+    parent = project.current("churn")
+    child = Path(shutil.copytree(project.folder(parent), project.root / "models" / "child" / "v1"))
+    origin = {**parent.recipe, "derived_from": {"model": "churn", "version": parent.digest}}
+    project.ledger.record_model_version(
+        "child", kind="adopted", digest="sha256:" + "c" * 64, path="models/child/v1", recipe=origin
+    )
+    project.ledger.set_current("child", "sha256:" + "c" * 64)
+    copied = Path(shutil.copytree(project.folder(parent), project.root / "copied"))
+    project.ledger.register_copy("churn", parent.digest, str(copied), kind="folder")
+    request = ask(PEOPLE[3])
+    held = {one.name: one.words for one in find_targets(project, request)}
+    assert "made from 'churn'" in held["model:child"]
+    assert [one["model"] for one in destroy_model(project, request, "churn")] == ["churn", "child"]
+    assert not project.folder(parent).exists()
+    assert not child.exists()
+    assert not copied.exists()
+    assert project.ledger.current_version("churn") is None
+    with pytest.raises(NotReady, match="is done"):
+        destroy_model(project, request, "churn")
+    run_one(project, request)
+    predicate = said(project.evidence(request) / "certificate.intoto.json")
+    assert {one["target"]: one["route"] for one in predicate["actions"]} == {
+        "model:upsell": "subtract",
+        "model:churn": "destroy",
+        "model:child": "destroy",
+    }
+    assert project.ledger.get_request(request).state is RequestState.COMPLETED

@@ -17,6 +17,7 @@ _CHANGES = (
     "abandoned",
     "verified",
     "delivered",
+    "destroyed",
     "erased",
     "decided",
     "reopened",

@@ -134,7 +134,7 @@ def _deliver(project: Project, request: str, ready: _Ready, released: list[str])
     before, after = ready.before, ready.after
     project.ledger.set_current(after.model, after.digest)
     project.point_current(after)
-    reached, left = _purge_copies(project, request, after.model)
+    reached, left = purge_copies(project, request, after.model)
     purged = _purge(project, request, before, after, ready.done)
     project.ledger.mark_purged(before.model, before.digest)
     detail = {
@@ -189,11 +189,11 @@ def _purge(
         # Written before anything is deleted, so that a delivery that was stopped still says all that it purged.
         project.ledger.append_event(request, "purging", {"model": before.model, "folders": there})
     for name in there:
-        _remove(folders[name])
+        remove(folders[name])
     return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
 
 
-def _purge_copies(project: Project, request: str, model: str) -> tuple[list[str], list[str]]:
+def purge_copies(project: Project, request: str, model: str) -> tuple[list[str], list[str]]:
     """Delete registered copies that are folders here and hold what they were registered for; name the others."""
     reached, left = [], []
     for version in project.ledger.model_versions(model):
@@ -207,7 +207,7 @@ def _purge_copies(project: Project, request: str, model: str) -> tuple[list[str]
                 and folder.is_dir()
                 and digest_folder(folder) == version.digest
             ):
-                _remove(folder)
+                remove(folder)
                 project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.PURGED)
                 project.ledger.finish_target(request, f"{COPY}:{copy.id}", {"purged": copy.uri})
                 reached.append(copy.uri)
@@ -218,7 +218,7 @@ def _purge_copies(project: Project, request: str, model: str) -> tuple[list[str]
     return reached, left
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Gone from the disk, not only from sight."""
     shutil.rmtree(folder)
     sync_folder(folder.parent)

@@ -1,6 +1,7 @@
 """How models enter a project: trained by a recipe, adopted from elsewhere, or registered from a loop of your own."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from expunge.core.errors import InvalidParameter
@@ -51,20 +52,27 @@ def adopt(
     data: Path | None = None,
     columns: Columns | None = None,
     dataset: str | None = None,
+    made_from: str | None = None,
 ) -> ModelVersion:
     """Take in a model trained elsewhere, or the runs of a loop that used `split` and `Track`.
 
-    `data` is added as a dataset of the model's name; that the model learned from it stays UNKNOWN.
+    `data` is added as a dataset of the model's name; that the model learned from it stays UNKNOWN. `made_from` names the model
+    of this project that it was fine-tuned, distilled, merged or quantised from: whatever that one learned may be in it.
     """
     _check_new(project, name)
+    origin = {}
+    if made_from is not None:
+        origin = {"derived_from": {"model": made_from, "version": project.current(made_from).digest}}
     runs = Path(source)
     if any(runs.glob(f"*/{UNIT_FILE}")):
         if dataset is None:
             raise InvalidParameter(
                 "these are runs of your own loop; name the ledger's dataset they were split from with --dataset"
             )
-        return _serve(project, name, dataset, adopt_runs(project, name, dataset, runs))
+        made = adopt_runs(project, name, dataset, runs)
+        return _serve(project, name, dataset, replace(made, recipe={**made.recipe, **origin}))
     made = adopt_folder(source, adapter)
+    made = replace(made, recipe={**made.recipe, **origin})
     if data is not None:
         if columns is None:
             raise InvalidParameter("--data needs --subject, the column that names people")

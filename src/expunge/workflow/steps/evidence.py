@@ -36,7 +36,10 @@ def evidence_of(project: Project, request: str) -> dict[str, Any]:
             "n_records": _n_records(project, request),
             "events": events,
         },
-        "targets": [{**shown, "holds": one.words} for shown, one in zip(targets_of(held), held, strict=True)],
+        "targets": [
+            {**shown, "holds": one.words, "stands": one.target.sentence}
+            for shown, one in zip(targets_of(held), held, strict=True)
+        ],
         "exceptions": [f"{one.name} is {one.target.sentence}" for one in exceptions(held)],
         "rows": [_row(project, request, done) for done in attempts],
         "delivery": _delivery(project, request),

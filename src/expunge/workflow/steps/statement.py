@@ -15,6 +15,7 @@ from expunge.report.claims import level_of, may_be_claimed
 from expunge.workflow.project.events import attempt, audit_digest, last_event, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.audit_file import read_audit
+from expunge.workflow.steps.deliver import RESIDUALS
 from expunge.workflow.steps.targets import MODEL, Held, exceptions, targets_of
 
 
@@ -83,6 +84,8 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
         levels, key=lambda one: one[0], default=(Assurance.CLAIMED, "these people", Assurance.CLAIMED.sentence)
     )
     left = exceptions(held)
+    destroyed = [event.detail for event in project.ledger.events(request) if event.kind == "destroyed"]
+    reached = [one.delivered for one in dealt] + destroyed
     replays = [one.verified["replay"] for one in dealt]
     predicate = {
         "certificateId": str(uuid4()),
@@ -99,7 +102,13 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
         "manifest": manifests.get(found.dataset),
         "manifests": manifests,
         "targets": targets_of(held),
-        "actions": [_action(before[one.model], versions[one.model], one.done) for one in dealt],
+        "actions": [
+            *(_action(before[one.model], versions[one.model], one.done) for one in dealt),
+            *(
+                {"target": f"{MODEL}:{one['model']}", "route": "destroy", "before": one["versions"], "after": None}
+                for one in destroyed
+            ),
+        ],
         "verification": [_verification(one.audit, one.verified) for one in dealt],
         "assurance": level.name,
         "assuranceOf": whose,
@@ -109,8 +118,8 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
         "delivery": {
             "override": sorted({flag for one in dealt for flag in overridden(one.delivered)}) or None,
             "released": sorted({version for one in dealt for version in one.delivered.get("released", ["unknown"])}),
-            **{key: [item for one in dealt for item in one.delivered[key]] for key in ("purged", "unreachable")},
-            "residuals": list(dict.fromkeys(item for one in dealt for item in one.delivered["residuals"])),
+            **{key: [item for one in reached for item in one[key]] for key in ("purged", "unreachable")},
+            "residuals": list(RESIDUALS),
         },
         "unknown": list(dict.fromkeys(part for version in versions.values() for part in unknown_parts(version))),
         "reimport": "without a suppression key, the same person arriving in a new dataset is not recognised",

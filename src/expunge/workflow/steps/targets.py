@@ -4,7 +4,7 @@ Found anew each time from what the ledger knows now, so that a model which is tr
 request is under way is not missed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,28 +109,50 @@ def _datasets(project: Project, request: str) -> Iterable[Held]:
 
 
 def _models(project: Project, request: str) -> Iterable[Held]:
-    """Models of which a version in use learned from the records, or may have."""
+    """Models of which a version in use learned from the records, or may have: of itself, or through what it was made from."""
     learned = project.ledger.models_that_hold(request)
     datasets = (None, *project.ledger.get_request(request).datasets)
     records: dict[str, int | None] = {}
     for found in learned.versions:
         records[found.version.model] = max(found.n_records, records.get(found.version.model) or 0)
-    children = dict[str, str]()
-    erased = project.ledger.finished_erasure(request) is not None
     for version in learned.unknown:
-        parent = version.recipe.get("derived_from", {}).get("model")
         if version.dataset in datasets:
             records.setdefault(version.model, None)
-        if parent:
-            children[version.model] = parent
+    made_from = origins(project)
+    earlier = {target.of for target in project.ledger.targets(request) if target.kind == MODEL}
+    for child in descendants(made_from, {*records, *earlier}):
+        records.setdefault(child, None)
+    erased = project.ledger.finished_erasure(request) is not None
     for model, n in records.items():
         words = "may hold something: what it learned from is UNKNOWN" if n is None else plural(n, "record")
-        if model in children:
-            words += f"; made from '{children[model]}'"
+        if model in made_from:
+            words += f"; made from '{made_from[model]}'"
         target = Target(request=request, name=f"{MODEL}:{model}")
         if n is None and erased:
             target = replace(target, decision=Decision.UNREACHABLE, detail={"reason": GONE})
         yield Held(target, n, words)
+
+
+def origins(project: Project) -> dict[str, str]:
+    """Of every model in use that was made from another one of this project: which."""
+    found = {}
+    for model in project.ledger.models():
+        for version in project.ledger.model_versions(model):
+            if version.state is not VersionState.PURGED and (origin := version.recipe.get("derived_from")):
+                found[model] = str(origin["model"])
+    return found
+
+
+def descendants(made_from: Mapping[str, str], models: Collection[str]) -> list[str]:
+    """Every model that was made from one of these, at whatever remove.
+
+    >>> descendants({"b": "a", "c": "b", "d": "x"}, ["a"])
+    ['b', 'c']
+    """
+    found = list[str]()
+    while more := [child for child, parent in made_from.items() if parent in {*models, *found} and child not in found]:
+        found += more
+    return [child for child in found if child not in models]
 
 
 def _copies(project: Project, request: str) -> Iterable[Held]:

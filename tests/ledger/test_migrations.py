@@ -75,8 +75,8 @@ def _of_the_first_revision(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> N
             if table != "alembic_version":
                 database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
         database.commit()
-    for path in ledger.root.glob("ledger.db*"):
-        path.unlink()
+    for path in [*ledger.root.glob("ledger.db*"), ledger.root / "keys" / "generation.json"]:
+        path.unlink(missing_ok=True)
     old.path.rename(ledger.database.path)
 
 

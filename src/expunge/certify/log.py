@@ -67,6 +67,26 @@ class Log:
         """How many entries the checkpoint covers."""
         return self._state(self._note()).size
 
+    def state(self) -> Checkpoint:
+        """How many entries the checkpoint covers, and under which root; of a folder without one an empty log."""
+        return self._state(self._note())
+
+    def require_extension(self, size: int, root_hash: bytes) -> None:
+        """Refuse a log that does not begin with `size` entries under this root: it was lost, rolled back or rewritten.
+
+        Raises: InvalidCertificate.
+        """
+
+        def read(state: Checkpoint) -> bytes | None:
+            return root(self._verified(state), size) if size <= state.size else None
+
+        if (found := self._at_rest(read)) != root_hash:
+            state = "holds fewer" if found is None else "begins with others"
+            raise InvalidCertificate(
+                f"the log at {self.folder} {state} than the {size} entries that its key has signed for; nothing was signed. "
+                "Restore the newest copy of that folder; where there is none, begin a new log with `expunge log new`"
+            )
+
     def checkpoint(self) -> str:
         """The signed checkpoint, as text to keep elsewhere or to publish.
 

@@ -35,21 +35,28 @@ class AuditInfo:
 
 
 def record_certificate(
-    store: Store, request: str, *, digest: str, path: str, log_index: int | None = None
+    store: Store, request: str, *, digest: str, path: str, log_index: int | None = None, log_origin: str | None = None
 ) -> CertificateInfo:
-    """Record a certificate. Recording it again may only fill in a log index that was missing.
+    """Record a certificate, before it is logged. Recording it again may only fill in a place in a log that was missing.
 
-    Raises: UnknownName; InvalidData, if the digest is recorded with another request, path or log index.
+    Raises: UnknownName; InvalidData, if the digest is recorded with another request, path or place, or its place or path is
+    another certificate's.
     """
     with store.database.write() as session:
         owner = request_row(session, request)
         row = session.scalar(select(CertificateRow).where(CertificateRow.digest == digest))
         if row is None:
-            row = CertificateRow(request_id=owner.id, digest=digest, path=path, log_index=None, created_at=iso(now()))
+            same = session.scalar(select(CertificateRow.digest).where(CertificateRow.path == path))
+            place = (CertificateRow.log_origin == log_origin) & (CertificateRow.log_index == log_index)
+            if same or (log_index is not None and session.scalar(select(CertificateRow.digest).where(place))):
+                raise InvalidData(
+                    f"{path}, or entry {log_index} of the log, is another certificate's; the one at hand was not issued here"
+                )
+            row = CertificateRow(request_id=owner.id, digest=digest, path=path, created_at=iso(now()))
             session.add(row)
         if (row.request_id, row.path) != (owner.id, path) or row.log_index not in (None, log_index):
             raise InvalidData(f"certificate {digest} is recorded already, at {row.path} with log index {row.log_index}")
-        row.log_index = log_index
+        row.log_index, row.log_origin = log_index, log_origin
         session.flush()
         return _certificate(request, row)
 

@@ -13,6 +13,7 @@ from expunge.ledger import (
     evidence,
     learned,
     live,
+    log_head,
     models,
     planted,
     requests,
@@ -140,6 +141,9 @@ class Ledger(Store):
     finish_step = steps.finish_step
     fail_step = steps.fail_step
     steps = steps.steps
+    intend_entry = log_head.intend_entry
+    remember_head = log_head.remember_head
+    log_head = log_head.log_head
     record_certificate = evidence.record_certificate
     certificates = evidence.certificates
     record_audit = evidence.record_audit

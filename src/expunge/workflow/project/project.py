@@ -1,5 +1,7 @@
 """A project directory: where the ledger, the models, the keys and the log live, and who may write to it."""
 
+import re
+import secrets
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +41,8 @@ class Project:
         if (root / CONFIG).exists():
             raise InvalidParameter(f"{root} is a project already; open it, or name another directory")
         name = name or root.name
-        if not name.isprintable() or any(c in name for c in '"\\+\n ') or not name:
-            raise InvalidParameter(f"'{name}' cannot name a project; use letters, digits, '-' and '.'")
+        if not re.fullmatch(r"\w[\w.-]*", name) or ".." in name:
+            raise InvalidParameter(f"{name!r} cannot name a project; use letters, digits, '-', '_' and '.'")
         root.mkdir(parents=True, exist_ok=True)
         ledger = Ledger.create(root)
         keys = root / "keys"
@@ -51,7 +53,8 @@ class Project:
         (root / "lock").touch()
         write_durably(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
         # The configuration is written last: a directory without it is no project, and `init` can be repeated.
-        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
+        origin = f"expunge/{name}/{secrets.token_hex(4)}"
+        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\nlog = "{origin}"\n'.encode())
         return cls(root, ledger)
 
     @classmethod
@@ -87,12 +90,19 @@ class Project:
 
     @property
     def log_origin(self) -> str:
-        return f"expunge/{self.config['name']}"
+        """Unique, so that no two logs have one name; a project of an earlier release keeps the name it signed under."""
+        return str(self.config.get("log", f"expunge/{self.config['name']}"))
 
     def signing_key(self) -> "SigningKey":
-        from expunge.certify import load_signing_key
+        """Raises: InvalidData, if it is not the key whose public part was given out when the project was made."""
+        from expunge.certify import load_signing_key, public_pem
 
-        return load_signing_key(self.root / "keys" / "sign.pem")
+        key, published = load_signing_key(self.root / "keys" / "sign.pem"), self.root / PUBLIC_KEY
+        if not published.is_file() or published.read_text() != public_pem(key):
+            raise InvalidData(
+                f"keys/sign.pem is not the key of {PUBLIC_KEY}, which auditors have; restore both from backups of one moment"
+            )
+        return key
 
     def log_key(self) -> "LogKey":
         from expunge.certify import load_log_key

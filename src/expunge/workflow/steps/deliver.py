@@ -4,13 +4,13 @@ When everything that holds something of a request has ended, the ledger forgets 
 """
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expunge.core import Flag
-from expunge.core.digests import digest_folder
+from expunge.core.digests import digest_folder, sha256_file
 from expunge.core.durable import sync_folder
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, InvalidParameter, NotReady, UnknownName
 from expunge.ledger import CopyState, Decision, ModelVersion
@@ -167,8 +167,15 @@ def _ended(project: Project, request: str) -> dict[str, Any]:
         )
         for name, manifests in erasure.datasets.items():
             project.ledger.finish_target(request, f"{DATASET}:{name}", {"manifest": manifests.after})
+        if last_event(project, request, "ended") is None:
+            project.ledger.append_event(request, "ended", {"files": manifest_files(project, erasure.datasets)})
         result |= {"n_records": erasure.n_records, "n_subjects": erasure.n_subjects}
     return result
+
+
+def manifest_files(project: Project, datasets: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of the newest manifest's file, of each dataset."""
+    return {name: sha256_file(project.root / project.ledger.dataset(name).path) for name in datasets}
 
 
 def _purge(

@@ -7,15 +7,15 @@ from uuid import uuid4
 
 from expunge.certify import LIMITS, erasure_statement, verifier
 from expunge.core import Assurance, Flag
-from expunge.core.digests import sha256_file
+from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch
 from expunge.core.version import __version__
-from expunge.ledger import ModelVersion
+from expunge.ledger import ModelVersion, VersionState
 from expunge.report.claims import level_of, may_be_claimed
 from expunge.workflow.project.events import attempt, audit_digest, last_event, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.audit_file import read_audit
-from expunge.workflow.steps.deliver import RESIDUALS
+from expunge.workflow.steps.deliver import RESIDUALS, manifest_files
 from expunge.workflow.steps.targets import MODEL, Held, exceptions, targets_of
 
 
@@ -59,6 +59,20 @@ def dealt_with(project: Project, request: str) -> list[Dealt]:
     return found
 
 
+def check_delivered(project: Project, request: str) -> None:
+    """What serves must be what was delivered: the certificate speaks of those bits.
+
+    Raises: DigestMismatch.
+    """
+    for one in dealt_with(project, request):
+        version = project.ledger.model_version(one.model, one.done["after"])
+        if version.state is VersionState.CURRENT and digest_folder(project.folder(version)) != version.digest:
+            raise DigestMismatch(
+                f"the files in {project.folder(version)} are not the ones that were delivered ({Flag.EXPIRED.value}); restore "
+                "them, then certify"
+            )
+
+
 def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, Any]:
     """The statement that a certificate signs.
 
@@ -73,9 +87,9 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
         for version in versions.values()
     ]
     erasure = project.ledger.finished_erasure(request)
-    for name in found.datasets:
-        info = project.ledger.dataset(name)
-        subjects.append({"name": f"manifest:{name}", "digest": {"sha256": sha256_file(project.root / info.path)}})
+    files = last_event(project, request, "ended") or {"files": manifest_files(project, found.datasets)}
+    for name, sha256 in files["files"].items():
+        subjects.append({"name": f"manifest:{name}", "digest": {"sha256": sha256}})
     manifests = {
         name: {"before": m.before, "after": m.after} for name, m in (erasure.datasets if erasure else {}).items()
     }

@@ -108,11 +108,12 @@ def refused(ran: Ran, *words: str) -> None:
 
 
 def state_of(project: Path) -> dict[str, str]:
-    """Every file with its digest; databases by their content, for journals come and go."""
+    """Every file with its digest; databases by their content, for journals come and go. How often one was written to is no
+    content of it."""
     found = {}
     for path in sorted(project.rglob("*")):
         name = path.relative_to(project).as_posix()
-        if path.is_dir() or name.endswith(("-wal", "-shm")):
+        if path.is_dir() or name.endswith(("-wal", "-shm", "generation.json")):
             continue
         found[name] = _dump(path) if path.suffix == ".db" else hashlib.sha256(path.read_bytes()).hexdigest()
     return found
@@ -120,7 +121,7 @@ def state_of(project: Path) -> dict[str, str]:
 
 def _dump(path: Path) -> str:
     with contextlib.closing(sqlite3.connect(path)) as database:
-        return "\n".join(database.iterdump())
+        return "\n".join(line for line in database.iterdump() if not line.startswith('INSERT INTO "project"'))
 
 
 def rows_of(names: list[str], n_facts: int = 6) -> list[dict[str, str]]:

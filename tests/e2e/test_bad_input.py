@@ -96,9 +96,9 @@ def test_a_name_that_is_taken_is_refused(asked: Asked, inputs: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("Nobody Known", ("subject",)), ("", ("no identities",)), ("\n  \n", ("no identities",))],
+    [("", ("no identities",)), ("\n  \n", ("no identities",))],
 )
-def test_unknown_and_empty_subjects_are_refused(
+def test_a_list_that_names_nobody_is_refused(
     given: str, words: tuple[str, ...], trained_project: Path, tmp_path: Path
 ) -> None:
     before, file = state_of(trained_project), tmp_path / "who.txt"
@@ -109,7 +109,6 @@ def test_unknown_and_empty_subjects_are_refused(
         expunge("request", *at, "--subjects-file", file, code=None),
     ):
         refused(ran, *words)
-        assert "Nobody Known" not in ran.err
     assert state_of(trained_project) == before
 
 
@@ -121,13 +120,20 @@ def test_half_a_name_asks_for_nobody(trained_project: Path) -> None:
     assert state_of(trained_project) == before
 
 
-def test_one_unknown_subject_refuses_the_whole_request(trained_project: Path) -> None:
-    before = state_of(trained_project)
-    at = ("--dataset", "people", "-p", trained_project)
-    refused(expunge("request", *at, stdin=f"{LEAVES}\nNobody Known\n", code=None), "1 of 2")
-    refused(expunge("request", "--dataset", "persons", "-p", trained_project, stdin=LEAVES, code=None), "people")
-    refused(expunge("request", *at, "--subjects-file", "/nowhere/who.txt", code=None), "/nowhere/who.txt")
-    assert state_of(trained_project) == before
+def test_who_is_nowhere_found_is_counted_and_never_named(trained_project: Path, copy: Any) -> None:
+    project = copy(trained_project)
+    at = ("--dataset", "people", "-p", project, "--json")
+    mixed = expunge("request", *at, stdin=f"{LEAVES}\nNobody Known\n")
+    assert (mixed.json["state"], mixed.json["subjects"], mixed.json["no_match"]) == ("received", 1, 1)
+    nobody = expunge("request", *at, stdin="Nobody Known")
+    assert (nobody.json["state"], nobody.json["no_match"]) == ("no_match", 1)
+    again = expunge("request", *at, stdin=LEAVES)
+    assert (again.json["state"], again.json["duplicate_of"]) == ("duplicate", [mixed.json["request"]])
+    assert not any("Nobody Known" in ran.err + ran.out for ran in (mixed, nobody))
+    before = state_of(project)
+    refused(expunge("request", "--dataset", "persons", "-p", project, stdin=LEAVES, code=None), "people")
+    refused(expunge("request", *at[:4], "--subjects-file", "/nowhere/who.txt", code=None), "/nowhere/who.txt")
+    assert state_of(project) == before
 
 
 def test_an_unknown_request_or_project_is_named(asked: Asked, tmp_path: Path) -> None:

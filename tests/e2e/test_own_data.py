@@ -230,8 +230,11 @@ def test_a_request_has_its_page_as_well(
     project, written = copy(verified.folder), ("--page", tmp_path / "p.html", "--out", tmp_path / "o.json")
     asked = (verified.request, "--battery", "quick", "--probes", inputs / "probes.jsonl", "--no-replay")
     ran = expunge("verify", *asked, *written, "-p", project, "--json", code=None)
-    assert ran.json == json.loads((tmp_path / "o.json").read_text())
-    kept = json.loads((project / "evidence" / verified.request / "audit.json").read_text())
-    assert {key: ran.json[key] for key in kept} == kept  # named by the project's own salt
-    assert f"Audit of {verified.request}" in (tmp_path / "p.html").read_text("utf-8")
+    (audit,) = ran.json["targets"]
+    assert {key: value for key, value in audit.items() if key != "model"} == json.loads(
+        (tmp_path / "o.json").read_text()
+    )
+    kept = json.loads((project / "evidence" / verified.request / "audit-assistant.json").read_text())
+    assert {key: audit[key] for key in kept} == kept  # named by the project's own salt
+    assert f"in {verified.request}" in (tmp_path / "p.html").read_text("utf-8")
     assert " facts about " in ran.err

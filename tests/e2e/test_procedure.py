@@ -67,7 +67,7 @@ def test_nothing_of_the_trial_is_kept_but_its_scores(verified: tuple[Path, str, 
     project, request, _ = verified
     opened = Project.open(project)
     assert len(opened.ledger.model_versions("m")) == 2  # the old one, and the one without the person
-    assert not (opened.work(request) / "procedure").exists()
+    assert not (opened.work(request, "m") / "procedure").exists()
     planted = opened.ledger.planted("people")
     assert planted is not None
     assert planted.subjects <= {r.subject for r in opened.ledger.live_records("people")}  # nobody was buried
@@ -83,7 +83,7 @@ def test_a_second_time_nothing_is_attacked(
 ) -> None:
     project, request, first = verified
     again, at = copy(project), ("--battery", "quick", "--json")
-    shutil.rmtree(again / "work" / request / "scores")
+    shutil.rmtree(again / "work" / request / "m" / "scores")
 
     def fails(*_: Any) -> None:
         raise AssertionError("the procedure was attacked again")
@@ -107,7 +107,7 @@ def test_the_certificate_says_whose_level_it_is_and_names_nobody(
     predicate = _predicate(done["certificate"])
     assert predicate["assurance"] == audit["assurance"]
     assert predicate["assuranceOf"] == "the procedure, on canary people"
-    assert predicate["flags"] == ["HIDDEN"]
+    assert predicate["flags"] == ["HIDDEN", "EXCEPTIONS"]  # where the model came from still has it
     (verification,) = predicate["verification"]
     summary = ("assurance", "flags", "n_facts", "n_people")
     assert verification["procedure"] == {k: audit["procedure"][k] for k in summary}
@@ -182,7 +182,7 @@ def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
 
     project, request = _with_shards(tmp_path, base, epochs=1)
     opened = Project.open(project)
-    found = verify_request(opened, request, _quiet, battery="quick", procedure=True)
+    found = verify_request(opened, request, _quiet, battery="quick", procedure=True)["m"]
     assert (found.assurance.name, found.replay) == ("EXACT", True)
     procedure = found.to_json()["procedure"]
     assert (procedure["n_facts"], procedure["n_people"]) == (100, 5)
@@ -191,7 +191,7 @@ def test_an_exact_route_stays_exact_and_canaries_are_its_cross_check(
     assert kept["control"]["kind"] == "model"
     assert len({arm["digest"] for arm in kept.values()}) == 3
     monkeypatch.setattr(adapter_shards, "replay", lambda *_: True)  # seen to match above
-    unasked = verify_request(opened, request, _quiet, battery="quick")
+    unasked = verify_request(opened, request, _quiet, battery="quick")["m"]
     assert (unasked.assurance.name, unasked.procedure) == ("EXACT", None)
     replayed, skill = _audit(project, request)["notes"]
     assert replayed == REPLAYED
@@ -213,7 +213,7 @@ def test_a_rebuild_that_forgets_is_shown_on_canaries_without_a_replay(tmp_path: 
     private = [p for p in people(13, seed=31, skip=500) if p.name not in STAYS]  # LEAVES is the first
     rows = [{"id": r.id, "person": r.subject, **vars(r)} for r in records(private)]
     project, request = _with_shards(tmp_path, tmp_path / "base", epochs=30, rows=rows)
-    found = verify_request(Project.open(project), request, _quiet, battery="quick", replay=False)
+    found = verify_request(Project.open(project), request, _quiet, battery="quick", replay=False)["m"]
     procedure = found.to_json()["procedure"]
     assert not {"RETAINED", "HIDDEN", "PARTIAL", "DAMAGED"} & set(procedure["flags"])
     assert found.assurance.name != "EXACT"  # nobody replayed it

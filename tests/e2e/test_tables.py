@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import audited, expunge, refused
 
-RECIPE = """import audited, expunge
+RECIPE = """import expunge
 import numpy as np
 from expunge.exact import Forest, LogisticRegression, MultinomialNB, Sisa
 from sklearn.linear_model import SGDClassifier

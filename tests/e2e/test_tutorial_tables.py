@@ -92,7 +92,7 @@ MIXED = [
     }
     for i in range(120)
 ]
-BY_KIND = """import audited, expunge
+BY_KIND = """import expunge
 from expunge.exact import Sisa
 from sklearn.compose import make_column_selector as of, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -120,7 +120,7 @@ def recipe():
     estimator = make_pipeline(by_kind, HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5))
     return expunge.Training(model="churn", dataset="customers", learner=Sisa(estimator, shards=2, workers=1))
 """
-CATEGORIES = """import audited, expunge
+CATEGORIES = """import expunge
 from expunge.exact import Sisa
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -129,7 +129,7 @@ def recipe():
     learner = Sisa(HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5), shards=2, workers=1)
     return expunge.Training(model="churn", dataset="customers", learner=learner)
 """
-NAMED = """import audited, expunge
+NAMED = """import expunge
 from expunge.exact import GaussianNB
 
 

@@ -140,6 +140,7 @@ class Ledger(Store):
     heartbeat_step = steps.heartbeat_step
     finish_step = steps.finish_step
     fail_step = steps.fail_step
+    drop_step = steps.drop_step
     steps = steps.steps
     intend_entry = log_head.intend_entry
     remember_head = log_head.remember_head

@@ -105,6 +105,14 @@ def fail_step(store: Store, held: Step, result: Mapping[str, Any]) -> Step:
     return _end(store, held, StepState.FAILED, result)
 
 
+def drop_step(store: Store, held: Step) -> None:
+    """Leave a step that did nothing as if it had never been claimed. One that was taken over meanwhile is another's."""
+    with store.database.write() as session:
+        row = session.get(StepRow, (request_row(session, held.request).id, held.name))
+        if row is not None and row.token == held.token and row.state == StepState.RUNNING:
+            session.delete(row)
+
+
 def _end(store: Store, held: Step, state: StepState, result: Mapping[str, Any]) -> Step:
     with store.database.write() as session:
         row = _held(session, held)

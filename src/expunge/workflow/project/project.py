@@ -4,7 +4,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,11 @@ class Project:
         """Unfinished work of a request on a model; purged at delivery."""
         folder = self.root / "work" / request
         return folder if (folder / SEALED).exists() else folder / model  # as it was while a request had one model
+
+    def clear_work(self, request: str) -> None:
+        """Remove the folder of a request's work once nothing is in it."""
+        with suppress(OSError):  # it is not there, or not empty
+            (self.root / "work" / request).rmdir()
 
     def evidence(self, request: str) -> Path:
         """What a request leaves: findings, certificate, page."""

@@ -197,6 +197,7 @@ def _purge(
         project.ledger.append_event(request, "purging", {"model": before.model, "folders": there})
     for name in there:
         remove(folders[name])
+    project.clear_work(request)
     return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
 
 

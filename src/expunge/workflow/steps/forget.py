@@ -197,6 +197,8 @@ def _carried_out(
     except Exception:
         if not begun:  # a kill leaves its work for the same command; an error leaves nothing
             shutil.rmtree(work, ignore_errors=True)
+            project.clear_work(request)
+        project.ledger.drop_step(step)
         raise
 
 
@@ -248,6 +250,7 @@ def abandon_attempt(project: Project, request: str, model: str) -> None:
     version = project.ledger.model_version(model, done["after"])
     shutil.rmtree(project.folder(version), ignore_errors=True)
     shutil.rmtree(project.work(request, model), ignore_errors=True)
+    project.clear_work(request)
     with project.ledger.transaction():
         project.ledger.mark_purged(model, version.digest)
         project.ledger.append_event(request, "abandoned", {"model": model, "version": version.digest})

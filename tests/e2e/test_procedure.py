@@ -243,7 +243,7 @@ def _quiet(_what: str, _done: int, _total: int) -> None:
 
 
 def _audit(project: Path, request: str) -> Any:
-    return json.loads((project / "evidence" / request / "audit.json").read_text())
+    return json.loads((project / "evidence" / request / "audit-m.json").read_text())
 
 
 def _predicate(certificate: str) -> Any:

@@ -33,7 +33,7 @@ def logistic():
 
 
 def sisa():
-    learner = Sisa(SGDClassifier(loss="log_loss"), shards=3, slices=2, epochs=4, workers=1)
+    learner = Sisa(SGDClassifier(loss="log_loss"), shards=3, slices=2, epochs=24, workers=1)
     return expunge.Training(model="shards", dataset="people", learner=learner)
 
 

@@ -31,7 +31,7 @@ def check(
     """
     from expunge.certify import check as run
 
-    beside = certificate.with_name("certificate.tlog-proof")
+    beside = certificate.with_name(certificate.name.removesuffix(".intoto.json") + ".tlog-proof")
     if log is None and proof is None and beside.exists():
         proof = beside
     found = run(

@@ -322,11 +322,16 @@ def run(
 
     Try: [bold]expunge run req-0123456789 --released none[/]
     """
+    from expunge.workflow.steps.certify import newest_certificate
+    from expunge.workflow.steps.evidence import write_page
     from expunge.workflow.steps.run import run_request
 
     opened = opened_at(project)
     with opened.writing(), working("run") as progress:
         ran = run_request(opened, request, progress, None if released is None else _released(released))
+        page = write_page(opened, request) if "certify" in ran.steps else None
+    if page:
+        say(f"certificate {newest_certificate(opened, request)}\npage {page}")
     say(f"{request}: {', '.join(ran.steps) or 'nothing was to be done'}{f'. Next: {ran.next}' if ran.next else ''}")
     left = _say_exceptions(opened, request) if "certify" in ran.steps else []
     if json:

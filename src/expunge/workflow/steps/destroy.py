@@ -19,11 +19,11 @@ def destroy_model(project: Project, request: str, target: str) -> list[dict[str,
     The model's name stays in the ledger, and what it was; nothing serves under it. May be repeated after a kill. Returns what
     went, as the events `destroyed` keep it.
 
-    Raises: UnknownName; NotReady, where the target is not to be done, or the request is between `forget` and `deliver` on one
+    Raises: UnknownName; NotReady, where the target is done or to be left, or the request is between `forget` and `deliver` on one
     of the models; InvalidData, where a folder is a link. All before any effect.
     """
     (held,) = named(find_targets(project, request), [target], MODEL)
-    if held.target.decision is not Decision.DO or held.target.done:
+    if held.target.done or held.target.decision in (Decision.REFUSED, Decision.EXEMPT):
         raise NotReady(f"'{held.name}' is {held.target.sentence}; decide otherwise before it is destroyed")
     models = [held.target.of, *descendants(origins(project), [held.target.of])]
     for model in models:

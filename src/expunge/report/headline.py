@@ -17,6 +17,7 @@ _WORST_FIRST = (
     Flag.DAMAGED,
     Flag.EXPIRED,
     Flag.OVER_FORGOTTEN,
+    Flag.EXCEPTIONS,
     Flag.INCONCLUSIVE,
 )
 
@@ -29,14 +30,15 @@ def headline(document: Mapping[str, Any]) -> str:
     rows = rows_of(document)
     if not rows:
         return "No removal is recorded in this document."
-    return _one(rows[0]) if len(rows) == 1 else _many(rows)
+    found = _one(rows[0]) if len(rows) == 1 else _many(rows)
+    return f"Not everything was dealt with. Of what was: {found}" if items(document.get("exceptions")) else found
 
 
 def alerts(document: Mapping[str, Any]) -> list[str]:
     """What changes the meaning of the headline: something left undone, not delivered, copies left, an override, no certificate."""
     sentences = []
     if left := items(document.get("exceptions")):
-        sentences.append(f"With exceptions, named under Targets: {'; '.join(text(one) for one in left)}.")
+        sentences.append(f"With exceptions: {'; '.join(text(one) for one in left)}.")
     delivery = document.get("delivery")
     if not isinstance(delivery, Mapping):
         sentences.append(f"Delivery: {NOT_RUN}.")

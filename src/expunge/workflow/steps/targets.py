@@ -48,8 +48,14 @@ def left_undone(found: Iterable[Held]) -> list[Held]:
 
 
 def exceptions(found: Iterable[Held]) -> list[Held]:
-    """What was not done, whether that is decided or open."""
-    return [one for one in found if not one.target.done and one.n_records != 0]
+    """What was not done, whether that is decided or open. A dataset that waits for the rest to end is none of its own."""
+    return [
+        one
+        for one in found
+        if not one.target.done
+        and one.n_records != 0
+        and (one.target.kind, one.target.decision) != (DATASET, Decision.DO)
+    ]
 
 
 def named(found: Iterable[Held], names: Collection[str], kind: str = "") -> list[Held]:

@@ -13,6 +13,7 @@ from expunge.certify import Log, certificate_entry, check, erasure_statement, op
 from expunge.certify.keys import key_id
 from expunge.core.digests import canonical_json, digest_table, sha256_file
 from expunge.core.errors import InvalidData
+from expunge.ledger.content import read_digest
 
 NAMES = [
     "envelope",
@@ -355,12 +356,13 @@ def test_a_manifest_written_with_other_bytes_is_compared_by_its_records(evidence
     )
 
     def compared() -> tuple[str, str]:
-        checked = check(evidence.certificate, manifest=evidence.manifest)
+        checked = check(evidence.certificate, manifest=evidence.manifest, content=read_digest)
         return next((s.status, s.message) for s in checked.steps if s.name == "manifest")
 
     assert compared()[1].endswith("byte for byte")
     pq.write_table(table, evidence.manifest, compression="none")
     status, message = compared()
+    assert "it is another manifest" in str(check(evidence.certificate, manifest=evidence.manifest).first_failure)
     assert (status, "the same records in the same order, though written with other bytes" in message) == ("ok", True)
     pq.write_table(table.slice(1), evidence.manifest)
     assert compared()[0] == "failed"

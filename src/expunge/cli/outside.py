@@ -48,6 +48,7 @@ def check(
         checkpoint=checkpoint,
         model=model,
         manifest=manifest,
+        content=_records,
     )
     mark = {"ok": "[green]ok[/]     ", "failed": "[red]FAILED[/] ", "not run": "[yellow]not run[/]"}
     for step in found.steps:
@@ -65,6 +66,16 @@ def check(
     if json:
         data(found.to_json())
     raise typer.Exit(found.exit_code)
+
+
+def _records(manifest: Path) -> str | None:
+    """The digest of a manifest's records, where what reads it is installed."""
+    try:
+        from expunge.ledger.content import read_digest
+
+        return read_digest(manifest)
+    except ImportError:
+        return None
 
 
 def _vkey(named: str | None) -> str | None:

@@ -21,10 +21,10 @@ def say(text: str) -> None:
 
 
 def foreign(text: str) -> str:
-    """What somebody else wrote, as one line that moves no cursor, sets no colour and turns no direction of writing.
+    r"""What somebody else wrote, as one line that moves no cursor, sets no colour and turns no direction of writing.
 
-    >>> foreign("[red]id\x1b[2K\nok")
-    '\\\\[red]id\\\\x1b[2K\\\\x0aok'
+    >>> print(foreign("[red]id\x1b[2K\nok"))
+    \[red]id\x1b[2K\x0aok
     """
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
     shown = "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in hidden else c for c in text)

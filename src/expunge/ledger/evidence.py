@@ -35,21 +35,30 @@ class AuditInfo:
 
 
 def record_certificate(
-    store: Store, request: str, *, digest: str, path: str, log_index: int | None = None
+    store: Store, request: str, *, digest: str, path: str, log_index: int | None = None, log_id: int = 1
 ) -> CertificateInfo:
     """Record a certificate. Recording it again may only fill in a log index that was missing.
 
-    Raises: UnknownName; InvalidData, if the digest is recorded with another request, path or log index.
+    Raises: UnknownName; InvalidData, if the digest is recorded with another request, path or log index, or another
+    certificate has that place in the log.
     """
     with store.database.write() as session:
         owner = request_row(session, request)
         row = session.scalar(select(CertificateRow).where(CertificateRow.digest == digest))
         if row is None:
-            row = CertificateRow(request_id=owner.id, digest=digest, path=path, log_index=None, created_at=iso(now()))
+            row = CertificateRow(
+                request_id=owner.id, digest=digest, path=path, log_id=log_id, log_index=None, created_at=iso(now())
+            )
             session.add(row)
-        if (row.request_id, row.path) != (owner.id, path) or row.log_index not in (None, log_index):
+        if (row.request_id, row.path) != (owner.id, path) or (
+            log_index is not None and row.log_index not in (None, log_index)
+        ):
             raise InvalidData(f"certificate {digest} is recorded already, at {row.path} with log index {row.log_index}")
-        row.log_index = log_index
+        if row.log_index is None and log_index is not None:
+            there = (CertificateRow.log_id == log_id) & (CertificateRow.log_index == log_index)
+            if taken := session.scalar(select(CertificateRow.digest).where(there)):
+                raise InvalidData(f"entry {log_index} of the log is recorded already, as certificate {taken}")
+            row.log_id, row.log_index = log_id, log_index
         session.flush()
         return _certificate(request, row)
 

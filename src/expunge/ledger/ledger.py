@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
+    chain,
     copies,
     datasets,
     erasure,
@@ -16,6 +17,7 @@ from expunge.ledger import (
     planted,
     requests,
     serving,
+    signers,
     steps,
     subjects,
 )
@@ -72,6 +74,7 @@ class Ledger(Store):
             )
         upgrade(database)
         opened = cls(root, database, keys)
+        chain.begin_chain(opened)
         _check_keys(opened)
         return opened
 
@@ -121,6 +124,13 @@ class Ledger(Store):
     certificates = evidence.certificates
     record_audit = evidence.record_audit
     audits = evidence.audits
+    check_events = chain.check_events
+    head_at = chain.head_at
+    signer = signers.signer
+    record_signer = signers.record_signer
+    log_head = signers.log_head
+    begin_log = signers.begin_log
+    keep_checkpoint = signers.keep_checkpoint
 
 
 def _check_keys(store: Store) -> None:

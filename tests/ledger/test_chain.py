@@ -37,13 +37,16 @@ def tampered(ledger: Ledger, *statements: str) -> None:
 def test_a_story_that_nobody_touched_is_whole(story: Ledger) -> None:
     head = story.check_events()
     assert (head.count, head.since) == (8, None)
-    assert story.head_at(8) == head.digest
-    assert story.head_at(9) is None
+    assert story.check_events({8: head.digest}) == head
+    with pytest.raises(InvalidData, match="binds 9 events, and the ledger holds 8"):
+        story.check_events({9: head.digest})
+    with pytest.raises(InvalidData, match="binds another story than the ledger's, up to event 7"):
+        story.check_events({7: head.digest})
     again = Ledger.open(story.root)
     assert again.check_events() == head
     again.append_event(again.requests()[0].id, "more")
     assert again.check_events().count == 9
-    assert again.head_at(8) == head.digest
+    again.check_events({8: head.digest})
 
 
 CHANGES = {

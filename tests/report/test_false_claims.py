@@ -27,7 +27,7 @@ from expunge.report.carried import carried, raised
 from expunge.report.claims import flags_of, level_of
 from expunge.verify.attacks import attacks
 from expunge.verify.judgement import REQUIRED, Judgement, Skill, judge
-from expunge.workflow.steps.certify import _assurance
+from expunge.workflow.steps.statement import _assurance
 
 NAMES = sorted(
     {name for groups in REQUIRED.values() for group in groups for name in group} | {"adjacent", "soft_prompt"}

@@ -140,6 +140,15 @@ class Log:
             with only_writer(self.folder), room_on_disk(self.folder):
                 self._complete(verifier(self.origin, key), key)
 
+    def check_whole(self) -> None:
+        """See, before something new is signed that this log is named in, that the folder holds all that was signed.
+
+        Raises: InvalidCertificate.
+        """
+        state, last = self._state(self._note()), self.memory.newest()
+        if last is not None and state.size < last.size:
+            raise self._not_the_last(last)
+
     # Reading
 
     def _note(self) -> bytes | None:
@@ -271,11 +280,14 @@ class Log:
         if last is None or size + 1 == last.size:
             return
         if last.origin != self.origin or size < last.size or root(hashes, last.size) != last.root:
-            raise InvalidCertificate(
-                f"the log at {self.folder} is not the one that was signed last: {last.size} entries of {last.origin!r}, kept in "
-                "the ledger. Restore the newest copy of the folder, from a backup or from whoever keeps one (`expunge log new` "
-                "begins another log under a new name). Nothing was signed"
-            )
+            raise self._not_the_last(last)
+
+    def _not_the_last(self, last: Checkpoint) -> InvalidCertificate:
+        return InvalidCertificate(
+            f"the log at {self.folder} is not the one that was signed last: {last.size} entries of {last.origin!r}, kept in the "
+            "ledger. Restore the newest copy of the folder, from a backup or from whoever keeps one (`expunge log new` begins "
+            "another log under a new name). Nothing was signed"
+        )
 
     def _bundle(self, old: RangeHash, size: int) -> list[bytes]:
         """The entries of the last, partial bundle; empty where a new one begins."""

@@ -5,7 +5,7 @@ all that happened before it. Events from before the chain began (schemas of 0.1)
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, text
@@ -56,33 +56,24 @@ def link(session: Session, event: RequestEventRow, request: str) -> None:
     chain.count, chain.digest = event.position, _digest(event, request)
 
 
-def check_events(store: Store) -> Head:
+def check_events(store: Store, anchors: Mapping[int, str] | None = None) -> Head:
     """Follow the whole chain.
 
     1. The triggers that refuse to change evidence are there.
     2. The events from before the chain are those that it began with.
     3. Every event carries the digest of the one before it, and none is missing.
-    4. The last one is the chain's head.
+    4. The chain had, at so many events, the digests of `anchors`, which certificates bind.
+    5. The last event is the chain's head.
 
     Raises: InvalidData, naming the first event after which something is not as it was written.
     """
-    *_, last = (head for head, _ in _followed(store))
-    return last
-
-
-def head_at(store: Store, count: int) -> str | None:
-    """The digest of the chain when it had so many events; None: it has fewer. Raises: as `check_events`."""
-    return next((head.digest for head, _ in _followed(store) if head.count == count), None)
-
-
-def _followed(store: Store) -> Iterator[tuple[Head, RequestEventRow | None]]:
+    bound = dict(anchors or {})
     with store.database.read() as session:
         _check_triggers(session)  # 1
         chain = session.get(EventChainRow, 1)
         if chain is None:
             raise InvalidData(f"the events' chain is gone from the ledger; {_RESTORE}")
-        head = Head(count=0, digest=_of_those_before(session), since=chain.since)
-        yield head, None
+        count, digest = 0, _of_those_before(session)
         chained = (
             select(RequestEventRow, RequestRow.public_id)
             .join(RequestRow, RequestRow.id == RequestEventRow.request_id)
@@ -90,18 +81,24 @@ def _followed(store: Store) -> Iterator[tuple[Head, RequestEventRow | None]]:
             .order_by(RequestEventRow.position)
         )
         for event, request in session.execute(chained).tuples():
-            if event.position != head.count + 1 or event.previous != head.digest:  # 2, 3
+            if (event.position, event.previous) != (count + 1, digest):  # 2, 3
                 raise InvalidData(
                     f"event {event.position} of the ledger does not follow what is recorded before it: an event was changed, "
                     f"removed or inserted there; {_RESTORE}"
                 )
-            head = Head(count=event.position, digest=_digest(event, request), since=chain.since)
-            yield head, event
-        if (head.count, head.digest) != (chain.count, chain.digest):  # 4
+            count, digest = count + 1, _digest(event, request)
+            if bound.pop(count, digest) != digest:  # 4
+                raise InvalidData(
+                    f"a certificate binds another story than the ledger's, up to event {count}; {_RESTORE}"
+                )
+        if bound:
+            raise InvalidData(f"a certificate binds {max(bound)} events, and the ledger holds {count}; {_RESTORE}")
+        if (count, digest) != (chain.count, chain.digest):  # 5
             raise InvalidData(
-                f"the ledger has written {chain.count} events and holds another end after event {head.count}: one was changed "
-                f"or removed; {_RESTORE}"
+                f"the ledger has written {chain.count} events and holds another end after event {count}: one was changed or "
+                f"removed; {_RESTORE}"
             )
+        return Head(count=count, digest=digest, since=chain.since)
 
 
 def _digest(event: RequestEventRow, request: str) -> str:

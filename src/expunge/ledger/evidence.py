@@ -14,12 +14,13 @@ from expunge.ledger.tables import AuditRow, CertificateRow, RequestRow
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateInfo:
-    """A certificate's file, and the index of its hash in the log (None: not appended yet)."""
+    """A certificate's file, and the index of its hash in a log (None: not appended yet), the project's first, second, …"""
 
     request: str
     digest: str
     path: str
     log_index: int | None
+    log_id: int
     created_at: str
 
 
@@ -102,7 +103,12 @@ def audits(store: Store, *, version: str | None = None, request: str | None = No
 
 def _certificate(request: str, row: CertificateRow) -> CertificateInfo:
     return CertificateInfo(
-        request=request, digest=row.digest, path=row.path, log_index=row.log_index, created_at=row.created_at
+        request=request,
+        digest=row.digest,
+        path=row.path,
+        log_index=row.log_index,
+        log_id=row.log_id,
+        created_at=row.created_at,
     )
 
 

@@ -125,7 +125,6 @@ class Ledger(Store):
     record_audit = evidence.record_audit
     audits = evidence.audits
     check_events = chain.check_events
-    head_at = chain.head_at
     signer = signers.signer
     record_signer = signers.record_signer
     log_head = signers.log_head

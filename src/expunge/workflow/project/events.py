@@ -1,6 +1,6 @@
 """What has happened to a request so far, by the newest event of a kind."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from expunge.core.digests import digest_json
@@ -19,6 +19,11 @@ def needed_event(project: Project, request: str, kind: str, command: str) -> dic
     if found := last_event(project, request, kind):
         return found
     raise NotReady(f"{request} is not {kind} yet; run `expunge {command} {request}` first")
+
+
+def event_times(project: Project, request: str, kinds: Collection[str]) -> dict[str, str]:
+    """When each of these kinds happened last."""
+    return {e.kind: e.at for e in project.ledger.events(request) if e.kind in kinds}
 
 
 def audit_digest(document: Mapping[str, Any]) -> str:

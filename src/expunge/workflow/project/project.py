@@ -16,7 +16,7 @@ from expunge.workflow.project.files import only_writer
 if TYPE_CHECKING:
     from expunge.certify.keys import LogKey, SigningKey
 
-CONFIG, PUBLIC_KEY = "expunge.toml", "signer.pub.pem"
+CONFIG, PUBLIC_KEY, LOG_KEY = "expunge.toml", "signer.pub.pem", "log.vkey"
 _LAYOUT = 1
 
 
@@ -33,7 +33,8 @@ class Project:
 
         Raises: InvalidParameter, if there is one already.
         """
-        from expunge.certify import create_log_key, create_signing_key, load_signing_key, public_pem
+        from expunge.certify import create_log_key, create_signing_key
+        from expunge.workflow.project.speaking import introduce
 
         root = root.resolve()
         if (root / CONFIG).exists():
@@ -49,7 +50,7 @@ class Project:
         if not (keys / "log.pem").exists():
             create_log_key(keys / "log.pem")
         (root / "lock").touch()
-        write_durably(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
+        introduce(cls(root, ledger), name)
         # The configuration is written last: a directory without it is no project, and `init` can be repeated.
         write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
         return cls(root, ledger)
@@ -87,7 +88,9 @@ class Project:
 
     @property
     def log_origin(self) -> str:
-        return f"expunge/{self.config['name']}"
+        """The name of the log that is written to; that of release 0.1, until the ledger knows one."""
+        head = self.ledger.log_head()
+        return head.origin if head else f"expunge/{self.config['name']}"
 
     def signing_key(self) -> "SigningKey":
         from expunge.certify import load_signing_key

@@ -10,6 +10,7 @@ from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidParamete
 from expunge.ledger import CopyState, ModelVersion
 from expunge.workflow.project.events import last_event, needed_event
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.fixed import fixed
 
 BLOCKING = (Flag.HIDDEN, Flag.DAMAGED, Flag.RETAINED)
 RESIDUALS = (
@@ -54,6 +55,7 @@ def deliver_request(project: Project, request: str, override: str | None = None)
         "manifest_after": erasure.manifest_after,
         "n_records": erasure.n_records,
         "n_subjects": erasure.n_subjects,
+        "fixed": fixed(project, after, verified["audit"], [project.ledger.get_request(request).dataset]),
     }
     project.ledger.append_event(request, "delivered", detail)
     return detail

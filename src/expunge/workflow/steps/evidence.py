@@ -10,12 +10,18 @@ from expunge.core.version import __version__
 from expunge.report import page
 from expunge.workflow.project.events import last_event
 from expunge.workflow.project.project import Project
+from expunge.workflow.project.story import check_story
 from expunge.workflow.steps.audit_file import read_audit
-from expunge.workflow.steps.certify import CERTIFICATE, unknown_parts
+from expunge.workflow.steps.certify import CERTIFICATE
+from expunge.workflow.steps.statement import unknown_parts
 
 
 def evidence_of(project: Project, request: str) -> dict[str, Any]:
-    """The story of a request as far as it has come; what did not happen yet is None."""
+    """The story of a request as far as it has come; what did not happen yet is None.
+
+    Raises: InvalidData or InvalidCertificate, if the ledger or a certificate was changed.
+    """
+    check_story(project)
     found = project.ledger.get_request(request)
     events = [{"at": e.at, "kind": e.kind} for e in project.ledger.events(request)]
     done, delivered = last_event(project, request, "forgotten"), last_event(project, request, "delivered")

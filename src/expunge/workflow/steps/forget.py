@@ -110,7 +110,8 @@ def forget_request(
             )
             made = shape(version).forget(job)
             seal_facts(work / "facts.sealed", _facts_by_subject(leaving), project.ledger.keys)
-            new = keep(project, version.model, version.dataset, made, parent=version.digest)
+            gone = leaving.request.subjects
+            new = keep(project, version.model, version.dataset, made, parent=version.digest, without=gone)
             return _record(project, leaving, version, new, plan, made)
     except Exception:
         if not begun:

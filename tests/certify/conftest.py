@@ -38,6 +38,11 @@ class Evidence:
     model: Path
     manifest: Path
     early: Path  # a checkpoint from before the certificate
+    late: Path  # one that covers it
+
+    @property
+    def vkey(self) -> str:
+        return verifier(self.log.origin, self.log_key).vkey
 
 
 def predicate(log_key: LogKey, origin: str = ORIGIN) -> dict[str, Any]:
@@ -50,6 +55,11 @@ def predicate(log_key: LogKey, origin: str = ORIGIN) -> dict[str, Any]:
         "assurance": "EXACT",
         "flags": [],
         "limits": LIMITS,
+        "verification": [{"battery": "standard"}],
+        "replay": True,
+        "delivery": {"override": None, "purged": ["version sha256:00"], "unreachable": []},
+        "manifest": {"before": "sha256:00", "after": "sha256:11"},
+        "unknown": [],
         "log": {"origin": origin, "vkey": verifier(origin, log_key).vkey},
     }
 
@@ -70,9 +80,10 @@ def issue(folder: Path) -> Evidence:
     data = sign(statement, signing_key)
     log = Log(folder / "log", ORIGIN)
     log.append({"type": "expunge/request/v1", "ref": "r-1"}, log_key)
-    paths = {name: folder / name for name in ("early", "certificate.intoto.json", "trust.pem", "c.tlog-proof")}
+    paths = {name: folder / name for name in ("early", "late", "certificate.intoto.json", "trust.pem", "c.tlog-proof")}
     paths["early"].write_text(log.checkpoint(), "utf-8")
     index = log.append(certificate_entry(data), log_key)
+    paths["late"].write_text(log.checkpoint(), "utf-8")
     log.append({"type": "expunge/state/v1", "ref": "r-1"}, log_key)
     paths["certificate.intoto.json"].write_bytes(data)
     paths["trust.pem"].write_text(public_pem(signing_key), "ascii")
@@ -89,6 +100,7 @@ def issue(folder: Path) -> Evidence:
         model=model,
         manifest=manifest,
         early=paths["early"],
+        late=paths["late"],
     )
 
 

@@ -21,12 +21,13 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
         f"log\n١\n{ROOT}\n",
         f"log\n{'9' * 30}\n{ROOT}\n",
         f"\n1\n{ROOT}\n",
-        f"log\n1\n{ROOT}\nextension\n",
+        f"log\n1\n{ROOT}\n\n",
+        f"log\n1\n{ROOT}\n\nextension\n",
         "log\n1\nAAAA\n",
         "log\n1\n\n",
     ],
 )
-def test_only_the_three_lines_in_their_one_spelling_are_read(text: str) -> None:
+def test_the_first_three_lines_are_read_in_their_one_spelling(text: str) -> None:
     with pytest.raises(InvalidCertificate):
         read_checkpoint(text)
 
@@ -41,3 +42,11 @@ def test_a_checkpoint_of_another_log_is_refused_even_if_signed_by_this_one() -> 
     note = sign_note(Checkpoint("other", 1, bytes(32)).text, "log", KEY)
     with pytest.raises(InvalidCertificate, match="of the log 'other', needed 'log'"):
         open_checkpoint(note.encode(), verifier("log", KEY))
+
+
+def test_extension_lines_are_signed_like_the_rest_and_kept() -> None:
+    checkpoint = Checkpoint("log", 1, bytes(32), ("extension", "another one"))
+    assert open_checkpoint(checkpoint.sign(KEY).encode(), verifier("log", KEY)) == checkpoint
+    shortened = checkpoint.sign(KEY).replace("another one\n", "")
+    with pytest.raises(InvalidCertificate, match="does not hold"):
+        open_checkpoint(shortened.encode(), verifier("log", KEY))

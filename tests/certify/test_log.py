@@ -13,6 +13,7 @@ from expunge.certify.log import Log
 from expunge.certify.note import verifier
 from expunge.certify.proof import verify_proof
 from expunge.certify.recompute import recompute
+from expunge.certify.tiles import layout
 from expunge.certify.tree import root
 from expunge.core.durable import only_writer
 from expunge.core.errors import (
@@ -65,10 +66,10 @@ def test_across_a_full_tile_every_checkpoint_extends_every_earlier_one(long_log:
     assert sorted(p.relative_to(log.folder).as_posix() for p in log.folder.rglob("*") if p.is_file()) == [
         "checkpoint",
         "tile/0/000",
-        "tile/0/001.p/3",
+        *(f"tile/0/001.p/{width}" for width in (1, 2, 3)),  # a checkpoint of each size was published
         "tile/1/000.p/1",
         "tile/entries/000",
-        "tile/entries/001.p/3",
+        *(f"tile/entries/001.p/{width}" for width in (1, 2, 3)),
     ]
     assert verify_proof(log.proof(0).encode(), whole.entries[0], BY)[1].size == 259
 
@@ -100,7 +101,7 @@ def test_killed_anywhere_the_old_state_stands_and_the_next_append_repairs_it(
         source = Path(shutil.copytree(source, tmp_path / "start"))
         for n in range(254, size):
             Log(source, ORIGIN).append(entry(n), KEY)
-    for nth in range(1, 40):
+    for nth in (*range(1, 40), 10_000):
         folder = tmp_path / f"log{nth}"
         if size:
             shutil.copytree(source, folder)
@@ -184,7 +185,7 @@ def test_a_rolled_back_checkpoint_is_not_signed_over(rolled_back: int, tmp_path:
 
 def test_nothing_is_signed_over_an_altered_log(tmp_path: Path) -> None:
     log = grown(tmp_path / "log", 3)
-    for path in [p for p in log.folder.rglob("*") if p.is_file()]:
+    for path in [log.folder / name for name in (*layout(3), "checkpoint")]:
         data = path.read_bytes()
         for at in range(len(data)):
             path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])

@@ -29,7 +29,8 @@ def test_it_proves_its_entry_and_no_other(evidence: Any) -> None:
         ("index 1", "index 01"),
         ("index 1", "index -1"),
         ("index 1", "index 1 "),
-        ("index 1", "extra AAAA\nindex 1"),
+        ("index 1", "extra AAA\nindex 1"),
+        ("index 1", "extra AAAA\nextra AAAA\nindex 1"),
         ("\n\n", "\nAAAA\n\n"),
         ("\n", "\r\n"),
         ("proof@v1", "proof@v2"),
@@ -38,3 +39,11 @@ def test_it_proves_its_entry_and_no_other(evidence: Any) -> None:
 def test_other_spellings_are_refused(evidence: Any, old: str, new: str) -> None:
     with pytest.raises(InvalidCertificate):
         read_proof(evidence.proof.read_text("utf-8").replace(old, new, 1).encode())
+
+
+def test_extra_data_of_another_tool_is_kept_and_means_nothing(evidence: Any) -> None:
+    data = evidence.proof.read_text("utf-8").replace("index 1", "extra AAAA\nindex 1", 1).encode()
+    assert (read_proof(data).extra, read_proof(data).text.encode()) == (bytes(3), data)
+    by = verifier(evidence.log.origin, evidence.log_key)
+    entry = encode_entry(certificate_entry(evidence.certificate.read_bytes()))
+    assert verify_proof(data, entry, by)[0] == 1

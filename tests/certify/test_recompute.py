@@ -14,7 +14,18 @@ def by(evidence: Any) -> Any:
     return verifier(evidence.log.origin, evidence.log_key)
 
 
-@pytest.mark.parametrize("name", ["tile/0/000.p/2", "tile/entries/001", "tile/1/000.p/1", "notes.txt", ".DS_Store"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tile/0/000.p/4",
+        "tile/0/000.p/02",
+        "tile/0/000.p/0",
+        "tile/entries/001",
+        "tile/1/000.p/1",
+        "notes.txt",
+        ".DS_Store",
+    ],
+)
 def test_a_file_too_many_is_refused(evidence: Any, by: Any, name: str) -> None:
     path = evidence.log.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,3 +66,18 @@ def test_a_signed_size_beyond_the_files_is_refused_at_once(evidence: Any, by: An
 def test_no_folder(evidence: Any, by: Any) -> None:
     with pytest.raises(InvalidCertificate, match="no log folder"):
         recompute(evidence.folder / "nowhere", by)
+
+
+@pytest.mark.parametrize("kind", ["0", "entries"])
+def test_what_was_published_for_an_earlier_checkpoint_may_stay_if_it_is_the_same(
+    evidence: Any, by: Any, kind: str
+) -> None:
+    """tlog-tiles: partial tiles are served for every size of which a checkpoint was signed."""
+    early = evidence.log.folder / "tile" / kind / "000.p" / "2"
+    assert early.exists()
+    recompute(evidence.log.folder, by)
+    early.write_bytes(early.read_bytes()[:-1] + b"?")
+    with pytest.raises(InvalidCertificate, match="it was altered"):
+        recompute(evidence.log.folder, by)
+    early.unlink()
+    recompute(evidence.log.folder, by)

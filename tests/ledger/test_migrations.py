@@ -7,11 +7,32 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from tests.ledger.conftest import PEOPLE
 
 from expunge.core.errors import InvalidData
 from expunge.ledger import Columns, Ledger, migrations
 from expunge.ledger.database import Database, touch_private
 from expunge.ledger.tables import Base
+
+SINCE_THE_FIRST = (
+    "DROP INDEX ix_certificate_log_place",
+    "ALTER TABLE certificate DROP COLUMN log_id",
+    "DROP TABLE log",
+    "DROP TABLE signer",
+    "DROP TABLE event_chain",
+    "DROP INDEX ix_request_event_position",
+    "ALTER TABLE request_event DROP COLUMN previous",
+    "ALTER TABLE request_event DROP COLUMN position",
+    "ALTER TABLE dataset DROP COLUMN feature_columns",
+    "UPDATE alembic_version SET version_num = '0001'",
+)
+
+
+def back_to_the_first(ledger: Ledger) -> None:
+    """The schema of 0.1.0, with what is in it."""
+    with ledger.database.write() as session:
+        for statement in SINCE_THE_FIRST:
+            session.execute(text(statement))
 
 
 def test_the_migrations_make_what_the_tables_say(ledger: Ledger) -> None:
@@ -103,3 +124,15 @@ def test_before_a_migration_a_copy_is_made_and_the_next_scrub_removes_it(
         assert database.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
     again.database.scrub()
     assert not list(ledger.root.glob("ledger.before-*"))
+
+
+def test_a_log_that_had_forked_migrates_with_the_later_story_apart(people: Ledger) -> None:
+    for person in PEOPLE[:2]:
+        request = people.open_request("people", [person]).id
+        people.record_certificate(request, digest=f"sha256:{person}", path="c", log_index=None)
+    back_to_the_first(people)
+    with people.database.write() as session:
+        session.execute(text("UPDATE certificate SET log_index = 0"))
+    with Ledger.open(people.root).database.read() as session:
+        found = session.execute(text("SELECT log_id, log_index FROM certificate ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [(1, 0), (-2, 0)]

@@ -27,7 +27,7 @@ from expunge.report.carried import carried, raised
 from expunge.report.claims import flags_of, level_of
 from expunge.verify.attacks import attacks
 from expunge.verify.judgement import REQUIRED, Judgement, Skill, judge
-from expunge.workflow.steps.certify import _assurance
+from expunge.workflow.steps.statement import _assurance
 
 NAMES = sorted(
     {name for groups in REQUIRED.values() for group in groups for name in group} | {"adjacent", "soft_prompt"}
@@ -214,9 +214,9 @@ def test_no_table_of_the_demo_says_more(drawn: tuple[dict[str, Any], Judgement])
 @FAST
 def test_no_certificate_says_more(drawn: tuple[dict[str, Any], Judgement]) -> None:
     document, judged = drawn
-    said = _assurance(document, {"guarantee": document["guarantee"]})
-    assert Assurance[said["assurance"]] <= judged.assurance
-    says_no_more(said["mayBeSaid"], judged.assurance)
+    level, _, words = _assurance(document, {"guarantee": document["guarantee"]})
+    assert level <= judged.assurance
+    says_no_more(words, judged.assurance)
 
 
 @given(judged_documents())
@@ -304,7 +304,7 @@ def test_a_document_short_by_one_thing_shows_no_level(name: str) -> None:
         assert exit_code(document) != 0
     says_no_more(said.getvalue(), Assurance.CLAIMED)
     says_no_more(
-        _assurance(document, {"guarantee": document.get("guarantee", "EMPIRICAL")})["mayBeSaid"], Assurance.CLAIMED
+        _assurance(document, {"guarantee": document.get("guarantee", "EMPIRICAL")})[2], Assurance.CLAIMED
     )
 
 

@@ -35,18 +35,33 @@ def refused_reasons(path: Path, variants: Iterator[bytes], **given: Any) -> set[
 
 
 def test_certificate_checked_with_the_log(evidence: Any) -> None:
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "log": evidence.log.folder}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "log": evidence.log.folder,
+    }
     steps = refused_reasons(evidence.certificate, changes(evidence.certificate.read_bytes()), **given)
     assert steps <= {"envelope", "signature"}, "an altered certificate is refused before its content is read"
 
 
 def test_certificate_checked_with_the_proof_alone(evidence: Any) -> None:
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "proof": evidence.proof}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "proof": evidence.proof,
+    }
     refused_reasons(evidence.certificate, changes(evidence.certificate.read_bytes(), (0x01,)), **given)
 
 
 def test_a_byte_more_or_less_in_the_certificate(evidence: Any) -> None:
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "log": evidence.log.folder}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "log": evidence.log.folder,
+    }
     data = evidence.certificate.read_bytes()
     shorter = (data[:at] + data[at + 1 :] for at in range(len(data)))
     refused_reasons(evidence.certificate, shorter, **given)
@@ -55,9 +70,14 @@ def test_a_byte_more_or_less_in_the_certificate(evidence: Any) -> None:
 
 
 def test_every_file_of_the_log(evidence: Any) -> None:
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "log": evidence.log.folder}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "log": evidence.log.folder,
+    }
     files = [path for path in evidence.log.folder.rglob("*") if path.is_file()]
-    assert len(files) == 3
+    assert len(files) == 7, "the checkpoint, and the tiles of every size that was signed"
     for path in files:
         assert refused_reasons(path, changes(path.read_bytes()), **given) == {"inclusion"}
 
@@ -66,9 +86,14 @@ def test_every_file_of_a_log_with_full_tiles(evidence: Any) -> None:
     """258 entries: full tiles, partial ones and a second level. Every file, every 97th byte."""
     for n in range(255):
         evidence.log.append({"type": "expunge/state/v1", "n": n}, evidence.log_key)
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "log": evidence.log.folder}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "log": evidence.log.folder,
+    }
     files = [path for path in evidence.log.folder.rglob("*") if path.is_file()]
-    assert len(files) == 6
+    assert len(files) == 8, "a full tile and the partial ones that were signed since"
     for path in files:
         data = path.read_bytes()
         places = (data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(0, len(data), 97))
@@ -79,13 +104,23 @@ def test_every_file_of_a_log_with_full_tiles(evidence: Any) -> None:
 def test_every_byte_of_a_log_with_full_tiles(evidence: Any) -> None:
     for n in range(255):
         evidence.log.append({"type": "expunge/state/v1", "n": n}, evidence.log_key)
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "log": evidence.log.folder}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "log": evidence.log.folder,
+    }
     for path in [path for path in evidence.log.folder.rglob("*") if path.is_file()]:
         assert refused_reasons(path, changes(path.read_bytes(), (0x01,)), **given) == {"inclusion"}
 
 
 def test_the_proof(evidence: Any) -> None:
-    given = {"certificate": evidence.certificate, "trust": [evidence.trust], "proof": evidence.proof}
+    given = {
+        "certificate": evidence.certificate,
+        "trust": [evidence.trust],
+        "log_key": evidence.vkey,
+        "proof": evidence.proof,
+    }
     assert refused_reasons(evidence.proof, changes(evidence.proof.read_bytes()), **given) == {"inclusion"}
     data = evidence.proof.read_bytes()
     shorter = (data[:at] + data[at + 1 :] for at in range(len(data)))
@@ -96,10 +131,11 @@ def test_the_checkpoint_kept_outside(evidence: Any) -> None:
     given = {
         "certificate": evidence.certificate,
         "trust": [evidence.trust],
+        "log_key": evidence.vkey,
         "log": evidence.log.folder,
-        "checkpoint": evidence.early,
+        "checkpoint": evidence.late,
     }
-    steps = refused_reasons(evidence.early, changes(evidence.early.read_bytes()), **given)
+    steps = refused_reasons(evidence.late, changes(evidence.late.read_bytes()), **given)
     assert steps == {"outside checkpoint"}
 
 
@@ -107,6 +143,7 @@ def test_every_file_of_the_model_and_the_manifest(evidence: Any) -> None:
     given = {
         "certificate": evidence.certificate,
         "trust": [evidence.trust],
+        "log_key": evidence.vkey,
         "log": evidence.log.folder,
         "model": evidence.model,
         "manifest": evidence.manifest,
@@ -120,6 +157,7 @@ def test_a_file_added_to_removed_from_or_renamed_in_the_model(evidence: Any) -> 
     given: dict[str, Any] = {
         "certificate": evidence.certificate,
         "trust": [evidence.trust],
+        "log_key": evidence.vkey,
         "log": evidence.log.folder,
         "model": evidence.model,
     }
@@ -145,7 +183,7 @@ def test_the_malleable_ecdsa_twin_is_refused(evidence: Any) -> None:
     twin = base64.b64encode(encode_dss_signature(r, order - s)).decode()
     envelope["signatures"][0]["sig"] = twin
     evidence.certificate.write_bytes(json.dumps(envelope, separators=(",", ":")).encode() + b"\n")
-    checked = check(evidence.certificate, trust=[evidence.trust], log=evidence.log.folder)
+    checked = check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, log=evidence.log.folder)
     assert checked.steps[1].status == "ok"
     assert checked.exit_code == 1
     assert checked.first_failure is not None
@@ -156,4 +194,4 @@ def test_a_log_cut_back_to_before_the_certificate(evidence: Any) -> None:
     shorter = Log(evidence.folder / "shorter", evidence.log.origin)
     shorter.append(evidence.log.entries()[0], evidence.log_key)
     assert evidence.log.find(certificate_entry(evidence.certificate.read_bytes())) == 1
-    assert check(evidence.certificate, trust=[evidence.trust], log=shorter.folder).exit_code == 1
+    assert check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, log=shorter.folder).exit_code == 1

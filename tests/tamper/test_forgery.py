@@ -33,10 +33,30 @@ def test_a_forgery_under_fresh_keys_holds_together_and_is_not_trusted(evidence: 
     assert [s.name for s in checked.steps if s.status == "not run"] == [
         "signer",
         "outside checkpoint",
+        "log key",
         "manifest",
     ]
     assert "signature valid, signer unknown" in checked.steps[2].message
     assert check(evidence.certificate, log=log.folder).exit_code == 3
+    pinned = check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, log=log.folder)
+    assert (pinned.exit_code, pinned.first_failure is not None) == (1, True)
+
+
+def test_a_log_made_up_for_a_certificate_of_a_trusted_signer_is_not_established(evidence: Any) -> None:
+    """Who has the signing key alone can name any log; only its key, got by another way, tells."""
+    log_key, origin = Ed25519PrivateKey.generate(), "expunge.example/log/fresh"
+    predicate = {**evidence.statement["predicate"], "log": {"origin": origin, "vkey": verifier(origin, log_key).vkey}}
+    data = sign(erasure_statement(evidence.statement["subject"], predicate), evidence.signing_key)
+    evidence.certificate.write_bytes(data)
+    log = Log(evidence.folder / "fresh-log", origin)
+    log.append(certificate_entry(data), log_key)
+    alone = check(evidence.certificate, trust=[evidence.trust], log=log.folder)
+    assert alone.exit_code == 3
+    assert next(step for step in alone.steps if step.name == "log key").message.startswith("not pinned")
+    pinned = check(evidence.certificate, trust=[evidence.trust], log=log.folder, log_key=evidence.vkey)
+    assert pinned.exit_code == 1
+    assert pinned.first_failure is not None
+    assert pinned.first_failure.startswith("log key:")
 
 
 def test_a_forgery_that_claims_the_operators_key(evidence: Any) -> None:
@@ -55,7 +75,7 @@ def test_a_forgery_that_claims_the_operators_key(evidence: Any) -> None:
         signatures = [{"keyid": name, "sig": envelope["signatures"][0]["sig"]}]
         forged = {"payload": body, "payloadType": envelope["payloadType"], "signatures": signatures}
         evidence.certificate.write_bytes(json.dumps(forged, separators=(",", ":")).encode() + b"\n")
-        checked = check(evidence.certificate, trust=[evidence.trust], log=log.folder)
+        checked = check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, log=log.folder)
         assert checked.exit_code == 1
         assert checked.first_failure is not None
         assert checked.first_failure.startswith("signature:")
@@ -66,13 +86,13 @@ def test_a_genuine_certificate_in_a_log_signed_again_with_a_fresh_key(evidence: 
     fresh = Ed25519PrivateKey.generate()
     for entry in evidence.log.entries():
         log.append(entry, fresh)
-    checked = check(evidence.certificate, trust=[evidence.trust], log=log.folder)
+    checked = check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, log=log.folder)
     assert checked.exit_code == 1
     assert checked.first_failure is not None
     assert checked.first_failure.startswith("inclusion: the note is signed by")
     proof = evidence.folder / "forged.tlog-proof"
     proof.write_text(log.proof(1), "utf-8")
-    assert check(evidence.certificate, trust=[evidence.trust], proof=proof).exit_code == 1
+    assert check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, proof=proof).exit_code == 1
 
 
 @pytest.mark.parametrize("source", ["log", "proof"])
@@ -80,7 +100,10 @@ def test_a_genuine_certificate_with_the_log_of_another_operator(evidence: Any, s
     _, log = forge(evidence, evidence.statement["predicate"])
     (evidence.folder / "forged.tlog-proof").write_text(log.proof(0), "utf-8")
     given = {"log": log.folder, "proof": evidence.folder / "forged.tlog-proof"}
-    assert check(evidence.certificate, trust=[evidence.trust], **{source: given[source]}).exit_code == 1
+    assert (
+        check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, **{source: given[source]}).exit_code
+        == 1
+    )
 
 
 def test_the_log_key_alone_certifies_nothing(evidence: Any) -> None:
@@ -88,5 +111,5 @@ def test_the_log_key_alone_certifies_nothing(evidence: Any) -> None:
     data = sign(evidence.statement, ec.generate_private_key(ec.SECP256R1()))
     evidence.certificate.write_bytes(data)
     evidence.log.append(certificate_entry(data), evidence.log_key)
-    checked = check(evidence.certificate, trust=[evidence.trust], log=evidence.log.folder)
+    checked = check(evidence.certificate, trust=[evidence.trust], log_key=evidence.vkey, log=evidence.log.folder)
     assert (checked.exit_code, checked.steps[4].status) == (3, "ok")

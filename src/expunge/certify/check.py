@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from expunge.certify.checked import Check, Status, Step
 from expunge.certify.checkpoint import Checkpoint, open_checkpoint
@@ -10,8 +11,10 @@ from expunge.certify.keys import read_public_pem
 from expunge.certify.note import Verifier, read_vkey
 from expunge.certify.proof import verify_proof
 from expunge.certify.recompute import Recomputed, recompute
+from expunge.certify.said import said
 from expunge.certify.signature import Signed, is_trusted, read_envelope, verify_signature
-from expunge.certify.statement import Statement, read_statement
+from expunge.certify.small_file import read_small
+from expunge.certify.statement import PREDICATE_TYPE_V1, Statement, read_statement
 from expunge.certify.tree import root
 from expunge.core.digests import digest_folder, sha256_file
 from expunge.core.errors import DigestMismatch, ExpungeError, InvalidCertificate, InvalidData
@@ -20,6 +23,9 @@ _REWRITABLE = (
     "no checkpoint kept outside was compared: the operator could have rewritten this log and issued the "
     "certificate again. Keep a checkpoint from today and pass it next time"
 )
+_FIRST_FORM = (
+    "this certificate has the form of release 0.1, which need not say how its result was verified and delivered"
+)
 
 
 def check(
@@ -27,39 +33,49 @@ def check(
     *,
     trust: Sequence[Path] = (),
     log: Path | None = None,
+    log_key: str | None = None,
     proof: Path | None = None,
     checkpoint: Path | None = None,
     model: Path | None = None,
     manifest: Path | None = None,
+    content: Callable[[Path], str | None] | None = None,
 ) -> Check:
     """Check `certificate` against what the reader holds.
 
     1. envelope: the file is a DSSE envelope in its one spelling.
     2. signature: it holds for the key that the statement names.
     3. signer: that key is one of `trust` (public keys in PEM files, got by another way than the certificate).
-    4. statement: it is an erasure statement with every required field.
+    4. statement: it is an erasure statement with every required field, times in order, and no contradiction.
     5. inclusion: the file's SHA-256 is in the log that the statement names, from the whole folder `log`, of
        which every hash is recomputed, or from the file `proof` alone.
-    6. outside checkpoint: `checkpoint`, kept by someone else, is of the same log at an earlier or equal size.
-    7. model, 8. manifest: the digest is that of a subject named `model:…` or `manifest:…`.
+    6. outside checkpoint: `checkpoint`, kept by someone else, is of the same log, which still begins with it, and
+       covers this certificate's entry. One that does not cover it says nothing of it: not run.
+    7. log key: the log's key is `log_key` (a verifier key, got by another way than the certificate) or has signed
+       `checkpoint`; a key that only the certificate names could be of a log made up for it: not run.
+    8. model, 9. manifest: the digest is that of a subject named `model:…` or `manifest:…`. Of a manifest whose bytes
+       differ the records are compared, by the digest that `content` gives of them (None: it cannot read the file).
 
-    Steps 1 to 5 are needed for a pass, 6 to 8 if their file is given. A needed step that could not run
+    Steps 1 to 5 and 7 are needed for a pass, the others if their file is given. A needed step that could not run
     gives exit code 3, a failed one 1.
 
-    Raises: InvalidData, if a file of `trust` is not a P-256 public key.
+    Raises: InvalidData, if a file of `trust` is not a P-256 public key, or `log_key` no verifier key.
     """
     trusted = [_trusted_pem(path) for path in trust]
-    reader = _Reader(certificate, trusted, log, proof, checkpoint, model, manifest)
+    reader = _Reader(certificate, trusted, log, _pinned(log_key), proof, checkpoint, model, manifest, content)
     reader.run("envelope", reader.envelope)
     reader.run("signature", reader.signature, after="envelope")
     reader.run("signer", reader.signer, after="signature")
     reader.run("statement", reader.read_statement, after="signature")
     reader.run("inclusion", reader.inclusion, after="statement")
     reader.run("outside checkpoint", reader.outside_checkpoint, after="inclusion", asked=checkpoint is not None)
+    reader.run("log key", reader.log_key, after="inclusion")
     reader.run("model", reader.model_digest, after="statement", asked=model is not None)
     reader.run("manifest", reader.manifest_digest, after="statement", asked=manifest is not None)
     warnings = () if reader.status.get("outside checkpoint") == "ok" else (_REWRITABLE,)
-    return Check(tuple(reader.steps), frozenset(reader.needed), warnings, reader.statement)
+    if reader.statement and reader.statement["predicateType"] == PREDICATE_TYPE_V1:
+        warnings = (*warnings, _FIRST_FORM)
+    sentences = said(reader.statement) if reader.statement else ()
+    return Check(tuple(reader.steps), frozenset(reader.needed), warnings, reader.statement, sentences)
 
 
 class _CannotRun(Exception):
@@ -74,14 +90,16 @@ class _Reader:
         certificate: Path,
         trusted: list[str],
         log: Path | None,
+        pinned: Verifier | None,
         proof: Path | None,
         checkpoint: Path | None,
         model: Path | None,
         manifest: Path | None,
+        content: Callable[[Path], str | None] | None,
     ) -> None:
         self.certificate, self.trusted = certificate, trusted
-        self.log, self.proof, self.checkpoint = log, proof, checkpoint
-        self.model, self.manifest = model, manifest
+        self.log, self.pinned, self.proof, self.checkpoint = log, pinned, proof, checkpoint
+        self.model, self.manifest, self.content = model, manifest, content
         self.steps: list[Step] = []
         self.status: dict[str, Status] = {}
         self.needed: set[str] = set()
@@ -91,6 +109,8 @@ class _Reader:
         self.by: Verifier
         self.whole: Recomputed | None = None
         self.proven: Checkpoint | None = None
+        self.index = 0
+        self.seen_before = False  # a checkpoint kept outside is signed by the log's key
 
     def run(self, name: str, step: Callable[[], str], *, after: str | None = None, asked: bool = True) -> None:
         status: Status = "not run"
@@ -116,7 +136,7 @@ class _Reader:
 
     # 1.
     def envelope(self) -> str:
-        self.data = self.certificate.read_bytes()
+        self.data = read_small(self.certificate)
         self.signed = read_envelope(self.data)
         return "a DSSE envelope in canonical form"
 
@@ -153,30 +173,55 @@ class _Reader:
                     f"the certificate's SHA-256 is in none of the log's {len(self.whole.entries)} entries; "
                     "the certificate was altered, or issued outside the log"
                 )
-            shown.append(f"entry {self.whole.entries.index(entry)} of {len(self.whole.entries)}, log recomputed")
+            self.index = self.whole.entries.index(entry)
+            shown.append(f"entry {self.index} of {len(self.whole.entries)}, log recomputed")
         if self.proof is not None:
-            index, self.proven = verify_proof(self.proof.read_bytes(), entry, self.by)
+            self.index, self.proven = verify_proof(read_small(self.proof), entry, self.by)
             self._same_log(self.proven, "the proof")
-            shown.append(f"entry {index} by proof at size {self.proven.size}")
+            shown.append(f"entry {self.index} by proof at size {self.proven.size}")
         return "; ".join(shown)
 
     # 6.
     def outside_checkpoint(self) -> str:
         assert self.checkpoint is not None
-        # Others may have signed it too: a witness adds a line of its own.
-        outside = open_checkpoint(self.checkpoint.read_bytes(), self.by, others=True)
+        outside = open_checkpoint(read_small(self.checkpoint), self.by)
+        self.seen_before = True
         self._same_log(outside, "the outside checkpoint")
-        return f"the log extends the checkpoint of {outside.size} entries kept outside"
+        if self.index >= outside.size:
+            raise _CannotRun(
+                f"the checkpoint kept outside covers {outside.size} entries and not this one, entry {self.index}; "
+                "it says nothing of this certificate"
+            )
+        return f"the log extends the checkpoint of {outside.size} entries kept outside, which cover this one"
 
     # 7.
+    def log_key(self) -> str:
+        if self.pinned is not None:
+            if self.pinned != self.by:
+                raise InvalidCertificate(
+                    f"the certificate names the log key {self.by.vkey}, pinned is {self.pinned.vkey}; it is in another log"
+                )
+            return "the log's key is the one that you named"
+        if self.seen_before:
+            return "the log's key has signed the checkpoint kept outside"
+        raise _CannotRun(f"not pinned: the certificate alone says that this is the log's key; name it ({self.by.vkey})")
+
+    # 8.
     def model_digest(self) -> str:
         assert self.model is not None
         return self._named("model:", digest_folder(self.model).removeprefix("sha256:"), self.model)
 
-    # 8.
+    # 9.
     def manifest_digest(self) -> str:
         assert self.manifest is not None
-        return self._named("manifest:", sha256_file(self.manifest), self.manifest)
+        try:
+            return f"{self._named('manifest:', sha256_file(self.manifest), self.manifest)}, byte for byte"
+        except DigestMismatch:
+            content = self.content(self.manifest) if self.content and self._subjects("manifest-content:") else None
+            if content is None:
+                raise
+        named = self._named("manifest-content:", content.removeprefix("sha256:"), self.manifest)
+        return f"{named}: the same records in the same order, though written with other bytes"
 
     def _log_verifier(self) -> Verifier:
         assert self.statement is not None
@@ -197,14 +242,13 @@ class _Reader:
                 )
             if root(self.whole.range_hash, other.size) != other.root:
                 raise InvalidCertificate(f"{what} covers {other.size} entries that this log does not begin with")
-        elif self.proven is not None and other != self.proven:
+        elif self.proven is not None and (other.size, other.root) != (self.proven.size, self.proven.root):
             if other.size == self.proven.size:
                 raise InvalidCertificate(f"{what} and the proof have different roots at the same size: two stories")
             raise _CannotRun(f"{what} is of size {other.size}, the proof of {self.proven.size}; only the log can tell")
 
     def _named(self, prefix: str, sha256: str, path: Path) -> str:
-        assert self.statement is not None
-        subjects = [s for s in self.statement["subject"] if s["name"].startswith(prefix)]
+        subjects = self._subjects(prefix)
         if not subjects:
             raise _CannotRun(f"the certificate names no subject '{prefix}…', so it says nothing of {path}")
         if named := [s["name"] for s in subjects if s["digest"]["sha256"] == sha256]:
@@ -214,10 +258,23 @@ class _Reader:
             f"{path} is sha256:{sha256}, the certificate is for {certified}; it is another {prefix[:-1]}"
         )
 
+    def _subjects(self, prefix: str) -> list[dict[str, Any]]:
+        assert self.statement is not None
+        return [s for s in self.statement["subject"] if s["name"].startswith(prefix)]
+
+
+def _pinned(vkey: str | None) -> Verifier | None:
+    try:
+        return None if vkey is None else read_vkey(vkey.strip())
+    except InvalidCertificate as e:
+        raise InvalidData(f"this cannot be a log's key: {e}") from e
+
 
 def _trusted_pem(path: Path) -> str:
     try:
-        pem = path.read_text("utf-8")
+        pem = read_small(path).decode("utf-8")
+    except InvalidCertificate as e:
+        raise InvalidData(str(e)) from e
     except (OSError, UnicodeDecodeError) as e:
         raise InvalidData(f"cannot read a trusted key from {path}: {e}") from e
     read_public_pem(pem, str(path))

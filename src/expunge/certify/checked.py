@@ -20,7 +20,8 @@ class Step(NamedTuple):
 class Check:
     """Every step in order. `needed` names those that must be ok for a pass; the others were not asked for.
 
-    `statement` is what the certificate says, or None where its signature or form did not hold.
+    `statement` is what the certificate says, or None where its signature or form did not hold; `said` is what a reader must
+    not miss of it, in sentences.
 
     >>> steps = Step("signature", "ok", "valid"), Step("signer", "not run", "unknown")
     >>> Check(steps, needed=frozenset({"signature", "signer"})).exit_code
@@ -31,6 +32,7 @@ class Check:
     needed: frozenset[str]
     warnings: tuple[str, ...] = ()
     statement: Statement | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -52,5 +54,6 @@ class Check:
             "first_failure": self.first_failure,
             "steps": [step._asdict() for step in self.steps],
             "warnings": list(self.warnings),
+            "said": list(self.said),
             "statement": self.statement,
         }

@@ -1,8 +1,8 @@
 """An append-only log in a folder, in the layout of `tiles`: what was certified, in which order, for ever.
 
 A log is worth as much as the promise that it never tells two stories. So a checkpoint is signed only over a
-tree that was proven to begin with the tree of the checkpoint before, and an entry that reached the disk is
-never replaced: an interrupted append is completed by the next one.
+tree that was proven to begin with the tree of the checkpoint before, also where the folder lost it (`Memory`),
+and an entry that reached the disk is never replaced: an interrupted append is completed by the next one.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from expunge.certify.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
 from expunge.certify.entry import encode_entry
 from expunge.certify.keys import LogKey
+from expunge.certify.memory import Memory, NoMemory
 from expunge.certify.note import Verifier, split_note, verifier
 from expunge.certify.proof import Proof
 from expunge.certify.strict import read_json
 from expunge.certify.tiles import (
     WIDTH,
+    earlier_part,
     extended,
     layout,
     read_bundle,
@@ -52,15 +54,16 @@ T = TypeVar("T")
 
 
 class Log:
-    """The log in `folder`, named `origin`. The folder must hold nothing else.
+    """The log in `folder`, named `origin`. The folder must hold nothing else. `memory` is what its signer signed last.
 
     Reading checks that entries, tiles and checkpoint agree; the checkpoint's signature is checked by
     `append`, which has the key, and by `check`, which has the verifier key from the certificate.
     """
 
-    def __init__(self, folder: Path, origin: str) -> None:
+    def __init__(self, folder: Path, origin: str, memory: Memory | None = None) -> None:
         self.folder = folder
         self.origin = origin
+        self.memory = memory or NoMemory()
 
     @property
     def size(self) -> int:
@@ -127,15 +130,16 @@ class Log:
     def append(self, entry: Mapping[str, Any], key: LogKey) -> int:
         """Append `entry` and return its index; when this returns, it is on disk under a signed checkpoint.
 
-        1. The present checkpoint must be signed by `key`, and the tiles on the right edge must lead to its
-           root.
+        1. The present checkpoint must be signed by `key`, the tiles on the right edge must lead to its root,
+           and it must begin with what `memory` signed last, or lack nothing but the entry that is appended.
         2. An append that was interrupted is completed first; if it was of this same entry, that is its index.
-        3. Tiles are written and flushed; the old checkpoint and its tiles still stand.
-        4. The new tree is proven to begin with the old one, signed, and the checkpoint replaced: the entry
-           is in.
-        5. Tiles that the new ones supersede are deleted.
+        3. The new tree is proven to begin with the old one. The entry is written and flushed, then `memory` keeps
+           the new checkpoint, then the tiles follow; the old checkpoint and its tiles still stand.
+        4. The new checkpoint is signed and replaces the old one: the entry is in.
+        5. Partial tiles go where the full one is there; until then they stay, for those who hold a checkpoint of
+           their size (c2sp.org/tlog-tiles).
 
-        Raises: InvalidCertificate, if the folder is not what its checkpoint says (nothing is signed then);
+        Raises: InvalidCertificate, if the folder is not what its checkpoint and `memory` say (nothing is signed then);
         InvalidData, if the entry is too long; ProjectLocked, if another process is appending; StorageFull, if
         the disk has no room (the old state stands).
         """
@@ -155,6 +159,15 @@ class Log:
         if self.folder.is_dir():
             with only_writer(self.folder), room_on_disk(self.folder):
                 self._complete(verifier(self.origin, key), key)
+
+    def check_whole(self) -> None:
+        """See, before something new is signed that this log is named in, that the folder holds all that was signed.
+
+        Raises: InvalidCertificate.
+        """
+        state, last = self._state(self._note()), self.memory.newest()
+        if last is not None and state.size < last.size:
+            raise self._not_the_last(last)
 
     # Reading
 
@@ -216,7 +229,7 @@ class Log:
         """Steps 1 and 2 of `append`: the size at rest, and the entry that was completed, if one was."""
         note = self._note()
         size = 0 if note is None else open_checkpoint(note, by).size
-        self._verified(self._state(note))
+        self._remembered(size, self._verified(self._state(note)))
         if pending := self._pending(size):
             self._commit(size, pending, key)
             return size + 1, pending
@@ -230,7 +243,7 @@ class Log:
         was lost or rolled back, and signing here would tell a second story.
         """
         present, following = layout(size), layout(size + 1)
-        beyond = {path for path in self._tiles() if path not in present and not _superseded(path, present)}
+        beyond = {path for path in self._tiles() if path not in present and not earlier_part(path, size)}
         entry = next(path for path in following - present if path.startswith("tile/entries/"))
         if beyond - following or (beyond and entry not in beyond):
             raise InvalidCertificate(
@@ -252,11 +265,18 @@ class Log:
         before = self._state(note)
         old = self._verified(before)
         new = extended(old, size, leaf_hash(data))
+        after = Checkpoint(self.origin, size + 1, root(new, size + 1))
+        proof = consistency_proof(new, size, size + 1)
+        if not verify_consistency(size, size + 1, proof, before.root, after.root):
+            raise InvalidCertificate(f"the log at {self.folder} would not extend its checkpoint; nothing was signed")
+        self._remembered(size + 1, new)
 
-        # 3. Entries first: only an entry that is whole on disk can be completed after a crash.
+        # 3. Entries first: only an entry that is whole on disk can be completed after a crash. Kept before it is signed: what
+        # was signed and forgotten could be signed differently.
         number, offset = divmod(size, WIDTH)
         bundle = [*self._bundle(old, size), data]
         write_durably(self.folder / tile_path("entries", number, offset + 1), write_bundle(bundle))
+        self.memory.keep(after, read_json(data, "the entry"))
         span, level = 1, 0
         while (size + 1) % span == 0:
             number, offset = divmod((size + 1) // span - 1, WIDTH)
@@ -265,14 +285,29 @@ class Log:
             span, level = span * WIDTH, level + 1
 
         # 4.
-        after = Checkpoint(self.origin, size + 1, root(new, size + 1))
-        proof = consistency_proof(new, size, size + 1)
-        if not verify_consistency(size, size + 1, proof, before.root, after.root):
-            raise InvalidCertificate(f"the log at {self.folder} would not extend its checkpoint; nothing was signed")
         write_durably(self.folder / CHECKPOINT, after.sign(key).encode("utf-8"))
 
         # 5.
         self._tidy(size + 1)
+
+    def _remembered(self, size: int, hashes: RangeHash) -> None:
+        """Refuse a tree that is not the one whose checkpoint was signed last: one that continues it, or precedes it by one
+        entry, the one that is about to be appended.
+
+        Raises: InvalidCertificate.
+        """
+        last = self.memory.newest()
+        if last is None or size + 1 == last.size:
+            return
+        if last.origin != self.origin or size < last.size or root(hashes, last.size) != last.root:
+            raise self._not_the_last(last)
+
+    def _not_the_last(self, last: Checkpoint) -> InvalidCertificate:
+        return InvalidCertificate(
+            f"the log at {self.folder} is not the one that was signed last: {last.size} entries of {last.origin!r}, kept in the "
+            "ledger. Restore the newest copy of the folder, from a backup or from whoever keeps one (`expunge log new` begins "
+            "another log under a new name). Nothing was signed"
+        )
 
     def _bundle(self, old: RangeHash, size: int) -> list[bytes]:
         """The entries of the last, partial bundle; empty where a new one begins."""
@@ -291,27 +326,15 @@ class Log:
         return [p.relative_to(self.folder).as_posix() for p in files]
 
     def _tidy(self, size: int) -> None:
-        """Delete superseded partial tiles and unfinished files, never a full tile."""
+        """Delete unfinished files, and partial tiles of which the full one is there."""
         present = layout(size)
         for path in (self.folder / "tile").rglob(f".*{TEMPORARY}"):
             path.unlink()
         for path in self.folder.glob(f".{CHECKPOINT}*{TEMPORARY}"):
             path.unlink()
         for name in self._tiles():
-            if _superseded(name, present):
+            if name.partition(".p/")[0] in present and earlier_part(name, size):
                 (self.folder / name).unlink()
                 if not any((self.folder / name).parent.iterdir()):
                     (self.folder / name).parent.rmdir()
         sync_folder(self.folder)
-
-
-def _superseded(path: str, present: set[str]) -> bool:
-    """Whether `path` is a partial tile of which `present` names a wider one.
-
-    >>> _superseded("tile/0/000.p/2", {"tile/0/000.p/3"}), _superseded("tile/0/000.p/4", {"tile/0/000.p/3"})
-    (True, False)
-    """
-    tile, partial, width = path.partition(".p/")
-    if not partial or not width.isdecimal():
-        return False
-    return tile in present or any(f"{tile}.p/{wider}" in present for wider in range(int(width) + 1, WIDTH))

@@ -1,8 +1,9 @@
 """Signed notes with Ed25519: a text, a blank line, and lines that say who signed it.
 
 Source: https://c2sp.org/signed-note. A verifier key is `<name>+<key id, hex>+<base64 of 0x01 and the public
-key>`, the key id being the first four bytes of SHA-256(name, 0x0A, 0x01, public key). Reading is strict:
-the one spelling that a writer produces is accepted, so no byte of a note can change unseen.
+key>`, the key id being the first four bytes of SHA-256(name, 0x0A, 0x01, public key). Of the text and of the
+signature that is asked for one spelling is accepted, so none of their bytes can change unseen; what others
+signed beside it is ignored, as the format demands.
 """
 
 import hashlib
@@ -44,14 +45,23 @@ def verifier(name: str, key: Ed25519PrivateKey) -> Verifier:
     >>> verifier("expunge.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32))).vkey
     'expunge.example/log+100f2234+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop'
     """
-    if not re.fullmatch(r"[^\s+]+", name) or not name.isprintable():
+    if not is_name(name):
         raise InvalidParameter(f"a log's name must have no white space and no plus sign, got {name!r}")
     return Verifier(name, key.public_key().public_bytes_raw())
 
 
+def is_name(name: str) -> bool:
+    """Whether a key may sign notes under this name.
+
+    >>> is_name("expunge.example/log"), is_name("a log"), is_name("a+b")
+    (True, False, False)
+    """
+    return bool(re.fullmatch(r"[^\s+]+", name)) and name.isprintable()
+
+
 def read_vkey(vkey: str) -> Verifier:
     """Raises: InvalidCertificate, if this is no Ed25519 verifier key or its key id is not that of the key."""
-    if not (match := _VKEY.fullmatch(vkey)):
+    if not (match := _VKEY.fullmatch(vkey)) or not is_name(match[1]):
         raise InvalidCertificate(f"{vkey!r} is no verifier key; one reads <name>+<key id>+<base64>")
     data = read_base64(match[3], "the verifier key")
     if len(data) != 33 or data[:1] != _ED25519:
@@ -70,28 +80,32 @@ def sign_note(text: str, name: str, key: Ed25519PrivateKey) -> str:
     return f"{text}\n— {name} {write_base64(verifier(name, key).key_id + signature)}\n"
 
 
-def open_note(data: bytes, by: Verifier, *, others: bool = False) -> str:
-    """The text of a note that `by` signed. `others`: tolerate further signatures, such as those of witnesses.
+def open_note(data: bytes, by: Verifier) -> str:
+    """The text of a note that `by` signed. Signatures by other keys, such as those of witnesses, are ignored.
 
     Raises: InvalidCertificate, if the note is malformed, not signed by `by`, or the signature does not hold.
     """
     text, lines = split_note(data)
-    mine = []
-    for line in lines:
-        if not (match := _SIGNATURE_LINE.fullmatch(line)):
-            raise InvalidCertificate(f"the note has a malformed signature line: {line!r}")
-        signed = read_base64(match[2], "the note's signature")
-        if match[1] == by.name and signed[:4] == by.key_id:
-            mine.append(signed[4:])
-        elif not others:
-            raise InvalidCertificate(f"the note is signed by {match[1]} (key {signed[:4].hex()}), needed {by.vkey}")
+    signed = [_signature(line) for line in lines]
+    mine = [signature for name, key_id, signature in signed if (name, key_id) == (by.name, by.key_id)]
     if len(mine) != 1:
-        raise InvalidCertificate(f"the note carries {len(mine)} signatures by {by.vkey}, needed one")
+        names = ", ".join(f"{name} (key {key_id.hex()})" for name, key_id, _ in signed)
+        raise InvalidCertificate(
+            f"the note is signed by {names}; it carries {len(mine)} signatures by {by.vkey}, needed one"
+        )
     try:
         Ed25519PublicKey.from_public_bytes(by.public).verify(mine[0], text.encode("utf-8"))
     except (InvalidSignature, ValueError) as e:
         raise InvalidCertificate(f"the note's signature by {by.name} does not hold; it was altered") from e
     return text
+
+
+def _signature(line: str) -> tuple[str, bytes, bytes]:
+    """The name, the key id and the signature in a line."""
+    if not (match := _SIGNATURE_LINE.fullmatch(line)):
+        raise InvalidCertificate(f"the note has a malformed signature line: {line!r}")
+    signed = read_base64(match[2], "the note's signature")
+    return match[1], signed[:4], signed[4:]
 
 
 def split_note(data: bytes) -> tuple[str, list[str]]:

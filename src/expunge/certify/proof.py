@@ -15,6 +15,8 @@ _HEADER = "c2sp.org/tlog-proof@v1"
 class Proof:
     """Where the entry stands, the hashes from it to the root, and the signed checkpoint with that root.
 
+    `extra` is whatever another tool wrote beside it: nobody signed it, and nothing is concluded from it.
+
     >>> print(Proof(7, (), "…").text)
     c2sp.org/tlog-proof@v1
     index 7
@@ -25,10 +27,12 @@ class Proof:
     index: int
     hashes: tuple[bytes, ...]
     checkpoint: str
+    extra: bytes | None = None
 
     @property
     def text(self) -> str:
-        lines = [_HEADER, f"index {self.index}", *map(write_base64, self.hashes), "", self.checkpoint]
+        extra = [] if self.extra is None else [f"extra {write_base64(self.extra)}"]
+        lines = [_HEADER, *extra, f"index {self.index}", *map(write_base64, self.hashes), "", self.checkpoint]
         return "\n".join(lines)
 
 
@@ -42,13 +46,16 @@ def read_proof(data: bytes) -> Proof:
     except UnicodeDecodeError as e:
         raise InvalidCertificate(f"the proof is not UTF-8: {e}") from e
     lines = head.split("\n")
-    if not blank or lines[0] != _HEADER or len(lines) < 2:
+    if not blank or lines.pop(0) != _HEADER or not lines:
         raise InvalidCertificate(f"the proof does not begin with {_HEADER!r} and an index")
-    word, _, number = lines[1].partition(" ")
+    extra = None
+    if lines[0].startswith("extra "):
+        extra = read_base64(lines.pop(0).removeprefix("extra "), "the proof's extra data")
+    word, _, number = lines[0].partition(" ") if lines else ("", "", "")
     if word != "index" or not (number.isascii() and number.isdecimal() and len(number) < 19):
-        raise InvalidCertificate(f"the proof's second line must be 'index <number>', got {lines[1][:40]!r}")
-    hashes = tuple(read_base64(line, "a hash of the proof") for line in lines[2:])
-    found = Proof(int(number), hashes, checkpoint)
+        raise InvalidCertificate(f"a line of the proof must be 'index <number>', got {''.join(lines[:1])[:40]!r}")
+    hashes = tuple(read_base64(line, "a hash of the proof") for line in lines[1:])
+    found = Proof(int(number), hashes, checkpoint, extra)
     if found.text.encode("utf-8") != data or any(len(h) != 32 for h in hashes):
         raise InvalidCertificate("the proof is not in canonical form")
     return found

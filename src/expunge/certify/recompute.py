@@ -7,7 +7,18 @@ from pathlib import Path
 from expunge.certify.checkpoint import Checkpoint, open_checkpoint
 from expunge.certify.log import CHECKPOINT
 from expunge.certify.note import Verifier
-from expunge.certify.tiles import WIDTH, layout, read_bundle, tile_hashes, tile_path, tile_widths
+from expunge.certify.small_file import read_small
+from expunge.certify.tiles import (
+    LARGEST_BUNDLE,
+    WIDTH,
+    earlier_part,
+    layout,
+    read_bundle,
+    tile_hashes,
+    tile_path,
+    tile_widths,
+    write_bundle,
+)
 from expunge.certify.tree import RangeHash, leaf_hash, over, root
 from expunge.core.errors import InvalidCertificate
 
@@ -25,9 +36,10 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
     """Read the log at `folder`, which `by` must have signed.
 
     1. The checkpoint is signed by the log's key.
-    2. The folder holds the files of a log of that size, no more and no fewer, and no links.
+    2. The folder holds the files of a log of that size, no fewer, and beside them none but partial tiles that it
+       published when it was smaller; no links.
     3. The entries hash to the checkpoint's root.
-    4. Every hash tile equals, byte for byte, the one computed from the entries.
+    4. Every hash tile equals, byte for byte, the one computed from the entries; so do those of step 2.
 
     Raises: InvalidCertificate, naming the first file that differs.
     """
@@ -35,7 +47,7 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
     found = _files(folder)
     if CHECKPOINT not in found:
         raise InvalidCertificate(f"{folder} holds no log: the file 'checkpoint' is missing")
-    checkpoint = open_checkpoint((folder / CHECKPOINT).read_bytes(), by)
+    checkpoint = open_checkpoint(read_small(folder / CHECKPOINT), by)
 
     # 2. A size that these files cannot hold is refused before anything of that size is computed.
     if checkpoint.size > WIDTH * len(found):
@@ -43,7 +55,8 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
     needed = layout(checkpoint.size) | {CHECKPOINT}
     if missing := needed - found:
         raise InvalidCertificate(f"{folder} lacks {min(missing)} of its log of {checkpoint.size} entries")
-    if unexpected := found - needed:
+    published = {path: part for path in found - needed if (part := earlier_part(path, checkpoint.size))}
+    if unexpected := found - needed - published.keys():
         raise InvalidCertificate(
             f"{folder} holds {min(unexpected)}, which is no part of its log of {checkpoint.size} entries; "
             "an interrupted append leaves such a file, and the operator's next append or repair removes it"
@@ -55,7 +68,7 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
     for level, number, width in tiles:
         if level == 0:
             path = tile_path("entries", number, width)
-            entries += read_bundle((folder / path).read_bytes(), width, path)
+            entries += read_bundle(read_small(folder / path, LARGEST_BUNDLE), width, path)
     hashes = over([leaf_hash(entry) for entry in entries])
     if root(hashes, checkpoint.size) != checkpoint.root:
         raise InvalidCertificate(
@@ -65,9 +78,18 @@ def recompute(folder: Path, by: Verifier) -> Recomputed:
     # 4.
     for level, number, width in tiles:
         path = tile_path(level, number, width)
-        if (folder / path).read_bytes() != tile_hashes(hashes, level, number, width):
-            raise InvalidCertificate(f"{folder}/{path} is not the tile that its entries hash to; it was altered")
+        _same(folder / path, tile_hashes(hashes, level, number, width))
+    for path, (kind, number, width) in published.items():
+        if isinstance(kind, int):
+            _same(folder / path, tile_hashes(hashes, kind, number, width))
+        else:
+            _same(folder / path, write_bundle(entries[number * WIDTH : number * WIDTH + width]))
     return Recomputed(checkpoint, entries, hashes)
+
+
+def _same(path: Path, data: bytes) -> None:
+    if read_small(path, LARGEST_BUNDLE) != data:
+        raise InvalidCertificate(f"{path} is not the tile that its entries hash to; it was altered")
 
 
 def _files(folder: Path) -> set[str]:

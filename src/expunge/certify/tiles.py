@@ -8,6 +8,7 @@ A hash on level L stands for 256^L entries. Numbers are written in groups of thr
 preceded by an x. Any web server can serve the folder, and any client of the format can check it.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from expunge.certify.entry import MAX_ENTRY
@@ -15,8 +16,10 @@ from expunge.certify.tree import RangeHash, node_hash, over, split
 from expunge.core.errors import InvalidCertificate
 
 WIDTH = 256
+LARGEST_BUNDLE = WIDTH * (MAX_ENTRY + 2)
 _HASH = 32
 _HEIGHT = 8  # WIDTH = 2 ** _HEIGHT
+_PARTIAL = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})\.p/([1-9][0-9]{0,2})")
 
 
 def tile_path(level: int | str, number: int, width: int) -> str:
@@ -57,6 +60,21 @@ def layout(size: int) -> set[str]:
         if level == 0:
             paths.add(tile_path("entries", number, width))
     return paths
+
+
+def earlier_part(path: str, size: int) -> tuple[int | str, int, int] | None:
+    """Level or "entries", number and width of a partial tile that a smaller log had where this one has more; else None.
+
+    >>> earlier_part("tile/0/000.p/2", 3), earlier_part("tile/0/000.p/3", 3), earlier_part("tile/1/000.p/1", 3)
+    ((0, 0, 2), None, None)
+    """
+    if not (match := _PARTIAL.fullmatch(path)):
+        return None
+    level = match[1] if match[1] == "entries" else int(match[1])
+    number, width = int(match[2].replace("x", "").replace("/", "")), int(match[3])
+    hashes = size // WIDTH ** (0 if level == "entries" else int(level))
+    there = min(WIDTH, hashes - number * WIDTH)
+    return (level, number, width) if tile_path(level, number, width) == path and 0 < width < there else None
 
 
 def tile_hashes(range_hash: RangeHash, level: int, number: int, width: int) -> bytes:

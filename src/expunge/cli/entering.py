@@ -30,16 +30,19 @@ def init(
 
     Try: [bold]expunge init my-project[/]
     """
-    from expunge.workflow.project.project import PUBLIC_KEY, Project
+    from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
 
     project = Project.create(directory, name)
-    say(f"project made at {project.root}; give auditors {PUBLIC_KEY}, and keep keys/ out of ordinary backups")
+    say(
+        f"project made at {project.root}; give auditors {PUBLIC_KEY} and {LOG_KEY}, and keep keys/ out of ordinary backups"
+    )
     if json:
         data(
             {
                 "project": str(project.root),
                 "name": project.config["name"],
                 "public_key": str(project.root / PUBLIC_KEY),
+                "log_key": str(project.root / LOG_KEY),
             }
         )
 

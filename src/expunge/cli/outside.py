@@ -7,9 +7,12 @@ import typer
 
 from expunge.cli.editing import edit
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
-from expunge.cli.show import data, say
+from expunge.cli.show import data, foreign, say
+from expunge.core.errors import InvalidData
 
 app = typer.Typer()
+log_app = typer.Typer(no_args_is_help=True, help="The log of certificates.\n\nTry: [bold]expunge log new[/]")
+app.add_typer(log_app, name="log")
 
 
 @app.command()
@@ -19,6 +22,10 @@ def check(
         list[Path] | None, typer.Option(help="Public key of a signer you trust, got by another way.")
     ] = None,
     log: Annotated[Path | None, typer.Option(help="The log folder.")] = None,
+    log_key: Annotated[
+        str | None,
+        typer.Option(help="The log's verifier key, or a file that holds it, got by another way.", metavar="VKEY|FILE"),
+    ] = None,
     proof: Annotated[Path | None, typer.Option(help="The .tlog-proof file, instead of the log.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint of the log that was kept elsewhere.")] = None,
     model: Annotated[Path | None, typer.Option(help="The folder of the delivered model.")] = None,
@@ -27,7 +34,7 @@ def check(
 ) -> None:
     """Check a certificate offline. Exit code 0 only if everything asked for was checked and holds; 1 failed; 3 untrusted.
 
-    Try: [bold]expunge check certificate.intoto.json --trust signer.pub.pem --log log[/]
+    Try: [bold]expunge check certificate.intoto.json --trust signer.pub.pem --log log --log-key log.vkey[/]
     """
     from expunge.certify import check as run
 
@@ -38,27 +45,70 @@ def check(
         certificate,
         trust=trust or (),
         log=log,
+        log_key=_vkey(log_key),
         proof=proof,
         checkpoint=checkpoint,
         model=model,
         manifest=manifest,
+        content=_records,
     )
     mark = {"ok": "[green]ok[/]     ", "failed": "[red]FAILED[/] ", "not run": "[yellow]not run[/]"}
-    from rich.markup import escape
-
     for step in found.steps:
-        say(f"{mark[step.status]} {step.name}: {escape(step.message)}")
+        say(f"{mark[step.status]} {step.name}: {foreign(step.message)}")
+    for sentence in found.said:
+        say(f"[yellow]says[/]    {foreign(sentence)}")
     for warning in found.warnings:
-        say(f"[yellow]note[/]    {escape(warning)}")
+        say(f"[yellow]note[/]    {foreign(warning)}")
     say(
         {
             0: "the certificate holds",
-            1: f"the certificate is REFUSED: {escape(str(found.first_failure))}",
+            1: f"the certificate is REFUSED: {foreign(str(found.first_failure))}",
         }.get(found.exit_code, "NOT ESTABLISHED: see what was not run or is not trusted")
     )
     if json:
         data(found.to_json())
     raise typer.Exit(found.exit_code)
+
+
+def _records(manifest: Path) -> str | None:
+    """The digest of a manifest's records, where what reads it is installed."""
+    try:
+        from expunge.ledger.content import read_digest
+
+        return read_digest(manifest)
+    except ImportError:
+        return None
+
+
+def _vkey(named: str | None) -> str | None:
+    """A verifier key as it was named: itself, or the first line of a file.
+
+    Raises: InvalidData.
+    """
+    if named is None or "+" in named:
+        return named
+    try:
+        with Path(named).open("rb") as file:
+            return file.read(4096).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InvalidData(f"cannot read a log's key from {named}: {e}") from e
+
+
+@log_app.command("new")
+def new_log(project: Where = HERE, json: AsJson = False) -> None:
+    """Begin another log under a new name, where the old one is lost. The old folder, if it is there, stays beside.
+
+    Try: [bold]expunge log new --project my-project[/]
+    """
+    from expunge.workflow.project.project import LOG_KEY
+    from expunge.workflow.project.speaking import begin_new_log
+
+    opened = opened_at(project)
+    with opened.writing():
+        origin = begin_new_log(opened)
+    say(f"certificates are logged in {foreign(origin)} from now on; give auditors the new {LOG_KEY}")
+    if json:
+        data({"origin": origin, "log_key": str(opened.root / LOG_KEY)})
 
 
 @app.command()

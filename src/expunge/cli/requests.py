@@ -285,6 +285,7 @@ def certify(request: Req, project: Where = HERE, json: AsJson = False) -> None:
 
     Try: [bold]expunge certify req-0123456789[/]
     """
+    from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY
     from expunge.workflow.steps.certify import certify_request, proof_path
     from expunge.workflow.steps.evidence import write_page
 
@@ -292,8 +293,11 @@ def certify(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     with opened.writing():
         path = certify_request(opened, request)
         page = write_page(opened, request)
-    trust = opened.root / "signer.pub.pem"
-    say(f"certificate {path}\npage {page}\ncheck it: expunge check {path} --trust {trust} --log {opened.log_folder}")
+    trust, log_key = opened.root / PUBLIC_KEY, opened.root / LOG_KEY
+    say(
+        f"certificate {path}\npage {page}\ncheck it: expunge check {path} --trust {trust} --log {opened.log_folder} "
+        f"--log-key {log_key}"
+    )
     left = _say_exceptions(opened, request)
     if json:
         data(

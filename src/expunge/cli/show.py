@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,17 @@ people_console = Console(stderr=True)
 def say(text: str) -> None:
     """A sentence for people."""
     people_console.print(text, highlight=False, soft_wrap=True)
+
+
+def foreign(text: str) -> str:
+    r"""What somebody else wrote, as one line that moves no cursor, sets no colour and turns no direction of writing.
+
+    >>> print(foreign("[red]id\x1b[2K\nok"))
+    \[red]id\x1b[2K\x0aok
+    """
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    shown = "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in hidden else c for c in text)
+    return escape(shown)
 
 
 def data(value: Any) -> None:

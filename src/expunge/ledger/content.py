@@ -8,7 +8,7 @@ from typing import Any
 
 from expunge.core.digests import digest_table
 from expunge.core.durable import sync_folder
-from expunge.core.errors import DigestMismatch, StorageFull
+from expunge.core.errors import DigestMismatch, InvalidData, StorageFull
 
 
 def file_of(folder: Path, digest: str) -> Path:
@@ -66,6 +66,18 @@ def read_table(folder: Path, digest: str) -> Any:
     if (found := _digest(table)) != digest:
         raise DigestMismatch(f"{where} was altered: it now holds {found}; restore it from a backup")
     return table
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest of what a file of a table holds, whatever bytes it was written with; None where it is no such file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            return _digest(file.read())
+    except (pa.ArrowException, OSError, InvalidData, UnicodeEncodeError):
+        return None
 
 
 def _write(folder: Path, table: Any, path: Path) -> None:

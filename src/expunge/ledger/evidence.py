@@ -14,12 +14,13 @@ from expunge.ledger.tables import AuditRow, CertificateRow, RequestRow
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateInfo:
-    """A certificate's file, and the index of its hash in the log (None: not appended yet)."""
+    """A certificate's file, and the index of its hash in a log (None: not appended yet), the project's first, second, …"""
 
     request: str
     digest: str
     path: str
     log_index: int | None
+    log_id: int
     created_at: str
 
 
@@ -35,28 +36,30 @@ class AuditInfo:
 
 
 def record_certificate(
-    store: Store, request: str, *, digest: str, path: str, log_index: int | None = None, log_origin: str | None = None
+    store: Store, request: str, *, digest: str, path: str, log_index: int | None = None, log_id: int = 1
 ) -> CertificateInfo:
     """Record a certificate, before it is logged. Recording it again may only fill in a place in a log that was missing.
 
-    Raises: UnknownName; InvalidData, if the digest is recorded with another request, path or place, or its place or path is
-    another certificate's.
+    Raises: UnknownName; InvalidData, if the digest is recorded with another request, path or log index, or another
+    certificate has that place in the log.
     """
     with store.database.write() as session:
         owner = request_row(session, request)
         row = session.scalar(select(CertificateRow).where(CertificateRow.digest == digest))
         if row is None:
-            same = session.scalar(select(CertificateRow.digest).where(CertificateRow.path == path))
-            place = (CertificateRow.log_origin == log_origin) & (CertificateRow.log_index == log_index)
-            if same or (log_index is not None and session.scalar(select(CertificateRow.digest).where(place))):
-                raise InvalidData(
-                    f"{path}, or entry {log_index} of the log, is another certificate's; the one at hand was not issued here"
-                )
-            row = CertificateRow(request_id=owner.id, digest=digest, path=path, created_at=iso(now()))
+            row = CertificateRow(
+                request_id=owner.id, digest=digest, path=path, log_id=log_id, log_index=None, created_at=iso(now())
+            )
             session.add(row)
-        if (row.request_id, row.path) != (owner.id, path) or row.log_index not in (None, log_index):
+        if (row.request_id, row.path) != (owner.id, path) or (
+            log_index is not None and row.log_index not in (None, log_index)
+        ):
             raise InvalidData(f"certificate {digest} is recorded already, at {row.path} with log index {row.log_index}")
-        row.log_index, row.log_origin = log_index, log_origin
+        if row.log_index is None and log_index is not None:
+            there = (CertificateRow.log_id == log_id) & (CertificateRow.log_index == log_index)
+            if taken := session.scalar(select(CertificateRow.digest).where(there)):
+                raise InvalidData(f"entry {log_index} of the log is recorded already, as certificate {taken}")
+            row.log_id, row.log_index = log_id, log_index
         session.flush()
         return _certificate(request, row)
 
@@ -100,7 +103,12 @@ def audits(store: Store, *, version: str | None = None, request: str | None = No
 
 def _certificate(request: str, row: CertificateRow) -> CertificateInfo:
     return CertificateInfo(
-        request=request, digest=row.digest, path=row.path, log_index=row.log_index, created_at=row.created_at
+        request=request,
+        digest=row.digest,
+        path=row.path,
+        log_index=row.log_index,
+        log_id=row.log_id,
+        created_at=row.created_at,
     )
 
 

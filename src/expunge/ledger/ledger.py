@@ -7,17 +7,18 @@ from sqlalchemy import func, select
 
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
+    chain,
     copies,
     datasets,
     erasure,
     evidence,
     learned,
     live,
-    log_head,
     models,
     planted,
     requests,
     serving,
+    signers,
     steps,
     subjects,
     targets,
@@ -85,6 +86,7 @@ class Ledger(Store):
             check_moment(witness, opened.stamp)
         _check_keys(opened)
         database.witness = witness
+        chain.begin_chain(opened)
         return opened
 
     # What trained
@@ -142,13 +144,16 @@ class Ledger(Store):
     fail_step = steps.fail_step
     drop_step = steps.drop_step
     steps = steps.steps
-    intend_entry = log_head.intend_entry
-    remember_head = log_head.remember_head
-    log_head = log_head.log_head
     record_certificate = evidence.record_certificate
     certificates = evidence.certificates
     record_audit = evidence.record_audit
     audits = evidence.audits
+    check_events = chain.check_events
+    signer = signers.signer
+    record_signer = signers.record_signer
+    log_head = signers.log_head
+    begin_log = signers.begin_log
+    keep_checkpoint = signers.keep_checkpoint
 
 
 def _reconcile(store: Store, witness: Witness) -> None:

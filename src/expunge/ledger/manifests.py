@@ -4,8 +4,10 @@ import hmac
 import struct
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from expunge.core import Record
+from expunge.core.digests import digest_table
 from expunge.ledger.content import read_table, write_table
 
 
@@ -29,9 +31,21 @@ def write_manifest(folder: Path, rows: Iterable[tuple[bytes, str]]) -> str:
     import pyarrow as pa
 
     schema = pa.schema([("commitment", pa.binary()), ("subject", pa.string())])
+    columns = _columns(rows)
+    return write_table(folder, pa.table([columns["commitment"], columns["subject"]], schema=schema))
+
+
+def manifest_digest(rows: Iterable[tuple[bytes, str]]) -> str:
+    """The digest that a manifest of these rows has, without writing it."""
+    return digest_table(_columns(rows))
+
+
+def _columns(rows: Iterable[tuple[bytes, str]]) -> dict[str, list[Any]]:
     ordered = sorted(rows)
-    columns = [[commitment for commitment, _ in ordered], [subject for _, subject in ordered]]
-    return write_table(folder, pa.table(columns, schema=schema))
+    return {
+        "commitment": [commitment for commitment, _ in ordered],
+        "subject": [subject for _, subject in ordered],
+    }
 
 
 def read_manifest(folder: Path, digest: str) -> dict[bytes, str]:

@@ -1,6 +1,6 @@
 """Model versions: what each was trained on, unit by unit, and whether it may serve."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,12 +12,20 @@ from expunge.core import Promise, Unit
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady
 from expunge.ledger.clock import iso, now
 from expunge.ledger.content import digest_of, file_of
-from expunge.ledger.datasets import dataset_row
+from expunge.ledger.datasets import dataset_row, newest_version
+from expunge.ledger.manifests import manifest_digest, read_manifest
 from expunge.ledger.members import UnitMembers, read_members, write_members
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
 from expunge.ledger.store import Store
-from expunge.ledger.tables import DatasetRow, DatasetVersionRow, ModelRow, ModelVersionRow, UnitRow
+from expunge.ledger.tables import (
+    DatasetRow,
+    DatasetVersionRow,
+    ModelRow,
+    ModelVersionRow,
+    TombstoneRow,
+    UnitRow,
+)
 
 UNKNOWN = "UNKNOWN"
 
@@ -60,13 +68,16 @@ def record_model_version(
     units: Sequence[UnitMembers] = (),
     dataset: str | None = None,
     trained_on: str = UNKNOWN,
+    without: Collection[str] = (),
     parent: str | None = None,
     recipe: Mapping[str, Any] | None = None,
     promise: Promise | None = None,
 ) -> ModelVersion:
     """Record a version as a candidate, with its units and their members; the first one records the model.
 
-    Recording the same version again changes nothing, so that a step may be repeated; one that was purged is a candidate again.
+    `trained_on` is a manifest of the dataset, or what the parent was trained on; if people were left out, name them in
+    `without`, and the version is recorded as trained on the manifest of the records that stay. Recording the same version
+    again changes nothing, so that a step may be repeated; one that was purged is a candidate again.
 
     Raises: InvalidData, if the digest stands for another version, or units and members disagree;
     InvalidParameter, if the model has another kind or dataset, or `trained_on` is no manifest of the dataset;
@@ -78,7 +89,9 @@ def record_model_version(
         unit.check()
     with store.transaction() as session:
         row = _model(session, model, kind, dataset)
-        _check_manifest(session, row, trained_on)
+        _check_manifest(session, row, trained_on, parent)
+        if without and trained_on != UNKNOWN:
+            trained_on = _manifest_without(store, session, row, without)
         if known := session.scalar(select(ModelVersionRow).where(_is(row, digest))):
             return _same(store, session, known, path, trained_on, units)
         version = ModelVersionRow(
@@ -188,8 +201,8 @@ def _model(session: Session, name: str, kind: str, dataset: str | None) -> Model
     return row
 
 
-def _check_manifest(session: Session, row: ModelRow, trained_on: str) -> None:
-    if trained_on == UNKNOWN:
+def _check_manifest(session: Session, row: ModelRow, trained_on: str, parent: str | None) -> None:
+    if trained_on == UNKNOWN or (parent and version_row(session, row.name, parent).trained_on == trained_on):
         return
     manifests = select(DatasetVersionRow.manifest).where(DatasetVersionRow.dataset_id == row.dataset_id)
     if trained_on not in set(session.scalars(manifests)):
@@ -197,6 +210,14 @@ def _check_manifest(session: Session, row: ModelRow, trained_on: str) -> None:
             f"'{row.name}' is said to be trained on {trained_on}, which is no manifest of its dataset; "
             f"pass the manifest of a dataset's version, or {UNKNOWN}"
         )
+
+
+def _manifest_without(store: Store, session: Session, row: ModelRow, refs: Collection[str]) -> str:
+    """The digest of the newest manifest's rows that nobody of these has, and that are not entombed."""
+    dataset = session.get_one(DatasetRow, row.dataset_id)
+    buried = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == dataset.id)))
+    manifest = read_manifest(store.manifests, newest_version(session, dataset).manifest)
+    return manifest_digest((c, ref) for c, ref in manifest.items() if ref not in set(refs) and c not in buried)
 
 
 def _same(

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import UnknownName
+from expunge.ledger.chain import link
 from expunge.ledger.clock import due_at, iso, now
 from expunge.ledger.datasets import dataset_row, newest_version
 from expunge.ledger.names import unknown_name
@@ -154,7 +155,7 @@ def append_event(
     detail: Mapping[str, Any] | None = None,
     state: RequestState | None = None,
 ) -> Event:
-    """Add an event, and move the request to `state` in the same transaction. `detail` must not name anybody.
+    """Add an event to the chain, and move the request to `state` in the same transaction. `detail` must not name anybody.
 
     Raises: UnknownName.
     """
@@ -164,6 +165,7 @@ def append_event(
         event = RequestEventRow(
             request_id=row.id, seq=(last or 0) + 1, at=iso(now()), kind=kind, detail=plain_json(detail)
         )
+        link(session, event, request)
         session.add(event)
         if state is not None:
             row.state = state

@@ -40,17 +40,6 @@ class ProjectRow(Base):
     generation: Mapped[int]
 
 
-class LogHeadRow(Base):
-    """The newest checkpoint that a log's key signed. `pending` is an entry that is being appended: the next one, or none."""
-
-    __tablename__ = "log_head"
-    origin: Mapped[str] = mapped_column(primary_key=True)
-    vkey: Mapped[str]
-    size: Mapped[int]
-    root: Mapped[str]
-    pending: Mapped[dict[str, Any] | None]
-
-
 class DatasetRow(Base):
     """A file of the user's and which of its columns mean what: features by name, kind and declared categories.
 
@@ -191,14 +180,52 @@ class RequestSubjectRow(Base):
 
 
 class RequestEventRow(Base):
-    """What happened to a request. Append-only: triggers refuse to change or delete a row."""
+    """What happened to a request. Append-only: triggers refuse to change or delete a row.
+
+    `position` counts over the whole project, and `previous` is the digest of the event before it there; neither has an event
+    from before the chain began.
+    """
 
     __tablename__ = "request_event"
+    __table_args__ = (Index("ix_request_event_position", "position", unique=True),)
     request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[str]
     kind: Mapped[str]
     detail: Mapped[dict[str, Any]]
+    position: Mapped[int | None]
+    previous: Mapped[str | None]
+
+
+class EventChainRow(Base):
+    """The end of the chain of events, in one row. `since`: when it began, if there were events before it."""
+
+    __tablename__ = "event_chain"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    since: Mapped[str | None]
+    count: Mapped[int]
+    digest: Mapped[str]
+
+
+class SignerRow(Base):
+    """A key that signs certificates, by its id."""
+
+    __tablename__ = "signer"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[str]
+
+
+class LogRow(Base):
+    """A log that certificates were appended to, and its newest checkpoint; the last row is the one that is written to."""
+
+    __tablename__ = "log"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    origin: Mapped[str] = mapped_column(unique=True)
+    vkey: Mapped[str]
+    size: Mapped[int]
+    root: Mapped[str]
+    created_at: Mapped[str]
 
 
 class TombstoneRow(Base):
@@ -242,16 +269,16 @@ class StepRow(Base):
 
 
 class CertificateRow(Base):
-    """A signed statement about a request, and where which log holds its hash."""
+    """A signed statement about a request, and where which log holds its hash; the first log of a project is number 1."""
 
     __tablename__ = "certificate"
-    __table_args__ = (Index("ix_certificate_place", "log_origin", "log_index", unique=True),)
+    __table_args__ = (Index("ix_certificate_log_place", "log_id", "log_index", unique=True),)
     id: Mapped[int] = mapped_column(primary_key=True)
     request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), index=True)
     digest: Mapped[str] = mapped_column(unique=True)
     path: Mapped[str]
+    log_id: Mapped[int] = mapped_column(server_default=text("1"))
     log_index: Mapped[int | None]
-    log_origin: Mapped[str | None]
     created_at: Mapped[str]
 
 

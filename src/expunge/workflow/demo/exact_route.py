@@ -10,7 +10,7 @@ from expunge.ledger import Columns
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.demo.models import BATTERY, Cast, measured, phrasing_facts, write_inputs
 from expunge.workflow.project.events import last_event
-from expunge.workflow.project.project import CONFIG, PUBLIC_KEY, Project
+from expunge.workflow.project.project import CONFIG, LOG_KEY, PUBLIC_KEY, Project
 from expunge.workflow.steps.certify import certify_request, proof_path
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.enter import train
@@ -42,6 +42,7 @@ def exact(folder: Path, cast: Cast) -> dict[str, Any]:
         certificate,
         trust=[project.root / PUBLIC_KEY],
         log=project.log_folder,
+        log_key=(project.root / LOG_KEY).read_text(),
         proof=proof_path(certificate),
         model=project.folder(project.current("assistant")),
     )

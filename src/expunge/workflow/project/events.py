@@ -1,6 +1,6 @@
 """What has happened to a request so far, by the newest event of a kind."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from expunge.core.digests import digest_json
@@ -50,6 +50,11 @@ def needed(found: dict[str, Any] | None, request: str, command: str, of: str) ->
 
 def _about(detail: Mapping[str, Any], model: str | None) -> bool:
     return model is None or detail.get("model", model) == model
+
+
+def event_times(project: Project, request: str, kinds: Collection[str]) -> dict[str, str]:
+    """When each of these kinds happened last."""
+    return {e.kind: e.at for e in project.ledger.events(request) if e.kind in kinds}
 
 
 def audit_digest(document: Mapping[str, Any]) -> str:

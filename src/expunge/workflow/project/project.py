@@ -1,7 +1,6 @@
 """A project directory: where the ledger, the models, the keys and the log live, and who may write to it."""
 
 import re
-import secrets
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from expunge.workflow.project.files import only_writer
 if TYPE_CHECKING:
     from expunge.certify.keys import LogKey, SigningKey
 
-CONFIG, PUBLIC_KEY, SEALED = "expunge.toml", "signer.pub.pem", "facts.sealed"
+CONFIG, PUBLIC_KEY, LOG_KEY, SEALED = "expunge.toml", "signer.pub.pem", "log.vkey", "facts.sealed"
 _LAYOUT = 1
 
 
@@ -35,7 +34,8 @@ class Project:
 
         Raises: InvalidParameter, if there is one already.
         """
-        from expunge.certify import create_log_key, create_signing_key, load_signing_key, public_pem
+        from expunge.certify import create_log_key, create_signing_key
+        from expunge.workflow.project.speaking import introduce
 
         root = root.resolve()
         if (root / CONFIG).exists():
@@ -51,10 +51,9 @@ class Project:
         if not (keys / "log.pem").exists():
             create_log_key(keys / "log.pem")
         (root / "lock").touch()
-        write_durably(root / PUBLIC_KEY, public_pem(load_signing_key(keys / "sign.pem")).encode())
+        introduce(cls(root, ledger), name)
         # The configuration is written last: a directory without it is no project, and `init` can be repeated.
-        origin = f"expunge/{name}/{secrets.token_hex(4)}"
-        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\nlog = "{origin}"\n'.encode())
+        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
         return cls(root, ledger)
 
     @classmethod
@@ -94,19 +93,14 @@ class Project:
 
     @property
     def log_origin(self) -> str:
-        """Unique, so that no two logs have one name; a project of an earlier release keeps the name it signed under."""
-        return str(self.config.get("log", f"expunge/{self.config['name']}"))
+        """The name of the log that is written to; that of release 0.1, until the ledger knows one."""
+        head = self.ledger.log_head()
+        return head.origin if head else f"expunge/{self.config['name']}"
 
     def signing_key(self) -> "SigningKey":
-        """Raises: InvalidData, if it is not the key whose public part was given out when the project was made."""
-        from expunge.certify import load_signing_key, public_pem
+        from expunge.certify import load_signing_key
 
-        key, published = load_signing_key(self.root / "keys" / "sign.pem"), self.root / PUBLIC_KEY
-        if not published.is_file() or published.read_text() != public_pem(key):
-            raise InvalidData(
-                f"keys/sign.pem is not the key of {PUBLIC_KEY}, which auditors have; restore both from backups of one moment"
-            )
-        return key
+        return load_signing_key(self.root / "keys" / "sign.pem")
 
     def log_key(self) -> "LogKey":
         from expunge.certify import load_log_key

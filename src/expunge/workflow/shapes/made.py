@@ -1,7 +1,7 @@
 """A new model version, whatever kind of model it is of: what a route made, and how it enters the ledger."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,18 @@ class Made:
     notes: tuple[str, ...] = field(default=())
 
 
-def keep(project: Project, model: str, dataset: str | None, made: Made, parent: str | None = None) -> ModelVersion:
-    """Write a version beside the others and record it as a candidate. May be repeated."""
+def keep(
+    project: Project,
+    model: str,
+    dataset: str | None,
+    made: Made,
+    parent: str | None = None,
+    without: Collection[str] = (),
+) -> ModelVersion:
+    """Write a version beside the others and record it as a candidate. May be repeated.
+
+    `without`: who was left out of what its parent was trained on.
+    """
     staging = project.root / "models" / model / "new"
     with new_folder(staging) as folder:
         made.write(folder)
@@ -50,6 +60,7 @@ def keep(project: Project, model: str, dataset: str | None, made: Made, parent: 
         units=made.units,
         dataset=dataset,
         trained_on=made.trained_on,
+        without=without,
         parent=parent,
         recipe=made.recipe,
         promise=made.promise,

@@ -168,14 +168,16 @@ def _ended(project: Project, request: str) -> dict[str, Any]:
         for name, manifests in erasure.datasets.items():
             project.ledger.finish_target(request, f"{DATASET}:{name}", {"manifest": manifests.after})
         if last_event(project, request, "ended") is None:
-            project.ledger.append_event(request, "ended", {"files": manifest_files(project, erasure.datasets)})
+            project.ledger.append_event(request, "ended", {"manifests": manifests_of(project, erasure.datasets)})
         result |= {"n_records": erasure.n_records, "n_subjects": erasure.n_subjects}
     return result
 
 
-def manifest_files(project: Project, datasets: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of the newest manifest's file, of each dataset."""
-    return {name: sha256_file(project.root / project.ledger.dataset(name).path) for name in datasets}
+def manifests_of(project: Project, datasets: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The newest manifest of each dataset by two digests: of its records, and of the file that holds them, whose bytes differ
+    between versions of pyarrow."""
+    infos = [project.ledger.dataset(name) for name in datasets]
+    return {info.name: {"content": info.manifest, "sha256": sha256_file(project.root / info.path)} for info in infos}
 
 
 def _purge(

@@ -10,6 +10,7 @@ from expunge.core.version import __version__
 from expunge.report import page
 from expunge.workflow.project.events import attempt, last_event, verified
 from expunge.workflow.project.project import Project
+from expunge.workflow.project.story import check_story
 from expunge.workflow.steps.audit_file import read_audit
 from expunge.workflow.steps.certify import newest_certificate
 from expunge.workflow.steps.statement import overridden, unknown_parts
@@ -17,7 +18,11 @@ from expunge.workflow.steps.targets import exceptions, find_targets, targets_of
 
 
 def evidence_of(project: Project, request: str) -> dict[str, Any]:
-    """The story of a request as far as it has come; what did not happen yet is None."""
+    """The story of a request as far as it has come; what did not happen yet is None.
+
+    Raises: InvalidData or InvalidCertificate, if the ledger or a certificate was changed.
+    """
+    check_story(project)
     found = project.ledger.get_request(request)
     events = [{"at": e.at, "kind": e.kind} for e in project.ledger.events(request)]
     held = find_targets(project, request)

@@ -184,7 +184,8 @@ def _carried_out(
             )
             made = shape(version).forget(job)
             seal_facts(work / SEALED, _facts_by_subject(leaving), project.ledger.keys)
-            new = keep(project, version.model, version.dataset, made, parent=version.digest)
+            gone = leaving.request.subjects
+            new = keep(project, version.model, version.dataset, made, parent=version.digest, without=gone)
             detail = {**_detail(leaving, version, new, plan, made), "attempt": number, "asked": dict(asked)}
             with project.ledger.transaction():
                 project.ledger.quarantine(version.model, version.digest)

@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from expunge.certify import LIMITS, erasure_statement, verifier
+from expunge.certify import LIMITS, erasure_statement
 from expunge.core import Assurance, Flag
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch
 from expunge.core.version import __version__
 from expunge.ledger import ModelVersion, VersionState
+from expunge.ledger.chain import Head
 from expunge.report.claims import level_of, may_be_claimed
-from expunge.workflow.project.events import attempt, audit_digest, last_event, verified
+from expunge.workflow.project.events import attempt, audit_digest, event_times, last_event, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.audit_file import read_audit
-from expunge.workflow.steps.deliver import RESIDUALS, manifest_files
+from expunge.workflow.steps.deliver import RESIDUALS, manifests_of
 from expunge.workflow.steps.targets import MODEL, Held, exceptions, targets_of
 
 
@@ -55,6 +56,12 @@ def dealt_with(project: Project, request: str) -> list[Dealt]:
                 f"the audit of '{model}' in {project.evidence(request)} was changed after it was recorded; restore it from a "
                 "backup"
             )
+        if audit.get("replay") != audited["replay"]:
+            raise DigestMismatch(
+                f"the audit of '{model}' and the event that recorded it say different things of a replay"
+            )
+        if left := sorted(set(audit["flags"]) - set(audited["flags"])):
+            raise DigestMismatch(f"the audit of '{model}' says {left[0]}, and the event that recorded it does not")
         found.append(Dealt(done, {**audited, "model": model}, audit, delivered))
     return found
 
@@ -73,8 +80,8 @@ def check_delivered(project: Project, request: str) -> None:
             )
 
 
-def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, Any]:
-    """The statement that a certificate signs.
+def statement_of(project: Project, request: str, held: list[Held], events: Head) -> dict[str, Any]:
+    """The statement that a certificate signs; `events` is the end of the ledger's chain, which it binds.
 
     The level is that of the model where least is shown; what was not dealt with stands in `targets`, under EXCEPTIONS.
     """
@@ -87,12 +94,15 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
         for version in versions.values()
     ]
     erasure = project.ledger.finished_erasure(request)
-    files = last_event(project, request, "ended") or {"files": manifest_files(project, found.datasets)}
-    for name, sha256 in files["files"].items():
-        subjects.append({"name": f"manifest:{name}", "digest": {"sha256": sha256}})
-    manifests = {
-        name: {"before": m.before, "after": m.after} for name, m in (erasure.datasets if erasure else {}).items()
-    }
+    fixed = (last_event(project, request, "ended") or {"manifests": manifests_of(project, found.datasets)})["manifests"]
+    for name, digests in fixed.items():
+        if "sha256" in digests:
+            subjects.append({"name": f"manifest:{name}", "digest": {"sha256": digests["sha256"]}})
+        subjects.append({"name": f"manifest-content:{name}", "digest": {"sha256": _hex(digests["content"])}})
+    erased = {name: {"before": m.before, "after": m.after} for name, m in (erasure.datasets if erasure else {}).items()}
+    manifests = {name: erased.get(name, {"before": fixed[name]["content"], "after": None}) for name in fixed}
+    log = project.ledger.log_head()
+    assert log is not None
     levels = [_assurance(one.audit, one.done) for one in dealt]
     level, whose, words = min(
         levels, key=lambda one: one[0], default=(Assurance.CLAIMED, "these people", Assurance.CLAIMED.sentence)
@@ -105,7 +115,9 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
         "certificateId": str(uuid4()),
         "issuedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "tool": {"name": "expunge", "version": __version__},
-        "log": {"origin": project.log_origin, "vkey": verifier(project.log_origin, project.log_key()).vkey},
+        "times": event_times(project, request, ("forgotten", "verified", "delivered")),
+        "log": {"origin": log.origin, "vkey": log.vkey},
+        "events": {"count": events.count, "head": events.digest, "since": events.since},
         "request": {
             "ref": request,
             "received": found.received_at,
@@ -113,8 +125,9 @@ def statement_of(project: Project, request: str, held: list[Held]) -> dict[str, 
             "subjects": len(found.subjects),
         },
         "erasedSet": {"records": erasure.n_records if erasure else 0},
-        "manifest": manifests.get(found.dataset),
+        "manifest": manifests.get(found.dataset, {"before": None, "after": None}),
         "manifests": manifests,
+        "superseded": [f"{MODEL}:{v.model}" for v in versions.values() if v.state is VersionState.PURGED],
         "targets": targets_of(held),
         "actions": [
             *(_action(before[one.model], versions[one.model], one.done) for one in dealt),
@@ -226,6 +239,10 @@ def _verification(audit: dict[str, Any], verified: dict[str, Any]) -> dict[str, 
         "findings": [{k: f[k] for k in shown} for f in [*audit["findings"], audit["membership"]]],
         "notes": audit.get("notes", []),
     }
+
+
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")
 
 
 def _without_floats(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Who the project is and how often it was written to, and the head of its log: what a restored part is found out by."""
+"""Who the project is and how often it was written to: what a restored part is found out by."""
 
 import uuid
 
@@ -19,14 +19,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_project")),
     )
     op.bulk_insert(project, [{"id": str(uuid.uuid4()), "generation": 0}])
-    op.create_table(
-        "log_head",
-        sa.Column("origin", sa.String(), nullable=False),
-        sa.Column("vkey", sa.String(), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("root", sa.String(), nullable=False),
-        sa.Column("pending", sa.JSON(none_as_null=True), nullable=True),
-        sa.PrimaryKeyConstraint("origin", name=op.f("pk_log_head")),
-    )
-    op.add_column("certificate", sa.Column("log_origin", sa.String(), nullable=True))
-    op.create_index("ix_certificate_place", "certificate", ["log_origin", "log_index"], unique=True)

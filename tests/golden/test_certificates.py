@@ -1,9 +1,9 @@
-"""A certificate that was issued once and must verify for ever; `issue` shows how it was made.
+"""Certificates that were issued once and must verify for ever; `issue` shows how the newest was made.
 
-The folder `v1` holds what an auditor is handed: certificate, proof, log, the operator's public key, an
-earlier checkpoint, and the model and manifest that it is about. All of it is fictitious; the private keys
-were thrown away. If a change of the format makes a test here fail, the format needs a new version beside
-this one, not a new file.
+Each folder holds what an auditor is handed: certificate, proof, log, the operator's public keys, an earlier
+checkpoint, and the model and manifest that it is about. All of it is fictitious; the private keys were thrown
+away. If a change of the format makes a test here fail, the format needs a new version beside these, not a new
+file. `v1` is the form of release 0.1, which need not say how a result was verified and delivered.
 """
 
 import base64
@@ -29,9 +29,15 @@ from expunge.certify import (
 )
 from expunge.core.digests import digest_folder, sha256_file
 
-GOLDEN = Path(__file__).parent / "v1"
+HERE = Path(__file__).parent
 ORIGIN = "expunge.example/log/golden"
-CERTIFICATE_SHA256 = "c522198ffea040c2d0b77f188f473845443f50061df96222657f9a8ff609200c"
+CERTIFICATE_SHA256 = {
+    "v1": "c522198ffea040c2d0b77f188f473845443f50061df96222657f9a8ff609200c",
+    "v2": "83ae41f561269919e2b59606895e80d51f9dc746506770e5a2ae061eec04472f",
+}
+# Of v1 no file with the log's key was handed out.
+V1_VKEY = "expunge.example/log/golden+a68c3439+AbM7YVBrxCOEWuyLEIJBSR9SH2SUAsNlhgC3c7aOiBha"
+GOLDEN = HERE / "v2"
 
 
 def issue(folder: Path, keys: Path) -> None:
@@ -60,8 +66,15 @@ def issue(folder: Path, keys: Path) -> None:
         "assurance": "EXACT",
         "flags": [],
         "limits": LIMITS,
+        "verification": [{"battery": "standard", "findings": []}],
+        "replay": True,
+        "delivery": {"override": None, "purged": ["version sha256:00"], "unreachable": [], "residuals": ["backups"]},
+        "manifest": {"before": f"sha256:{'0' * 64}", "after": f"sha256:{'1' * 64}"},
+        "unknown": [],
+        "times": {"delivered": "2026-01-31T08:59:00Z"},
         "log": {"origin": ORIGIN, "vkey": verifier(ORIGIN, log_key).vkey},
     }
+    (folder / "log.vkey").write_text(f"{verifier(ORIGIN, log_key).vkey}\n", "ascii")
     data = sign(erasure_statement(subjects, predicate), signing_key)
     (folder / "certificate.intoto.json").write_bytes(data)
     index = log.append(certificate_entry(data), log_key)
@@ -69,13 +82,14 @@ def issue(folder: Path, keys: Path) -> None:
     (folder / "certificate.tlog-proof").write_text(log.proof(index), "utf-8")
 
 
-def checked(folder: Path) -> Any:
+def checked(folder: Path, checkpoint: Path | None = None) -> Any:
     return check(
         folder / "certificate.intoto.json",
         trust=[folder / "trust.pem"],
         log=folder / "log",
+        log_key=(folder / "log.vkey").read_text() if (folder / "log.vkey").exists() else V1_VKEY,
         proof=folder / "certificate.tlog-proof",
-        checkpoint=folder / "early.checkpoint",
+        checkpoint=checkpoint or folder / "log" / "checkpoint",
         model=folder / "model",
         manifest=folder / "manifest.json",
     )
@@ -107,19 +121,30 @@ def today(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_the_golden_certificate_verifies() -> None:
-    result = checked(GOLDEN)
-    assert (result.exit_code, result.warnings) == (0, ())
+@pytest.mark.parametrize("form", ["v1", "v2"])
+def test_the_golden_certificates_verify(form: str) -> None:
+    result = checked(HERE / form)
+    assert result.exit_code == 0
     assert {step.status for step in result.steps} == {"ok"}
+    assert [("the form of release 0.1" in warning) for warning in result.warnings] == [True] * (form == "v1")
 
 
-def test_the_golden_certificate_is_the_one_that_was_issued() -> None:
-    data = (GOLDEN / "certificate.intoto.json").read_bytes()
-    assert hashlib.sha256(data).hexdigest() == CERTIFICATE_SHA256
+@pytest.mark.parametrize("form", ["v1", "v2"])
+def test_a_checkpoint_from_before_a_golden_certificate_says_nothing_of_it(form: str) -> None:
+    result = checked(HERE / form, HERE / form / "early.checkpoint")
+    assert result.exit_code == 3
+    assert [step.name for step in result.steps if step.status != "ok"] == ["outside checkpoint"]
 
 
-def test_an_altered_copy_does_not_verify(tmp_path: Path) -> None:
-    copy = shutil.copytree(GOLDEN, tmp_path / "copy")
+@pytest.mark.parametrize("form", ["v1", "v2"])
+def test_the_golden_certificates_are_the_ones_that_were_issued(form: str) -> None:
+    data = (HERE / form / "certificate.intoto.json").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == CERTIFICATE_SHA256[form]
+
+
+@pytest.mark.parametrize("form", ["v1", "v2"])
+def test_an_altered_copy_does_not_verify(tmp_path: Path, form: str) -> None:
+    copy = shutil.copytree(HERE / form, tmp_path / "copy")
     (copy / "model" / "weights.txt").write_text("0.25 -1.5 3.1\n", "utf-8")
     assert checked(copy).exit_code == 1
 
@@ -144,5 +169,5 @@ def test_what_is_logged_today_has_the_same_form(today: Path) -> None:
 
 
 def test_no_private_key_is_kept_here() -> None:
-    for path in GOLDEN.rglob("*"):
+    for path in (p for form in CERTIFICATE_SHA256 for p in (HERE / form).rglob("*")):
         assert not path.is_file() or b"PRIVATE KEY" not in path.read_bytes()

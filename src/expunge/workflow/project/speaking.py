@@ -1,0 +1,116 @@
+"""What a project signs with, and the log that it writes to: keys and folder are held against what the ledger recorded."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from expunge.core.durable import sync_folder, write_durably
+from expunge.core.errors import InvalidCertificate, NotReady
+from expunge.ledger import Ledger
+from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
+
+if TYPE_CHECKING:
+    from expunge.certify import Log
+    from expunge.certify.checkpoint import Checkpoint
+    from expunge.certify.keys import LogKey, SigningKey
+
+
+@dataclass(frozen=True)
+class LedgerMemory:
+    """What a log's signer signed last, in the ledger's database."""
+
+    ledger: Ledger
+
+    def newest(self) -> "Checkpoint | None":
+        from expunge.certify.checkpoint import Checkpoint
+
+        head = self.ledger.log_head()
+        return None if head is None or not head.size else Checkpoint(head.origin, head.size, bytes.fromhex(head.root))
+
+    def keep(self, checkpoint: "Checkpoint", entry: Mapping[str, Any]) -> None:
+        sha256 = entry.get("envelope_sha256")
+        certificate = f"sha256:{sha256}" if sha256 else None
+        self.ledger.keep_checkpoint(checkpoint.origin, checkpoint.size, checkpoint.root.hex(), certificate)
+
+
+def introduce(project: Project, name: str) -> None:
+    """Write down, of a new project, which keys it speaks with and under which name it logs. May be repeated."""
+    from expunge.certify import verifier
+
+    if project.ledger.log_head() is None:
+        origin = _fresh_origin(name)
+        project.ledger.begin_log(origin, verifier(origin, project.log_key()).vkey)
+    signing_key(project)
+    log_of(project)
+
+
+def signing_key(project: Project) -> "SigningKey":
+    """The key that signs this project's certificates, and its public half where auditors get it.
+
+    Raises: InvalidCertificate, if the key file is another one than the ledger recorded.
+    """
+    from expunge.certify import public_pem
+    from expunge.certify.keys import key_id
+
+    key = project.signing_key()
+    project.ledger.record_signer(key_id(key.public_key()))
+    write_durably(project.root / PUBLIC_KEY, public_pem(key).encode())
+    return key
+
+
+def log_of(project: Project) -> tuple["Log", "LogKey"]:
+    """The log that this project writes to, with its key.
+
+    Raises: InvalidCertificate, if the key file is another one than the ledger recorded.
+    """
+    from expunge.certify import Log, verifier
+
+    key = project.log_key()
+    head = project.ledger.log_head() or _of_an_older_expunge(project, key)
+    if (vkey := verifier(head.origin, key).vkey) != head.vkey:
+        raise InvalidCertificate(
+            f"the log {head.origin} is signed by {head.vkey}, and keys/log.pem is {vkey}; restore the key file, or begin another "
+            "log with `expunge log new`. Nothing was signed"
+        )
+    write_durably(project.root / LOG_KEY, f"{vkey}\n".encode())
+    return Log(project.log_folder, head.origin, LedgerMemory(project.ledger)), key
+
+
+def begin_new_log(project: Project) -> str:
+    """Begin a log under a new name, which is returned. The old one's folder stays beside, for those who hold certificates.
+
+    Raises: NotReady, if the present log is empty: there is nothing to leave.
+    """
+    from expunge.certify import verifier
+
+    head = project.ledger.log_head()
+    if head is None or not head.size:
+        raise NotReady("this project's log is empty; the next `expunge certify` begins it")
+    for name in (project.log_folder.name, LOG_KEY):
+        old = project.root / name
+        if old.exists():
+            old.rename(project.root / f"{old.stem}-{head.id}{old.suffix}")
+    sync_folder(project.root)
+    origin = _fresh_origin(project.config["name"])
+    vkey = verifier(origin, project.log_key()).vkey
+    project.ledger.begin_log(origin, vkey)
+    write_durably(project.root / LOG_KEY, f"{vkey}\n".encode())
+    return origin
+
+
+def _fresh_origin(name: str) -> str:
+    """Projects are often called alike, and a log's name must be no other's."""
+    return f"expunge/{name}/{secrets.token_hex(8)}"
+
+
+def _of_an_older_expunge(project: Project, key: "LogKey") -> Any:
+    """Write down the log of a project in which nobody had: from now on what it was then is remembered."""
+    from expunge.certify import Log, verifier
+    from expunge.certify.checkpoint import open_checkpoint
+
+    by = verifier(project.log_origin, key)
+    if not Log(project.log_folder, by.name).size:
+        return project.ledger.begin_log(by.name, by.vkey)
+    found = open_checkpoint(Log(project.log_folder, by.name).checkpoint().encode(), by)
+    return project.ledger.begin_log(by.name, by.vkey, found.size, found.root.hex())

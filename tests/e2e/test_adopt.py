@@ -21,7 +21,8 @@ def _finish(project: Path, request: str, model: str) -> tuple[str, Any]:
     expunge("deliver", request, *at)
     certificate = str(expunge("certify", request, *at, "--json").json["certificate"])
     current = project / "models" / model / (project / "models" / model / "current").read_text().strip()
-    trust = ("--trust", project / "signer.pub.pem", "--log", project / "log", "--model", current)
+    trust = ("--trust", project / "signer.pub.pem", "--log-key", project / "log.vkey", "--log", project / "log")
+    trust += ("--model", current)
     expunge("check", certificate, *trust)
     return certificate, _predicate(certificate)
 

@@ -126,7 +126,7 @@ def test_their_learner_goes_from_training_to_a_checked_certificate(
     assert expunge("verify", *where, "--json").json["assurance"] == "EXACT"
     expunge("deliver", *where)
     done = expunge("certify", *where, "--json").json
-    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem")
+    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem", "--log-key", project / "log.vkey")
 
 
 @pytest.mark.parametrize("breaks", BREAKS)

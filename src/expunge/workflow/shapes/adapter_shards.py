@@ -48,8 +48,7 @@ def train_shards(
     learner.salt = project.salt(training.model)
     base = keep_base(project, learner)
     learner.fit([row.record for row in rows], work=work, progress=progress)
-    source = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
-    return made_of(learner, rows, {**source, "base": base}, info.manifest, notes=_found(learner))
+    return made_of(learner, rows, {**script.to_json(), "base": base}, info.manifest, notes=_found(learner))
 
 
 def made_of(learner: "AdapterShards", rows: list[LiveRow], recipe: dict[str, Any], manifest: str, **rest: Any) -> Made:
@@ -146,8 +145,10 @@ def forget(job: Job) -> Made:
     )
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool | None:
     """Train the touched units again, in a fresh process and from nothing but the live records; whether bits are equal.
+
+    None, where no record of these units is left: nothing was left to replay, which is no match.
 
     Stopped, it goes on where it was, from stages of its own in the request's work folder.
 
@@ -167,7 +168,7 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     )
     shutil.rmtree(project.work(request) / "replay", ignore_errors=True)  # weights that nobody serves
     recorded = {u.id: u.digest for u in version.units if u.id in units}
-    return replayed == recorded
+    return replayed == recorded if replayed or recorded else None
 
 
 def arms(case: Case) -> "TextArms":

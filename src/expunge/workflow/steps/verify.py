@@ -1,6 +1,7 @@
 """Attack what a request made, beside the old version and a control, and replay what claims to be exact."""
 
 from pathlib import Path
+from typing import Any
 
 from expunge.core import Guarantee
 from expunge.verify import Audit, ClassifierAudit
@@ -18,6 +19,7 @@ from expunge.workflow.steps.probes import probes_of
 from expunge.workflow.steps.procedure import Trial, audit_procedure, cheap
 
 REPLAYED = "the procedure was not audited on canaries: the replay carries the claim"
+EMPTY = "nothing left to replay: no record of the units that learned from these people remains; that is no match"
 COSTLY = "the procedure was not audited on canaries: it would cost a full retraining"
 
 
@@ -82,7 +84,7 @@ def verify_request(
             procedure=earned,
         )
     )
-    notes = [*notes, *arms.notes]
+    notes = [*notes, *arms.notes, *_nothing_left(done, replay, replayed)]
     salt = dying_salt(remaining.request.subjects, project.ledger.keys)
     digest = write_audit(project, request, arms.document(result, salt), notes)
     detail = {
@@ -95,3 +97,8 @@ def verify_request(
     }
     project.ledger.append_event(request, "verified", detail)
     return result
+
+
+def _nothing_left(done: dict[str, Any], asked: bool, replayed: bool | None) -> list[str]:
+    """A replay that was asked for and compared nothing is said to have; a model that cannot be replayed is not EXACT."""
+    return [EMPTY] if asked and replayed is None and done["guarantee"] == Guarantee.EXACT else []

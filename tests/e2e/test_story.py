@@ -306,7 +306,7 @@ def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_show
 
 COMMANDS = [
     *("init", "data", "data add", "train", "adopt", "request", "plan", "forget", "verify", "deliver", "certify"),
-    *("check", "report", "edit", "benchmark", "demo"),
+    *("check", "log", "log new", "report", "edit", "benchmark", "demo"),
 ]
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from expunge.core.errors import InvalidParameter, RecipeMismatch
 
-
 _found: dict[str, "UserCode"] = {}  # modules that were imported from a script's folder, and for which script
 
 

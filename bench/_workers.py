@@ -15,7 +15,7 @@ from typing import Any
 from expunge.certify import check
 from expunge.core.errors import NotReady, ProjectLocked
 from expunge.ledger import Columns, StepState
-from expunge.workflow.project.project import PUBLIC_KEY, Project
+from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
 from expunge.workflow.shapes.learner import fitted, load_learner, training_of
 from expunge.workflow.shapes.table import columns_of
 from expunge.workflow.steps.certify import proof_path
@@ -128,7 +128,8 @@ def faults(project: Project, asked: set[str]) -> list[str]:
             found.append(f"{request.id}: a step is not done")
         for one in project.ledger.certificates(request.id):
             path = project.root / one.path
-            checked = check(path, trust=[project.root / PUBLIC_KEY], log=project.log_folder, proof=proof_path(path))
+            known = {"trust": [project.root / PUBLIC_KEY], "log_key": (project.root / LOG_KEY).read_text()}
+            checked = check(path, **known, log=project.log_folder, proof=proof_path(path))
             if checked.exit_code:
                 found.append(f"{request.id}: {checked.first_failure}")
     if asked & set(project.ledger.keys.subjects.all()):

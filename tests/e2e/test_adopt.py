@@ -24,7 +24,8 @@ def _finish(project: Path, request: str, model: str) -> tuple[str, Any]:
     assert all("copy:" in one for one in certified["exceptions"] if not one.startswith("dataset:"))
     certificate = str(certified["certificate"])
     current = project / "models" / model / (project / "models" / model / "current").read_text().strip()
-    trust = ("--trust", project / "signer.pub.pem", "--log", project / "log", "--model", current)
+    trust = ("--trust", project / "signer.pub.pem", "--log-key", project / "log.vkey", "--log", project / "log")
+    trust += ("--model", current)
     expunge("check", certificate, *trust)
     return certificate, _predicate(certificate)
 

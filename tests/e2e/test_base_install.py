@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "v1"
+GOLDEN = ROOT / "tests" / "golden" / "v2"
 CERTIFICATE, TRUST, LOG = GOLDEN / "certificate.intoto.json", GOLDEN / "trust.pem", GOLDEN / "log"
+LOG_KEY = GOLDEN / "log.vkey"
 HEAVY = ("torch", "transformers", "peft", "sqlalchemy", "alembic", "pyarrow", "numpy", "scipy", "matplotlib")
 
 
@@ -66,7 +67,9 @@ def test_help_works(installed: Installed) -> None:
 
 
 def test_the_golden_certificate_passes(installed: Installed) -> None:
-    checked = installed.run("expunge", "check", CERTIFICATE, "--trust", TRUST, "--log", LOG, "--json")
+    checked = installed.run(
+        "expunge", "check", CERTIFICATE, "--trust", TRUST, "--log", LOG, "--log-key", LOG_KEY, "--json"
+    )
     assert checked.returncode == 0, checked.stderr
     assert json.loads(checked.stdout)["verdict"] == "pass"
 

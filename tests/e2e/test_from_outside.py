@@ -126,7 +126,7 @@ def test_their_learner_goes_from_training_to_a_checked_certificate(
     assert audited(expunge("verify", *where, "--json"))["assurance"] == "EXACT"
     expunge("deliver", *where, "--released", "none")
     done = expunge("certify", *where, "--json").json
-    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem")
+    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem", "--log-key", project / "log.vkey")
 
 
 @pytest.mark.parametrize("breaks", BREAKS)

@@ -65,7 +65,7 @@ def test_a_request_on_a_table(table: Path) -> None:
     assert _imported("certify", request, *at) == []
     assert _imported("report", request, *at) == []
     certificate = expunge("certify", request, *at, "--json").json["certificate"]
-    assert _imported("check", certificate, "--trust", table / "signer.pub.pem") == []
+    assert _imported("check", certificate, "--trust", table / "signer.pub.pem", "--log-key", table / "log.vkey") == []
 
 
 MIXED = """import expunge

@@ -85,7 +85,8 @@ def test_a_trainer_run_carries_a_request_to_a_certificate(tmp_path: Path, inputs
     assert not (project / "runs" / "tuned" / touched).exists()
     certificate = expunge("certify", request, *at, "--json").json["certificate"]
     current = project / "models/tuned" / (project / "models/tuned/current").read_text().strip()
-    trust = ("--trust", project / "signer.pub.pem", "--log", project / "log", "--model", current)
+    trust = ("--trust", project / "signer.pub.pem", "--log-key", project / "log.vkey", "--log", project / "log")
+    trust += ("--model", current)
     expunge("check", certificate, *trust)
     predicate = json.loads(base64.b64decode(json.loads(Path(certificate).read_text())["payload"]))["predicate"]
     action = predicate["actions"][0]

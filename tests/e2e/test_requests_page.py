@@ -88,7 +88,8 @@ def test_the_story_of_the_page(typed: Any) -> None:
     assert [path.name for path in certificates] == ["certificate-2.intoto.json", "certificate.intoto.json"]
     for path in certificates:
         proof = path.with_name(path.name.replace(".intoto.json", ".tlog-proof"))
-        expunge("check", path, "--trust", "signer.pub.pem", "--log", "log", "--proof", proof)
+        known = ("--trust", "signer.pub.pem", "--log-key", "log.vkey")
+        expunge("check", path, *known, "--log", "log", "--proof", proof)
     refused(
         expunge(*shlex.split(reopen[0].replace("req-0123456789", first["request"]))[1:], code=None), "known to hold"
     )

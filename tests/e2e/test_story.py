@@ -161,7 +161,16 @@ def test_check_needs_a_trusted_key(story: Story) -> None:
     certificate = story.said["certify"].json["certificate"]
     current = story.project / "models/assistant" / (story.project / "models/assistant/current").read_text().strip()
     everything = ("--log", story.project / "log", "--model", current)
-    trusted = expunge("check", certificate, "--trust", story.project / "signer.pub.pem", *everything, "--json")
+    trusted = expunge(
+        "check",
+        certificate,
+        "--trust",
+        story.project / "signer.pub.pem",
+        "--log-key",
+        story.project / "log.vkey",
+        *everything,
+        "--json",
+    )
     assert trusted.json["exit_code"] == 0
     assert expunge("check", certificate, *everything, "--json", code=3).json["exit_code"] == 3
 
@@ -318,7 +327,7 @@ def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_show
 COMMANDS = [
     *("init", "data", "data add", "train", "adopt", "request", "plan", "forget", "verify", "deliver", "certify"),
     *("decide", "abandon", "destroy", "run", "reopen", "reconcile"),
-    *("check", "report", "edit", "benchmark", "demo"),
+    *("check", "log", "log new", "report", "edit", "benchmark", "demo"),
 ]
 
 

@@ -89,7 +89,7 @@ def test_a_person_leaves_a_table(project: Path, recipe: str) -> None:
     assert len(asked["direct"]["unlearned"]["per_fact"]) == len([row for row in ROWS if row["who"] == "Person 3"])
     expunge("deliver", *where, "--released", "none")
     done = expunge("certify", *where, "--json").json
-    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem")
+    expunge("check", done["certificate"], "--trust", project / "signer.pub.pem", "--log-key", project / "log.vkey")
     held = b"".join(p.read_bytes() for p in (project / "models").rglob("*") if p.is_file())
     assert b"Person" not in held
     assert "Person 3" not in (project / "evidence" / request / "report.html").read_text()

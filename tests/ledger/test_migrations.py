@@ -1,6 +1,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,25 +15,23 @@ from expunge.ledger import Columns, Ledger, migrations
 from expunge.ledger.database import Database, touch_private
 from expunge.ledger.tables import Base
 
-SINCE_THE_FIRST = (
-    "DROP INDEX ix_certificate_log_place",
-    "ALTER TABLE certificate DROP COLUMN log_id",
-    "DROP TABLE log",
-    "DROP TABLE signer",
-    "DROP TABLE event_chain",
-    "DROP INDEX ix_request_event_position",
-    "ALTER TABLE request_event DROP COLUMN previous",
-    "ALTER TABLE request_event DROP COLUMN position",
-    "ALTER TABLE dataset DROP COLUMN feature_columns",
-    "UPDATE alembic_version SET version_num = '0001'",
-)
-
 
 def back_to_the_first(ledger: Ledger) -> None:
-    """The schema of 0.1.0, with what is in it."""
-    with ledger.database.write() as session:
-        for statement in SINCE_THE_FIRST:
-            session.execute(text(statement))
+    """The same rows in a database as the first release made it."""
+    old = Database(ledger.root / "old.db")
+    touch_private(old.path)
+    with patch.object(migrations, "HEAD", "0001"):
+        migrations.upgrade(old)
+    with closing(sqlite3.connect(old.path)) as database:
+        database.execute("ATTACH ? AS new", (str(ledger.database.path),))
+        for (table,) in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            columns = ", ".join(name for _, name, *_ in database.execute(f"PRAGMA main.table_info({table})"))
+            if table != "alembic_version":
+                database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        database.commit()
+    for path in [*ledger.root.glob("ledger.db*"), ledger.root / "keys" / "generation.json"]:
+        path.unlink(missing_ok=True)
+    old.path.rename(ledger.database.path)
 
 
 def test_the_migrations_make_what_the_tables_say(ledger: Ledger) -> None:
@@ -82,41 +81,18 @@ def test_a_migration_that_fails_leaves_no_tables(tmp_path: Path, monkeypatch: py
     assert Ledger.create(tmp_path).datasets() == ()
 
 
-def _of_the_first_revision(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rows in a database as the first release made it."""
-    old = Database(ledger.root / "old.db")
-    touch_private(old.path)
-    with monkeypatch.context() as patch:
-        patch.setattr(migrations, "HEAD", "0001")
-        migrations.upgrade(old)
-    with closing(sqlite3.connect(old.path)) as database:
-        database.execute("ATTACH ? AS new", (str(ledger.database.path),))
-        for (table,) in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
-            columns = ", ".join(name for _, name, *_ in database.execute(f"PRAGMA main.table_info({table})"))
-            if table != "alembic_version":
-                database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
-        database.commit()
-    for path in [*ledger.root.glob("ledger.db*"), ledger.root / "keys" / "generation.json"]:
-        path.unlink(missing_ok=True)
-    old.path.rename(ledger.database.path)
-
-
-def test_a_database_of_the_first_revision_keeps_its_data(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_of_the_first_revision_keeps_its_data(ledger: Ledger, tmp_path: Path) -> None:
     source = tmp_path / "a.csv"
     source.write_text("who,answer\nann,yes\n")
     ledger.add_dataset("people", source, Columns(subject="who", answer="answer"))
-    _of_the_first_revision(ledger, monkeypatch)
+    back_to_the_first(ledger)
     again = Ledger.open(ledger.root)
     assert again.datasets()[0].columns == Columns(subject="who", answer="answer")
     assert len(again.live_records("people")) == 1
 
 
-def test_before_a_migration_a_copy_is_made_and_the_next_scrub_removes_it(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _of_the_first_revision(ledger, monkeypatch)
+def test_before_a_migration_a_copy_is_made_and_the_next_scrub_removes_it(ledger: Ledger) -> None:
+    back_to_the_first(ledger)
     again = Ledger.open(ledger.root)
     (copy,) = ledger.root.glob("ledger.before-*")
     assert copy.stat().st_mode & 0o777 == 0o600

@@ -217,3 +217,23 @@ def test_a_version_trained_on_an_older_manifest_stays_known(people: Ledger, forg
     forget(PEOPLE[0])
     units = [UnitMembers(Unit("u", (), "d"), ())]
     assert _record(people, trained_on=before, units=units).trained_on == before
+
+
+def test_a_version_without_people_is_recorded_as_trained_on_the_manifest_that_their_erasure_leaves(
+    people: Ledger,
+) -> None:
+    _record(people)
+    before = people.dataset("people").manifest
+    request = people.open_request("people", [PEOPLE[2]])
+    units = _units(people)[:1]
+    rebuilt = {"units": units, "parent": "sha256:v1", "without": request.subjects}
+    version = _record(people, "sha256:v2", **rebuilt)
+    # What the parent was trained on may be named of its child, though no manifest of the dataset has that digest.
+    again = people.open_request("people", [PEOPLE[1]])
+    child = {"units": units, "parent": "sha256:v2", "trained_on": version.trained_on, "without": again.subjects}
+    assert _record(people, "sha256:v3", **child).trained_on not in (before, version.trained_on)
+    with pytest.raises(InvalidParameter, match="no manifest"):
+        _record(people, "sha256:v4", parent="sha256:v2", trained_on="sha256:0")
+    people.entomb(request.id)
+    assert _record(people, "sha256:v2", **rebuilt) == version  # as a step that is repeated
+    assert version.trained_on == people.finish_erasure(request.id).manifest_after != before

@@ -303,9 +303,7 @@ def test_a_document_short_by_one_thing_shows_no_level(name: str) -> None:
         show_audit(document)
         assert exit_code(document) != 0
     says_no_more(said.getvalue(), Assurance.CLAIMED)
-    says_no_more(
-        _assurance(document, {"guarantee": document.get("guarantee", "EMPIRICAL")})[2], Assurance.CLAIMED
-    )
+    says_no_more(_assurance(document, {"guarantee": document.get("guarantee", "EMPIRICAL")})[2], Assurance.CLAIMED)
 
 
 @pytest.mark.parametrize(

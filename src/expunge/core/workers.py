@@ -7,14 +7,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from expunge.core.capability import CAPABILITY
 
 _PARENT = "EXPUNGE_PARENT"  # in the environment of a process started by `run_module`
+_SAFE_PATH = "PYTHONSAFEPATH"
 _TOLD = "\x1eprogress "
 _LOOK_EVERY_S = 0.5
 _watched: set[int] = set()
@@ -22,8 +25,9 @@ _watched: set[int] = set()
 
 def worker_pool(workers: int, begin: Callable[..., Any] | None = None, *arguments: Any) -> ProcessPoolExecutor:
     """A pool of fresh processes (a forked torch may hang); each calls `begin` with these arguments before its first task."""
-    context = get_context("spawn")
-    return ProcessPoolExecutor(workers, context, _begun, (os.getpid(), begin, arguments))
+    with _from_nowhere():
+        resource_tracker.ensure_running()
+    return ProcessPoolExecutor(workers, _Spawn(), _begun, (os.getpid(), begin, arguments))
 
 
 Progress = Callable[[str, int, int], None]  # what is worked on, steps done, steps in all
@@ -34,7 +38,7 @@ def run_module(module: str, *arguments: str, progress: Progress | None = None) -
 
     The module calls `end_with_parent` first. What it tells `tell_parent` is told to `progress`.
     """
-    command = [sys.executable, "-m", module, *arguments]
+    command = [sys.executable, "-P", "-m", module, *arguments]
     environment = {**os.environ, **CAPABILITY, _PARENT: str(os.getpid())}
     errors: list[str] = []
     with (
@@ -55,6 +59,33 @@ def run_module(module: str, *arguments: str, progress: Progress | None = None) -
             raise
         out.seek(0)
         return subprocess.CompletedProcess(command, code, out.read(), "".join(errors))
+
+
+class _SpawnProcess(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _from_nowhere():
+            return SpawnProcess._Popen(process_obj)
+
+
+class _Spawn(SpawnContext):
+    """Fresh processes that import nothing from the current directory while they start."""
+
+    Process = _SpawnProcess
+
+
+@contextmanager
+def _from_nowhere() -> Iterator[None]:
+    """Python processes that are started meanwhile import nothing from the current directory, as with `python -P`."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def tell_parent(what: str, done: int, total: int) -> None:

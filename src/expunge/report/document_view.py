@@ -106,5 +106,5 @@ def certificate_view(document: Mapping[str, Any]) -> dict[str, Any] | None:
     named = {"path": "File", "digest": "Digest", "log_index": "Index in the log", "origin": "Log", "signer": "Signer"}
     return {
         "facts": [(label, text(certificate.get(key))) for key, label in named.items()],
-        "command": f"expunge check {text(certificate.get('path'), 'CERT')} --trust pub.pem",
+        "command": f"expunge check {text(certificate.get('path'), 'CERT')} --trust pub.pem --log-key log.vkey",
     }

@@ -13,7 +13,7 @@ from tests.workflow.steps.conftest import COLUMNS, PEOPLE, quiet, rows_of, write
 from expunge.certify import check
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady, UnknownName
 from expunge.ledger import Decision, RequestState
-from expunge.workflow.project.project import PUBLIC_KEY, Project
+from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
 from expunge.workflow.steps.certify import certify_request, proof_path
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.destroy import destroy_model
@@ -118,8 +118,8 @@ def test_what_was_deferred_is_done_later_under_a_second_certificate(project: Pro
     assert (first.name, second.name) == ("certificate.intoto.json", "certificate-2.intoto.json")
     assert said(second)["flags"] == []
     for certificate in (first, second):
-        trusted = {"trust": [project.root / PUBLIC_KEY], "log": project.log_folder}
-        assert check(certificate, **trusted, proof=proof_path(certificate)).exit_code == 0
+        known = {"trust": [project.root / PUBLIC_KEY], "log_key": (project.root / LOG_KEY).read_text()}
+        assert check(certificate, **known, log=project.log_folder, proof=proof_path(certificate)).exit_code == 0
 
 
 def test_a_request_that_ended_without_a_model_is_repaired_without_a_name(project: Project, ask: Ask) -> None:

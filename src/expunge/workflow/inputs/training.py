@@ -1,17 +1,16 @@
 """What is trained is said in plain Python: a function that names a learner and the dataset that it learns from."""
 
-import hashlib
-import importlib.util
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from expunge.core import MadeOfUnits, Record
 from expunge.core.errors import ExpungeError, InvalidParameter, UnknownName
+from expunge.workflow.inputs.user_code import Recorded, UserCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +33,32 @@ Recipe = Training  # the name of 0.1.0, for one more release; what decides the b
 
 @dataclass(frozen=True)
 class Script:
-    """A function in a file, named `file.py:function`, with the digest of the file."""
+    """A function in a file, named `file.py:function`; `code` is the file with what it imports from its folder."""
 
     path: Path
     function: str
-    digest: str
+    code: UserCode
     call: Callable[..., Any]
 
+    @property
+    def digest(self) -> str:
+        return self.code.digest
 
-def load_script(where: str) -> Script:
-    """Find `file.py:function`.
+    def to_json(self) -> dict[str, Any]:
+        """What a recipe records of it. Ask when all has run: what is imported last counts too."""
+        return {
+            "script": str(self.path),
+            "function": self.function,
+            "script_sha256": self.digest,
+            "helpers": dict(sorted(self.code.helpers.items())),
+        }
 
-    Raises: InvalidParameter, for another form or a file that fails; UnknownName, if file or function is not there.
+
+def load_script(where: str, recorded: Recorded | None = None) -> Script:
+    """Find `file.py:function`. With `recorded` nothing runs unless it is what was recorded.
+
+    Raises: InvalidParameter, for another form or a file that fails; UnknownName, if file or function is not there;
+    RecipeMismatch.
     """
     file, _, function = where.rpartition(":")
     if not file or not function:
@@ -53,25 +66,28 @@ def load_script(where: str) -> Script:
     path = Path(file).resolve()
     if not path.is_file():
         raise UnknownName(f"no file {file}; name a Python file and a function in it, as in recipe.py:recipe")
-    source = path.read_bytes()
-    spec = importlib.util.spec_from_file_location(f"expunge_script_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise InvalidParameter(f"{file} is not a Python file; name one and a function in it, as in recipe.py:recipe")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    code = UserCode(path, recorded)
     with _faults_named(path):
-        spec.loader.exec_module(module)
-    if not callable(call := getattr(module, function, None)):
+        module = code.run()
+    if not callable(found := getattr(module, function, None)):
         raise UnknownName(f"{file} has no function '{function}'")
-    return Script(path, function, hashlib.sha256(source).hexdigest(), call)
+
+    @wraps(found)
+    def call(*arguments: Any, **named: Any) -> Any:
+        with code.importable():
+            return found(*arguments, **named)
+
+    return Script(path, function, code, call)
 
 
-def load_training(where: str) -> tuple[Training, Script]:
+def load_training(where: str, recorded: Recorded | None = None) -> tuple[Training, Script]:
     """Run the function and take what it returns.
 
-    Raises: InvalidParameter, if it returns anything but a Training of a learner made of units.
+    Raises: InvalidParameter, if it returns anything but a Training of a learner made of units; RecipeMismatch.
     """
-    script = load_script(where)
+    script = load_script(where, recorded)
     with _faults_named(script.path):
         training = script.call()
     if not isinstance(training, Training) or not isinstance(training.learner, MadeOfUnits):

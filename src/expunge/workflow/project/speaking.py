@@ -1,8 +1,10 @@
 """What a project signs with, and the log that it writes to: keys and folder are held against what the ledger recorded."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core.durable import sync_folder, write_durably
@@ -17,16 +19,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LedgerMemory:
-    """What a log's signer signed last, in the ledger's database."""
+class ProjectMemory:
+    """What a log's signer signed last: in the ledger's database, and in the proofs beside certificates.
+
+    The ledger knows what is about to be signed. Where it was restored from a backup together with the log, the proofs still
+    hold what was signed since.
+    """
 
     ledger: Ledger
+    evidence: Path
 
     def newest(self) -> "Checkpoint | None":
         from expunge.certify.checkpoint import Checkpoint
 
         head = self.ledger.log_head()
-        return None if head is None or not head.size else Checkpoint(head.origin, head.size, bytes.fromhex(head.root))
+        if head is None:
+            return None
+        kept = [Checkpoint(head.origin, head.size, bytes.fromhex(head.root))] if head.size else []
+        return max([*kept, *self._proven(head.vkey)], key=lambda checkpoint: checkpoint.size, default=None)
+
+    def _proven(self, vkey: str) -> "Iterator[Checkpoint]":
+        """The checkpoints in proofs, as far as this log signed them."""
+        from expunge.certify.checkpoint import open_checkpoint
+        from expunge.certify.note import read_vkey
+        from expunge.certify.proof import read_proof
+
+        by = read_vkey(vkey)
+        for path in self.evidence.glob("*/*.tlog-proof"):
+            with suppress(InvalidCertificate, OSError):  # damaged, or of another log: it proves nothing here
+                yield open_checkpoint(read_proof(path.read_bytes()).checkpoint.encode(), by)
 
     def keep(self, checkpoint: "Checkpoint", entry: Mapping[str, Any]) -> None:
         sha256 = entry.get("envelope_sha256")
@@ -74,7 +95,7 @@ def log_of(project: Project) -> tuple["Log", "LogKey"]:
             "log with `expunge log new`. Nothing was signed"
         )
     write_durably(project.root / LOG_KEY, f"{vkey}\n".encode())
-    return Log(project.log_folder, head.origin, LedgerMemory(project.ledger)), key
+    return Log(project.log_folder, head.origin, ProjectMemory(project.ledger, project.root / "evidence")), key
 
 
 def begin_new_log(project: Project) -> str:

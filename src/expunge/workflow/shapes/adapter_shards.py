@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Fact, Plan, Promise, Record, Route, Unit
-from expunge.core.errors import RecipeMismatch
 from expunge.core.placement import SHARD, place, stage_epochs, visits
 from expunge.exact import read_parameters
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.training import Script, Training, load_training
+from expunge.workflow.inputs.user_code import Recorded
 from expunge.workflow.project.canaries import Canaries, check_members
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
@@ -51,8 +51,7 @@ def train_shards(
     learner.salt = project.salt(training.model)
     base = keep_base(project, learner)
     learner.fit([row.record for row in rows], work=work, progress=progress)
-    source = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
-    return made_of(learner, rows, {**source, "base": base}, info.manifest, notes=_found(learner))
+    return made_of(learner, rows, {**script.to_json(), "base": base}, info.manifest, notes=_found(learner))
 
 
 def made_of(learner: "AdapterShards", rows: list[LiveRow], recipe: dict[str, Any], manifest: str, **rest: Any) -> Made:
@@ -156,19 +155,18 @@ def forget(job: Job) -> Made:
 def _trained_anew(job: Job) -> Made:
     """Raises: RecipeMismatch, if the recipe's file is another one now."""
     project, version, rows = job.project, job.version, job.leaving.staying
-    training, script = load_training(f"{version.recipe['script']}:{version.recipe['function']}")
-    if script.digest != version.recipe["script_sha256"]:
-        raise RecipeMismatch(
-            f"{script.path.name} is not the file that '{version.model}' was trained by; restore it as it was then"
-        )
+    where = f"{version.recipe['script']}:{version.recipe['function']}"
+    training, script = load_training(where, Recorded.of(version.model, version.recipe))
     began = time.perf_counter()
     info = project.ledger.dataset(job.leaving.dataset)
     made = train_shards(project, training, script, rows, info, job.work, job.progress)
     return replace(made, cost=1.0, seconds=time.perf_counter() - began, method=METHOD)
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool | None:
     """Train the touched units again, in a fresh process and from nothing but the live records; whether bits are equal.
+
+    None, where no record of these units is left: nothing was left to replay, which is no match.
 
     Stopped, it goes on where it was, from stages of its own in the request's work folder.
 
@@ -188,7 +186,7 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
     )
     shutil.rmtree(project.work(request, version.model) / "replay", ignore_errors=True)  # weights that nobody serves
     recorded = {u.id: u.digest for u in version.units if u.id in units}
-    return replayed == recorded
+    return replayed == recorded if replayed or recorded else None
 
 
 def arms(case: Case) -> "TextArms":

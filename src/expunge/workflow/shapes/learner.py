@@ -26,6 +26,7 @@ from expunge.core.errors import (
 from expunge.exact import learners
 from expunge.ledger import Columns, DatasetInfo, LiveRow, ModelVersion, UnitMembers
 from expunge.workflow.inputs.training import Script, Training, load_training
+from expunge.workflow.inputs.user_code import Recorded
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
@@ -95,7 +96,7 @@ def train_learner(project: Project, training: Training, script: Script, rows: li
         )
     salt = project.salt(training.model)
     learner = fitted(training, [row.record for row in rows], info.columns, salt)
-    where = {"script": str(script.path), "function": script.function, "script_sha256": script.digest}
+    where = script.to_json()
     if learners.name_of(type(learner)) is None:
         where["class"] = BESIDE
     made = _made(learner, rows, where, info.manifest)
@@ -109,7 +110,7 @@ def _try(made: Made, salt: bytes, training: Training, rows: list[LiveRow], work:
     Raises: InvalidParameter, if that fails: a model that can be trained and not forgotten from must not enter service.
     """
     try:
-        again, _ = load_training(f"{made.recipe['script']}:{made.recipe['function']}")
+        again = _training(made.recipe, training.model)
         if again.learner.parameters() != training.learner.parameters():
             raise RecipeMismatch(f"{made.recipe['function']}() gave other parameters when it was called again")
         with new_folder(work / "trial") as folder:
@@ -219,12 +220,8 @@ def load_learner(project: Project, version: ModelVersion) -> Any:
 
 
 def _training(recorded: dict[str, Any], model: str) -> Training:
-    training, script = load_training(f"{recorded['script']}:{recorded['function']}")
-    if script.digest != recorded["script_sha256"]:
-        raise RecipeMismatch(
-            f"{script.path.name} is not the file that '{model}' was trained by; restore it as it was then"
-        )
-    return training
+    where = f"{recorded['script']}:{recorded['function']}"
+    return load_training(where, Recorded.of(model, recorded))[0]
 
 
 def _loaded(folder: Path, kind: str, recorded: dict[str, Any], model: str, salt: bytes) -> Any:

@@ -14,12 +14,14 @@ from expunge.core.placement import SHARD, member_id, place
 from expunge.core.recipe import Recipe
 from expunge.core.workers import last_line, run_module
 from expunge.ledger import LiveRow, ModelVersion, UnitMembers
+from expunge.workflow.inputs.user_code import Recorded
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
+from expunge.workflow.shapes.rebuild import NOTHING_LEFT
 from expunge.workflow.shapes.split import unit_name
 from expunge.workflow.shapes.taken_in import take_in
 from expunge.workflow.shapes.touched import touched_units
@@ -92,9 +94,14 @@ def forget(job: Job) -> Made:
     old = project.folder(version) / "units"
     folders = {p.name: p for p in sorted(old.iterdir())}
     rows = leaving.staying
+    recorded = Recorded.of(version.model, {} if job.options.get("rebuild") else version.recipe)
+    code: dict[str, Any] = {}
     for k, touched in enumerate(job.plan.units):
         job.progress(touched.id, k, len(job.plan.units))
-        rebuilt = rebuild(project, version, leaving.request.id, str(script), touched.id, job.work / touched.id)
+        folder = job.work / touched.id
+        rebuilt, ran = rebuild(project, version, leaving.request.id, str(script), recorded, touched.id, folder)
+        recorded = replace(recorded, script_sha256=ran["script_sha256"])  # one file for all units
+        code = {**ran, "helpers": {**code.get("helpers", {}), **ran["helpers"]}}
         if rebuilt is None:
             del folders[touched.id]
         else:
@@ -102,37 +109,50 @@ def forget(job: Job) -> Made:
     runs = {folder: json.loads((folder / UNIT_FILE).read_text()) for folder in folders.values()}
     by_member = _by_member(project, version.model, rows)
     units = tuple(_unit(folder, run, by_member) for folder, run in runs.items())
-    recipe = {**version.recipe, "script": str(script)}
+    recipe = {**version.recipe, **code, "script": str(script)}
     made = _made(runs, units, version.trained_on, recipe)
     return replace(made, cost=job.plan.cost, method="own loop, units rebuilt")
 
 
-def rebuild(project: Project, version: ModelVersion, request: str, script: str, unit: str, folder: Path) -> Path | None:
-    """Train one unit by the user's script in a process of its own; None if no records are left for it.
+def rebuild(
+    project: Project,
+    version: ModelVersion,
+    request: str,
+    script: str,
+    recorded: Recorded,
+    unit: str,
+    folder: Path,
+) -> tuple[Path | None, dict[str, Any]]:
+    """Train one unit by the user's script in a process of its own: its folder, None if no records are left for it; and by digest
+    what ran, which is what was recorded or nothing.
 
     Raises: RebuildFailed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     arguments = [str(project.root), version.model, version.digest, request, script, unit, str(folder)]
-    done = run_module("expunge.workflow.shapes.rebuild", *arguments)
-    if done.returncode == 3:
-        return None
+    done = run_module("expunge.workflow.shapes.rebuild", *arguments, json.dumps(recorded.to_json()))
+    ran = json.loads(last_line(done.stdout)) if done.returncode in (0, NOTHING_LEFT) else {}
+    if done.returncode == NOTHING_LEFT:
+        return None, ran
     if done.returncode or not (folder / UNIT_FILE).exists():
         raise RebuildFailed(
             f"{script} did not rebuild {unit}: {last_line(done.stderr)}; it must train unit.dataset, save to unit.folder, and Track"
         )
-    return folder
+    return folder, ran
 
 
-def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
+def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool | None:
     """Run the script again for the touched units; whether their trained state has the same digest.
+
+    None, where no record of these units is left: nothing was left to replay, which is no match.
 
     Raises: RecipeMismatch, where it has not and this process is not like the one of the training: that tells nothing.
     """
+    recorded_code, compared = Recorded.of(version.model, version.recipe), 0
     for n, unit in enumerate(units):
         progress("replay", n, len(units))
         folder = project.work(request, version.model) / f"replay-{unit}"
-        again = rebuild(project, version, request, str(version.recipe["script"]), unit, folder)
+        again, _ = rebuild(project, version, request, str(version.recipe["script"]), recorded_code, unit, folder)
         recorded = project.folder(version) / "units" / unit / UNIT_FILE
         if again is None or not recorded.exists():
             if (again is None) != (not recorded.exists()):
@@ -142,7 +162,8 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
         if now["weights"] != then["weights"]:
             _recipe(then).require(_recipe(now))
             return False
-    return True
+        compared += 1
+    return True if compared else None
 
 
 def _recipe(run: dict[str, Any]) -> Recipe:

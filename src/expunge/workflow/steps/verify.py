@@ -28,6 +28,7 @@ NOBODYS = [
     Fact(id="none", subject="", question="", answer="")
 ]  # in place of facts that can no longer be had; nobody is asked it
 GONE = "the records that were removed can no longer be had, so nothing could be asked about them"
+EMPTY = "nothing left to replay: no record of the units that learned from these people remains; that is no match"
 COSTLY = "the procedure was not audited on canaries: it would cost a full retraining"
 
 
@@ -133,7 +134,7 @@ def _verified(
             procedure=earned,
         )
     )
-    notes = [*notes, *arms.notes]
+    notes = [*notes, *arms.notes, *_nothing_left(done, replay, replayed)]
     theirs = project.ledger.live_subjects(request)
     salt = dying_salt(theirs, project.ledger.keys) if theirs else fresh_salt()
     digest = write_audit(project, request, model, arms.document(result, salt), notes)
@@ -151,3 +152,8 @@ def _verified(
     }
     project.ledger.append_event(request, "verified", detail)
     return result
+
+
+def _nothing_left(done: dict[str, Any], asked: bool, replayed: bool | None) -> list[str]:
+    """A replay that was asked for and compared nothing is said to have; a model that cannot be replayed is not EXACT."""
+    return [EMPTY] if asked and replayed is None and done["guarantee"] == Guarantee.EXACT else []

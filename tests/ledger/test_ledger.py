@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +44,7 @@ def test_unsafe_and_missing_keys_are_refused_at_opening(ledger: Ledger) -> None:
     (ledger.root / "keys" / "index.key").chmod(0o644)
     with pytest.raises(UnsafeKeyFile, match="chmod 600"):
         Ledger.open(ledger.root)
-    (ledger.root / "keys" / "index.key").unlink()
-    (ledger.root / "keys").rmdir()
+    shutil.rmtree(ledger.root / "keys")
     with pytest.raises(InvalidData, match="restore that folder from the backup"):
         Ledger.open(ledger.root)
 

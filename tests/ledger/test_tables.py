@@ -17,7 +17,7 @@ def _entombed(ledger: Ledger) -> str:
     [
         "UPDATE request_event SET kind = 'nothing happened'",
         "DELETE FROM request_event",
-        "INSERT OR REPLACE INTO request_event SELECT request_id, seq, at, 'x', detail FROM request_event",
+        "INSERT OR REPLACE INTO request_event SELECT request_id, seq, at, 'x', detail, position, previous FROM request_event",
         "REPLACE INTO request_event (rowid, request_id, seq, at, kind, detail) "
         "SELECT rowid, request_id, 9, at, 'forged', detail FROM request_event LIMIT 1",
         "UPDATE tombstone SET commitment = x'00'",

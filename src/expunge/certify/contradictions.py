@@ -3,7 +3,7 @@
 Whether the level follows from the findings is not recomputed here. A signer who contradicts itself is refused, whoever it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from expunge.core.assurance import Assurance, Flag
@@ -16,6 +16,15 @@ _HIGHEST = {
     Flag.PARTIAL: Assurance.SUPPRESSED,
     Flag.TAINTED: Assurance.CERTIFIED,
 }
+
+
+def highest_beside(flags: Iterable[str]) -> Assurance:
+    """The highest level that a statement may name beside these flags.
+
+    >>> highest_beside(["TAINTED", "HIDDEN"]).name
+    'SUPPRESSED'
+    """
+    return min((_HIGHEST[Flag(flag)] for flag in flags if Flag(flag) in _HIGHEST), default=max(Assurance))
 
 
 def contradiction(predicate: Mapping[str, Any], *, whole: bool) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from expunge.certify import LIMITS, erasure_statement
+from expunge.certify.contradictions import highest_beside
 from expunge.core import Assurance, Flag
 from expunge.core.digests import digest_folder
 from expunge.core.errors import DigestMismatch
@@ -108,6 +109,11 @@ def statement_of(project: Project, request: str, held: list[Held], events: Head)
         levels, key=lambda one: one[0], default=(Assurance.CLAIMED, "these people", Assurance.CLAIMED.sentence)
     )
     left = exceptions(held)
+    flags = flags_of_all(dealt, left)
+    if (
+        highest := highest_beside(flags)
+    ) < level:  # an earlier audit of the same version raised what the newest did not
+        level, words = highest, highest.sentence
     destroyed = [event.detail for event in project.ledger.events(request) if event.kind == "destroyed"]
     reached = [one.delivered for one in dealt] + destroyed
     replays = [one.verified["replay"] for one in dealt]
@@ -140,7 +146,7 @@ def statement_of(project: Project, request: str, held: list[Held], events: Head)
         "assurance": level.name,
         "assuranceOf": whose,
         "mayBeSaid": may_be_said(words, left),
-        "flags": flags_of_all(dealt, left),
+        "flags": flags,
         "replay": None if not replays or None in replays else all(replays),
         "delivery": {
             "override": sorted({flag for one in dealt for flag in overridden(one.delivered)}) or None,

@@ -37,7 +37,7 @@ def test_an_older_database_destroys_no_newer_keys_and_files(people: Ledger, tmp_
     keys, records = people.keys.subjects.all(), people.live_records("orders")
 
     restore_database(people.root, tmp_path / "older.db")
-    older = Ledger.open(people.root)
+    older = Ledger.open(people.root, restored=True)
     older.add_dataset("more", write_csv(tmp_path / "more.csv", rows_of(["Fatma"])), COLUMNS)
     files, n_keys = older.lost()
     assert n_keys == 2
@@ -46,7 +46,7 @@ def test_an_older_database_destroys_no_newer_keys_and_files(people: Ledger, tmp_
     assert (older.keys.lost() | older.keys.subjects.all()).items() >= keys.items()
 
     restore_database(people.root, tmp_path / "newer.db")
-    newer = Ledger.open(people.root)
+    newer = Ledger.open(people.root, restored=True)
     newer.sweep()
     assert newer.live_records("orders") == records
     assert newer.keys.subjects.all() == keys

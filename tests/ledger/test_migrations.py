@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from expunge.core.errors import InvalidData
 from expunge.ledger import Columns, Ledger, migrations
+from expunge.ledger.database import Database, touch_private
 from expunge.ledger.tables import Base
 
 
@@ -40,7 +41,7 @@ def test_head_is_the_newest_revision() -> None:
 def test_a_newer_database_is_refused_and_left_alone(ledger: Ledger) -> None:
     with ledger.database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(InvalidData, match=r"revision '9999'.*up to '0002'.*newer Expunge"):
+    with pytest.raises(InvalidData, match=rf"revision '9999'.*up to '{migrations.HEAD}'.*newer Expunge"):
         Ledger.open(ledger.root)
     with ledger.database.read() as session:
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
@@ -60,22 +61,41 @@ def test_a_migration_that_fails_leaves_no_tables(tmp_path: Path, monkeypatch: py
     assert Ledger.create(tmp_path).datasets() == ()
 
 
-def test_a_database_of_the_first_revision_keeps_its_data(ledger: Ledger, tmp_path: Path) -> None:
+def _of_the_first_revision(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows in a database as the first release made it."""
+    old = Database(ledger.root / "old.db")
+    touch_private(old.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "HEAD", "0001")
+        migrations.upgrade(old)
+    with closing(sqlite3.connect(old.path)) as database:
+        database.execute("ATTACH ? AS new", (str(ledger.database.path),))
+        for (table,) in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            columns = ", ".join(name for _, name, *_ in database.execute(f"PRAGMA main.table_info({table})"))
+            if table != "alembic_version":
+                database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        database.commit()
+    for path in [*ledger.root.glob("ledger.db*"), ledger.root / "keys" / "generation.json"]:
+        path.unlink(missing_ok=True)
+    old.path.rename(ledger.database.path)
+
+
+def test_a_database_of_the_first_revision_keeps_its_data(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "a.csv"
     source.write_text("who,answer\nann,yes\n")
     ledger.add_dataset("people", source, Columns(subject="who", answer="answer"))
-    with ledger.database.write() as session:
-        session.execute(text("ALTER TABLE dataset DROP COLUMN feature_columns"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    _of_the_first_revision(ledger, monkeypatch)
     again = Ledger.open(ledger.root)
     assert again.datasets()[0].columns == Columns(subject="who", answer="answer")
     assert len(again.live_records("people")) == 1
 
 
-def test_before_a_migration_a_copy_is_made_and_the_next_scrub_removes_it(ledger: Ledger) -> None:
-    with ledger.database.write() as session:
-        session.execute(text("ALTER TABLE dataset DROP COLUMN feature_columns"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+def test_before_a_migration_a_copy_is_made_and_the_next_scrub_removes_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _of_the_first_revision(ledger, monkeypatch)
     again = Ledger.open(ledger.root)
     (copy,) = ledger.root.glob("ledger.before-*")
     assert copy.stat().st_mode & 0o777 == 0o600

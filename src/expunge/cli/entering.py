@@ -44,6 +44,39 @@ def init(
         )
 
 
+@app.command()
+def reconcile(
+    restored: Annotated[
+        bool, typer.Option("--restored", help="Go on with parts that were restored from backups of different moments.")
+    ] = False,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Bring the parts of a project to one moment again, where a part was restored and no better backup is left.
+
+    Nothing is destroyed: files and keys that ledger.db does not know are set aside in lost/ and keys/lost.db.
+
+    Try: [bold]expunge reconcile --restored[/]
+    """
+    from expunge.core.errors import InvalidParameter
+    from expunge.workflow.project.files import only_writer
+    from expunge.workflow.project.project import Project
+
+    if not restored:
+        raise InvalidParameter(
+            "say --restored: from then on what was lost stays lost, and auditors should be told of it"
+        )
+    with only_writer(project.resolve()):
+        opened = Project.open(project, restored=True)
+        opened.ledger.sweep()
+    files, n_keys = opened.ledger.lost()
+    say(
+        f"ledger.db and keys/ are of one moment again; set aside: {len(files)} files in lost/, {n_keys} keys in keys/lost.db"
+    )
+    if json:
+        data({"project": opened.ledger.stamp().id, "lost_files": files, "lost_keys": n_keys})
+
+
 @data_app.command("add")
 def data_add(
     file: Annotated[Path, typer.Argument(help="CSV, JSONL (also .gz) or Parquet.")],

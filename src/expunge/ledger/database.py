@@ -8,13 +8,15 @@ from pathlib import Path
 from threading import local
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event, select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from expunge.core.durable import sync_folder
 from expunge.core.errors import ExpungeError, InvalidData, NotReady, ProjectLocked, StorageFull
+from expunge.ledger.generation import Stamp, Witness
+from expunge.ledger.tables import ProjectRow
 
 BUSY_S = 30.0
 _COPY = ".copy.db"
@@ -36,6 +38,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.witness: Witness | None = None  # told of every write
         self._local = local()
         # No pool: every connection is closed after use, so that no idle one keeps the write-ahead log from
         # truncation.
@@ -72,6 +75,25 @@ class Database:
                 yield session
             finally:
                 self._local.session = None
+            stamp = self._counted(session)
+        if stamp and self.witness:
+            self.witness.after(stamp)
+
+    def _counted(self, session: Session) -> Stamp | None:
+        """The count of writes, one more if anything was written; the witness knows it before the commit."""
+        session.flush()
+        raw: Any = session.connection().connection.driver_connection
+        if self.witness is None or raw.total_changes == 0:
+            return None
+        session.execute(update(ProjectRow).values(generation=ProjectRow.generation + 1))
+        stamp = self.stamp(session)
+        self.witness.before(stamp)
+        return stamp
+
+    def stamp(self, session: Session) -> Stamp:
+        """Who the project is, and how often it was written to."""
+        row = session.scalars(select(ProjectRow)).one()
+        return Stamp(row.id, row.generation)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

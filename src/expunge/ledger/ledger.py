@@ -1,6 +1,7 @@
 """The ledger of a project directory: what data trained what, and who asked to leave."""
 
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import func, select
 
@@ -20,11 +21,12 @@ from expunge.ledger import (
     subjects,
 )
 from expunge.ledger.database import Database, touch_private
+from expunge.ledger.generation import Stamp, Witness, check_moment
 from expunge.ledger.keys import Keyring
 from expunge.ledger.migrations import revision, upgrade
 from expunge.ledger.secret_files import private_folder
 from expunge.ledger.store import Store
-from expunge.ledger.tables import SubjectRow
+from expunge.ledger.tables import ProjectRow, SubjectRow
 
 FILE = "ledger.db"
 
@@ -55,11 +57,14 @@ class Ledger(Store):
         return cls.open(root)
 
     @classmethod
-    def open(cls, root: Path) -> "Ledger":
+    def open(cls, root: Path, *, restored: bool = False) -> "Ledger":
         """Open the ledger of a folder, and bring an older one to this version's schema.
 
-        Raises: UnknownName, if there is none; InvalidData, if a newer Expunge wrote it, if it is empty, or if people's keys
-        are missing; UnsafeKeyFile.
+        `restored` goes on with parts that are not of one moment, where there are no others: what the database does not know is
+        set aside, and nothing is destroyed.
+
+        Raises: UnknownName, if there is none; InvalidData, if a newer Expunge wrote it, if it is empty, if people's keys are
+        missing, or if database and keys are not of one moment; UnsafeKeyFile.
         """
         if not (root / FILE).is_file():
             raise UnknownName(f"no ledger in {root}; run `expunge init` there, or go to a project directory")
@@ -71,8 +76,13 @@ class Ledger(Store):
                 "keys/, manifests/ and members/, which were left as they are"
             )
         upgrade(database)
-        opened = cls(root, database, keys)
+        opened, witness = cls(root, database, keys), Witness(keys.folder)
+        if restored:
+            _reconcile(opened, witness)
+        else:
+            check_moment(witness, opened.stamp)
         _check_keys(opened)
+        database.witness = witness
         return opened
 
     # What trained
@@ -121,6 +131,17 @@ class Ledger(Store):
     certificates = evidence.certificates
     record_audit = evidence.record_audit
     audits = evidence.audits
+
+
+def _reconcile(store: Store, witness: Witness) -> None:
+    """Database and keys are of one moment from here on, later than either knew."""
+    with store.database.write() as session:
+        row = session.scalars(select(ProjectRow)).one()
+        row.id, row.generation = str(uuid4()), row.generation + 1
+        session.flush()
+        stamp = Stamp(row.id, row.generation)
+        witness.before(stamp)
+    witness.after(stamp)
 
 
 def _check_keys(store: Store) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from expunge.ledger.database import Database
+from expunge.ledger.generation import Stamp
 from expunge.ledger.keys import Keyring
 from expunge.ledger.sweep import lost_files, sweep
 
@@ -27,6 +28,11 @@ class Store:
     @property
     def members(self) -> Path:
         return self.root / "members"
+
+    def stamp(self) -> Stamp:
+        """Who the project is, and how often its database was written to."""
+        with self.database.read() as session:
+            return self.database.stamp(session)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

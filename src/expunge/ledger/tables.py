@@ -32,6 +32,25 @@ class Base(DeclarativeBase):
     }
 
 
+class ProjectRow(Base):
+    """Who the project is, and how often its database was written to; one row."""
+
+    __tablename__ = "project"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int]
+
+
+class LogHeadRow(Base):
+    """The newest checkpoint that a log's key signed. `pending` is an entry that is being appended: the next one, or none."""
+
+    __tablename__ = "log_head"
+    origin: Mapped[str] = mapped_column(primary_key=True)
+    vkey: Mapped[str]
+    size: Mapped[int]
+    root: Mapped[str]
+    pending: Mapped[dict[str, Any] | None]
+
+
 class DatasetRow(Base):
     """A file of the user's and which of its columns mean what: features by name, kind and declared categories.
 
@@ -206,14 +225,16 @@ class StepRow(Base):
 
 
 class CertificateRow(Base):
-    """A signed statement about a request, and where the log holds its hash."""
+    """A signed statement about a request, and where which log holds its hash."""
 
     __tablename__ = "certificate"
+    __table_args__ = (Index("ix_certificate_place", "log_origin", "log_index", unique=True),)
     id: Mapped[int] = mapped_column(primary_key=True)
     request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), index=True)
     digest: Mapped[str] = mapped_column(unique=True)
     path: Mapped[str]
     log_index: Mapped[int | None]
+    log_origin: Mapped[str | None]
     created_at: Mapped[str]
 
 

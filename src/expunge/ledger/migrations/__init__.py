@@ -8,7 +8,7 @@ from sqlalchemy import inspect, text
 from expunge.core.errors import InvalidData
 from expunge.ledger.database import Database, translated
 
-HEAD = "0002"
+HEAD = "0004"
 
 
 def upgrade(database: Database) -> None:

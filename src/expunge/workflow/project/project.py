@@ -55,8 +55,12 @@ class Project:
         return cls(root, ledger)
 
     @classmethod
-    def open(cls, root: Path) -> "Project":
-        """Raises: UnknownName, if there is no project here; InvalidData, if another version made it; UnsafeKeyFile."""
+    def open(cls, root: Path, *, restored: bool = False) -> "Project":
+        """`restored` goes on with parts that are not of one moment; see `Ledger.open`.
+
+        Raises: UnknownName, if there is no project here; InvalidData, if another version made it, or its parts are not of one
+        moment; UnsafeKeyFile.
+        """
         root = root.resolve()
         if not (root / CONFIG).exists():
             raise UnknownName(f"no project at {root}; make one with `expunge init`, or name it with --project")
@@ -66,7 +70,7 @@ class Project:
                 f"the project at {root} has layout {layout}, and this Expunge knows {_LAYOUT}; open it with the Expunge that "
                 "made it"
             )
-        return cls(root, Ledger.open(root))
+        return cls(root, Ledger.open(root, restored=restored))
 
     @contextmanager
     def writing(self) -> Iterator[None]:

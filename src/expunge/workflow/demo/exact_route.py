@@ -9,8 +9,9 @@ from expunge.exact import AdapterShards
 from expunge.ledger import Columns
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.demo.models import BATTERY, Cast, measured, phrasing_facts, write_inputs
+from expunge.workflow.project.config import CONFIG
 from expunge.workflow.project.events import last_event
-from expunge.workflow.project.project import CONFIG, PUBLIC_KEY, Project
+from expunge.workflow.project.project import PUBLIC_KEY, Project
 from expunge.workflow.steps.certify import PROOF, certify_request
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.enter import train

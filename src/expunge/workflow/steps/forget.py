@@ -8,10 +8,10 @@ from typing import Any
 from expunge.core import Fact, Plan, Route
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.core.identity import near_names
+from expunge.core.refusals import explaining
 from expunge.ledger import ModelVersion
 from expunge.report.words import plural
 from expunge.workflow.project.events import last_event
-from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.project.project import Project
 from expunge.workflow.project.sealed import seal_facts
@@ -97,7 +97,7 @@ def forget_request(
     work = project.work(request)
     begun = work.exists()
     try:
-        with full_disk_named("forget"):
+        with explaining("what forget writes"):
             work.mkdir(parents=True, exist_ok=True)
             job = Job(
                 project=project,

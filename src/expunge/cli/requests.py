@@ -133,7 +133,7 @@ def deliver(
         done = deliver_request(opened, request, override)
     say(f"'{done['model']}' serves the new version; purged: {', '.join(done['purged'])}")
     for uri in done["unreachable"]:
-        say(f"[yellow]not reached[/]: {uri}")
+        say(("not reached", "yellow"), f": {uri}")
     if json:
         data(done)
 
@@ -152,7 +152,9 @@ def certify(request: Req, project: Where = HERE, json: AsJson = False) -> None:
         path = certify_request(opened, request)
         page = write_page(opened, request)
     trust = opened.root / "signer.pub.pem"
-    say(f"certificate {path}\npage {page}\ncheck it: expunge check {path} --trust {trust} --log {opened.log_folder}")
+    say(f"certificate {path}")
+    say(f"page {page}")
+    say(f"check it: expunge check {path} --trust {trust} --log {opened.log_folder}")
     if json:
         data(
             {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from expunge.core.durable import only_writer, room_on_disk, write_durably
-from expunge.core.errors import ProjectLocked, StorageFull
+from expunge.core.durable import only_writer, write_durably
+from expunge.core.errors import ProjectLocked
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,13 +49,6 @@ def test_what_a_killed_process_left_half_written_goes_and_what_a_live_one_writes
     live.communicate("")
     assert live.returncode == 0
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"half of it"], "the last to end is the one there"
-
-
-def test_only_a_full_disk_is_called_full() -> None:
-    with pytest.raises(StorageFull, match="free some space"), room_on_disk(Path("here")):
-        raise OSError(28, "No space left on device")
-    with pytest.raises(PermissionError), room_on_disk(Path("here")):
-        raise PermissionError(13, "Permission denied")
 
 
 def test_the_lock_is_given_back_even_after_an_error(tmp_path: Path) -> None:

@@ -77,8 +77,7 @@ def test_deleted_bytes_are_gone_after_scrub_and_were_there_before(ledger: Ledger
 
 
 def test_scrub_says_when_a_reader_keeps_the_log(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expunge.ledger.database.BUSY_S", 0.1)
-    monkeypatch.setattr("expunge.ledger.database._PRAGMAS", ("PRAGMA busy_timeout = 100", "PRAGMA journal_mode = WAL"))
+    monkeypatch.setattr("expunge.ledger.sqlite_files.BUSY_S", 0.1)
     database = Database(ledger.database.path)
     _insert(database, "a")
     reader = sqlite3.connect(ledger.database.path, isolation_level=None)
@@ -97,8 +96,7 @@ def test_scrub_inside_a_transaction_is_refused(ledger: Ledger) -> None:
 
 
 def test_a_second_writer_is_told_that_the_database_is_locked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expunge.ledger.database.BUSY_S", 0.1)
-    monkeypatch.setattr("expunge.ledger.database._PRAGMAS", ("PRAGMA busy_timeout = 100",))
+    monkeypatch.setattr("expunge.ledger.sqlite_files.BUSY_S", 0.1)
     other = Database(ledger.database.path)
     with ledger.database.write(), pytest.raises(ProjectLocked, match="locked by another process"):
         _insert(other, "b")

@@ -71,7 +71,7 @@ def test_a_count_that_is_not_this_projects_is_refused(people: Ledger, damage: st
         path.write_text(path.read_text()[:20])
     else:
         path.write_text(json.dumps({**json.loads(path.read_text()), "project": "other"}))
-    words = {"removed": "is missing", "cut": "is damaged", "another project": "different projects"}
+    words = {"removed": "hold no generation.json", "cut": "is damaged", "another project": "different projects"}
     with pytest.raises(InvalidData, match=words[damage]):
         Ledger.open(people.root)
 

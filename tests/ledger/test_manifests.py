@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("expunge.ledger.content.os.fsync", full)
+    monkeypatch.setattr("expunge.core.durable.os.fsync", full)
     with pytest.raises(StorageFull, match="free some space"):
         write_manifest(tmp_path, ROWS)
     assert list(tmp_path.iterdir()) == []

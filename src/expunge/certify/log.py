@@ -43,11 +43,11 @@ from expunge.core.durable import (
     TEMPORARY,
     make_folder,
     only_writer,
-    room_on_disk,
     sync_folder,
     write_durably,
 )
 from expunge.core.errors import InvalidCertificate, InvalidParameter, NotReady
+from expunge.core.refusals import explaining
 
 CHECKPOINT = "checkpoint"
 T = TypeVar("T")
@@ -145,9 +145,9 @@ class Log:
         """
         data = encode_entry(entry)
         by = verifier(self.origin, key)
-        with room_on_disk(self.folder):
+        with explaining(self.folder):
             make_folder(self.folder)
-        with only_writer(self.folder), room_on_disk(self.folder):
+        with only_writer(self.folder), explaining(self.folder):
             size, completed = self._complete(by, key)
             if completed == data:
                 return size - 1
@@ -157,7 +157,7 @@ class Log:
     def repair(self, key: LogKey) -> None:
         """Complete an append that was interrupted, and delete what it left; does nothing to a log at rest."""
         if self.folder.is_dir():
-            with only_writer(self.folder), room_on_disk(self.folder):
+            with only_writer(self.folder), explaining(self.folder):
                 self._complete(verifier(self.origin, key), key)
 
     def check_whole(self) -> None:

@@ -3,9 +3,10 @@
 import gc
 import os
 import sys
+import traceback
 import warnings
 
-_STOPPED = "stopped; repeat the same command to go on where it stopped"
+_INTERRUPTED, _UNEXPECTED = 130, 70
 
 
 def main() -> None:
@@ -18,34 +19,47 @@ def main() -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")  # of transformers, in worker processes too
     warnings.filterwarnings("ignore", category=FutureWarning)
     from expunge.cli.app import app
-    from expunge.cli.show import say
-    from expunge.core.errors import ExpungeError
 
     try:
         code = app(standalone_mode=False)
-    except ExpungeError as e:
-        say(f"[bold red]error[/]: {_plain(e)}")
-        sys.exit(e.exit_code)
-    except KeyboardInterrupt:
-        say(_STOPPED)
-        sys.exit(130)
-    except ModuleNotFoundError as e:
-        if (e.name or "").startswith("expunge"):
-            raise
-        say(f"[bold red]error[/]: this needs '{e.name}', which is not installed; run `pip install 'expunge[all]'`")
-        sys.exit(2)
-    except Exception as e:
-        if not hasattr(e, "show") and type(e).__name__ != "Abort":
-            raise
-        if hasattr(e, "show"):
-            e.show()
-        sys.exit(getattr(e, "exit_code", 2))
-    if code == 130:  # typer turns Ctrl-C into this number
-        say(_STOPPED)
+    except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001 - each gets its sentence and its exit code
+        sys.exit(_told(e))
+    if code == _INTERRUPTED:  # typer turns Ctrl-C into this number
+        _told(KeyboardInterrupt())
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
+def _told(error: BaseException) -> int:
+    """Say what happened in one sentence, and return the exit code for it."""
+    from expunge.cli.show import say
+    from expunge.cli.visible import visible
+    from expunge.core.errors import ExpungeError
+    from expunge.core.refusals import explained
 
-    return escape(str(error))
+    if isinstance(error, KeyboardInterrupt):
+        say("stopped; repeat the same command to go on where it stopped")
+        return _INTERRUPTED
+    if os.environ.get("EXPUNGE_TRACEBACK"):
+        traceback.print_exception(error)
+    if known := error if isinstance(error, ExpungeError) else explained(error):
+        say(("error", "bold red"), f": {known}")
+        return known.exit_code
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("expunge"):
+        say(
+            ("error", "bold red"),
+            f": this needs '{error.name}', which is not installed; run `pip install 'expunge[all]'`",
+        )
+        return 2
+    if hasattr(error, "show"):  # of the arguments
+        vars(error)["message"] = visible(getattr(error, "message", ""))
+        error.show()
+        return int(getattr(error, "exit_code", 2))
+    if type(error).__name__ == "Abort":
+        return 2
+    # Not its text, which may quote whose data it was about.
+    say(
+        ("error", "bold red"),
+        f": an unexpected {type(error).__name__}, which is a fault of Expunge; repeat the command with EXPUNGE_TRACEBACK=1 to see "
+        "where, and report it",
+    )
+    return _UNEXPECTED

@@ -37,8 +37,6 @@ def benchmark(
 
     Try: [bold]expunge benchmark muse ./unlearned --data ./muse --retrained ./retrained --page page.html[/]
     """
-    from rich.markup import escape
-
     from expunge.report.benchmark_page import SAME
     from expunge.workflow.alone.benchmark import run_benchmark, write_benchmark
 
@@ -55,9 +53,9 @@ def benchmark(
     table(f"{name}: {model}", rows)
     for reason in dict.fromkeys(m["reason"] for m in found["measures"] if m["reason"]):
         names = ", ".join(m["name"] for m in found["measures"] if m["reason"] == reason)
-        say(f"  {escape(names)}: {escape(reason)}")
+        say(f"  {names}: {reason}")
     for caution in [*found["cautions"], *([SAME] if found["model"] == found["retrained"] else [])]:
-        say(f"[yellow]note[/] {escape(caution)}")
+        say(("note", "yellow"), f" {caution}")
     for written in (out, page):
         if written:
             say(f"wrote {written}")

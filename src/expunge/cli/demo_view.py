@@ -34,7 +34,7 @@ def run_demo(directory: Path | None, quick: bool) -> dict[str, Any]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=people_console, transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -64,7 +64,6 @@ def _show(result: dict[str, Any], document: dict[str, Any]) -> None:
     verdict = {0: "the certificate holds"}.get(
         result["check"]["exit_code"], f"REFUSED: {result['check']['first_failure']}"
     )
-    say(
-        f"certificate  {result['certificate']} ({verdict})\nreport       {result['report']}\n"
-        f"{result['seconds']:.0f} s, peak memory {result['peak_mb']:.0f} MB"
-    )
+    say(f"certificate  {result['certificate']} ({verdict})")
+    say(f"report       {result['report']}")
+    say(f"{result['seconds']:.0f} s, peak memory {result['peak_mb']:.0f} MB")

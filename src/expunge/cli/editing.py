@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from expunge.cli.edit_options import NOTHING_SAID, EditOptions, with_edit_options
 from expunge.cli.options import AsJson
 from expunge.cli.show import bars, data, people_console, say
+from expunge.cli.visible import visible
 
 Losses = Callable[[str, int, int, float], None]
 
@@ -76,7 +77,7 @@ def edit(
         rates=Rates(**rates),
     )
     with losses() as report:
-        done = edit_folder(request, report, lambda text: say(f"[dim]{escape(text)}[/]"))
+        done = edit_folder(request, report, lambda text: say((text, "dim")))
     _show(method, done)
     if json:
         data(done)
@@ -99,11 +100,11 @@ def _show(name: str, done: Mapping[str, Any]) -> None:
         "notes": "; ".join(done["notes"]) or "none",
         "model": done["out"],
     }
-    shown = Table(title=f"edited by {name}", title_justify="left", show_header=False)
+    shown = Table(title=Text(visible(f"edited by {name}")), title_justify="left", show_header=False)
     for what, says in rows.items():
-        shown.add_row(what, escape(says))
+        shown.add_row(what, Text(visible(says)))
     people_console.print(shown)
-    say(f"what this is worth is not known yet; attack it: {escape(done['next'])}")
+    say(f"what this is worth is not known yet; attack it: {done['next']}")
     say("better beside a model trained without the data: add --control FOLDER")
 
 

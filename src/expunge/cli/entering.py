@@ -114,16 +114,16 @@ def data_add(
 
     Try: [bold]expunge data add people.jsonl --subject person --id id[/]
     """
+    from expunge.core.refusals import explaining
     from expunge.ledger import Columns, Feature
     from expunge.workflow.project.canaries import add_data
-    from expunge.workflow.project.files import full_disk_named
 
     opened = opened_at(project)
     n_facts = CANARIES if canaries and canary_facts is None else canary_facts
     inputs = tuple(Feature.of(name.strip()) for name in features.split(",") if name.strip())
     column = None if inputs else question or None
     columns = Columns(subject=subject, answer=answer, question=column, value=value, id=id, features=inputs)
-    with opened.writing(), full_disk_named("data add"):
+    with opened.writing(), explaining("what data add writes"):
         info = add_data(opened, name or file.name.split(".")[0], file, columns, n_facts)
     planted = opened.ledger.planted(info.name)
     invented = (

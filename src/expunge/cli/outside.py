@@ -7,7 +7,7 @@ import typer
 
 from expunge.cli.editing import edit
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
-from expunge.cli.show import data, foreign, say
+from expunge.cli.show import data, say
 from expunge.core.errors import InvalidData
 
 app = typer.Typer()
@@ -52,17 +52,17 @@ def check(
         manifest=manifest,
         content=_records,
     )
-    mark = {"ok": "[green]ok[/]     ", "failed": "[red]FAILED[/] ", "not run": "[yellow]not run[/]"}
+    mark = {"ok": ("ok     ", "green"), "failed": ("FAILED ", "red"), "not run": ("not run", "yellow")}
     for step in found.steps:
-        say(f"{mark[step.status]} {step.name}: {foreign(step.message)}")
+        say(mark[step.status], f" {step.name}: {step.message}")
     for sentence in found.said:
-        say(f"[yellow]says[/]    {foreign(sentence)}")
+        say(("says", "yellow"), f"    {sentence}")
     for warning in found.warnings:
-        say(f"[yellow]note[/]    {foreign(warning)}")
+        say(("note", "yellow"), f"    {warning}")
     say(
         {
             0: "the certificate holds",
-            1: f"the certificate is REFUSED: {foreign(str(found.first_failure))}",
+            1: f"the certificate is REFUSED: {found.first_failure}",
         }.get(found.exit_code, "NOT ESTABLISHED: see what was not run or is not trusted")
     )
     if json:
@@ -106,7 +106,7 @@ def new_log(project: Where = HERE, json: AsJson = False) -> None:
     opened = opened_at(project)
     with opened.writing():
         origin = begin_new_log(opened)
-    say(f"certificates are logged in {foreign(origin)} from now on; give auditors the new {LOG_KEY}")
+    say(f"certificates are logged in {origin} from now on; give auditors the new {LOG_KEY}")
     if json:
         data({"origin": origin, "log_key": str(opened.root / LOG_KEY)})
 

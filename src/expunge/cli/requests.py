@@ -4,7 +4,6 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from expunge.cli.edit_options import NOTHING_SAID, EditOptions, with_edit_options
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
@@ -51,7 +50,7 @@ def request(
         f"{len(made.datasets) if made.subjects else 0} dataset(s), due {made.due_at}"
     )
     if outcome["no_match"]:
-        say(f"no match: {outcome['no_match']} (searched: {', '.join(map(escape, outcome['searched']))})")
+        say(f"no match: {outcome['no_match']} (searched: {', '.join(outcome['searched'])})")
     if outcome["duplicate"]:
         say(f"duplicate: {outcome['duplicate']}, of {', '.join(outcome['duplicate_of'])}")
     if json:
@@ -155,7 +154,7 @@ def decide(
         (held,) = named(find_targets(opened, request), [target])
         detail = {"until": until, "reason": reason, "article": article, "owner": owner}
         decided = opened.ledger.decide(request, held.name, Decision(decision), detail)
-    say(f"{decided.name}: {escape(decided.sentence)}")
+    say(f"{decided.name}: {decided.sentence}")
     if json:
         data({"target": decided.name, "decision": decided.decision.value, **decided.detail, "ended": decided.ended})
 
@@ -233,9 +232,9 @@ def destroy(
     with opened.writing():
         gone = destroy_model(opened, request, target)
     for one in gone:
-        say(f"'{one['model']}' is destroyed; purged: {', '.join(map(escape, one['purged'])) or 'nothing was left'}")
+        say(f"'{one['model']}' is destroyed; purged: {', '.join(one['purged']) or 'nothing was left'}")
         for uri in one["unreachable"]:
-            say(f"[yellow]not reached[/]: {escape(uri)}")
+            say(("not reached", "yellow"), f": {uri}")
     say(f"next: expunge deliver {request}")
     if json:
         data({"request": request, "targets": gone})
@@ -270,9 +269,9 @@ def deliver(
     with opened.writing():
         done = deliver_request(opened, request, released=versions, overrides=override or (), targets=target or ())
     for one in done["targets"]:
-        say(f"'{one['model']}' serves the new version; purged: {', '.join(map(escape, one['purged']))}")
+        say(f"'{one['model']}' serves the new version; purged: {', '.join(one['purged'])}")
     for one in done["left"]:
-        say(f"[yellow]not ended[/]: {one['target']}, {escape(one['stands'])}")
+        say(("not ended", "yellow"), f": {one['target']}, {one['stands']}")
     if "n_records" in done:
         say(f"everything has ended: {done['n_subjects']} subject(s) and {done['n_records']} record(s) left the ledger")
     if json:
@@ -294,10 +293,9 @@ def certify(request: Req, project: Where = HERE, json: AsJson = False) -> None:
         path = certify_request(opened, request)
         page = write_page(opened, request)
     trust, log_key = opened.root / PUBLIC_KEY, opened.root / LOG_KEY
-    say(
-        f"certificate {path}\npage {page}\ncheck it: expunge check {path} --trust {trust} --log {opened.log_folder} "
-        f"--log-key {log_key}"
-    )
+    say(f"certificate {path}")
+    say(f"page {page}")
+    say(f"check it: expunge check {path} --trust {trust} --log {opened.log_folder} --log-key {log_key}")
     left = _say_exceptions(opened, request)
     if json:
         data(
@@ -335,7 +333,8 @@ def run(
         ran = run_request(opened, request, progress, None if released is None else _released(released))
         page = write_page(opened, request) if "certify" in ran.steps else None
     if page:
-        say(f"certificate {newest_certificate(opened, request)}\npage {page}")
+        say(f"certificate {newest_certificate(opened, request)}")
+        say(f"page {page}")
     say(f"{request}: {', '.join(ran.steps) or 'nothing was to be done'}{f'. Next: {ran.next}' if ran.next else ''}")
     left = _say_exceptions(opened, request) if "certify" in ran.steps else []
     if json:
@@ -356,7 +355,7 @@ def reopen(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     with opened.writing():
         held = reopen_request(opened, request)
     for one in held:
-        say(f"{one.name}: {escape(one.words)}")
+        say(f"{one.name}: {one.words}")
     say(f"next: expunge plan {request}, then expunge run {request}")
     if json:
         data({"request": request, "targets": [{"target": one.name, "n_records": one.n_records} for one in held]})
@@ -384,5 +383,5 @@ def _say_exceptions(opened: Any, request: str) -> list[str]:
 
     left = [f"{one.name} is {one.target.sentence}" for one in exceptions(find_targets(opened, request))]
     for sentence in left:
-        say(f"[yellow]exception[/]: {escape(sentence)}")
+        say(("exception", "yellow"), f": {sentence}")
     return left

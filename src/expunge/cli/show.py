@@ -3,37 +3,30 @@
 import json
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from expunge.cli.visible import visible
 
 people_console = Console(stderr=True)
 
 
-def say(text: str) -> None:
-    """A sentence for people."""
-    people_console.print(text, highlight=False, soft_wrap=True)
-
-
-def foreign(text: str) -> str:
-    r"""What somebody else wrote, as one line that moves no cursor, sets no colour and turns no direction of writing.
-
-    >>> print(foreign("[red]id\x1b[2K\nok"))
-    \[red]id\x1b[2K\x0aok
-    """
-    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
-    shown = "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in hidden else c for c in text)
-    return escape(shown)
+def say(*parts: str | tuple[str, str]) -> None:
+    """One line for people: text as it is, or text with a style. Nothing in it is markup, and no part of it ends the line."""
+    styled = ((part, "") if isinstance(part, str) else part for part in parts)
+    line = Text.assemble(*((visible(text), style) for text, style in styled))
+    people_console.print(line, highlight=False, soft_wrap=True)
 
 
 def data(value: Any) -> None:
     """One JSON object for programs."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+    # Everything but printable ASCII is written as an escape; JSON leaves delete, which terminals act on.
+    sys.stdout.write(json.dumps(value, indent=1, default=str).replace("\x7f", "\\u007f") + "\n")
     sys.stdout.flush()
 
 
@@ -46,15 +39,15 @@ def table(title: str, rows: Sequence[Mapping[str, str]], headings: Mapping[str, 
     if needed > people_console.width:
         for row in rows:
             first, *rest = names
-            say(f"[bold]{escape(row[first])}[/]")
+            say((row[first], "bold"))
             for name in rest:
-                say(f"    {names[name]}: {escape(row[name])}")
+                say(f"    {names[name]}: {row[name]}")
         return
-    shown = Table(title=title or None, title_justify="left", header_style="bold")
+    shown = Table(title=Text(visible(title)) if title else None, title_justify="left", header_style="bold")
     for heading in names.values():
-        shown.add_column(heading, overflow="fold")
+        shown.add_column(Text(visible(heading)), overflow="fold")
     for row in rows:
-        shown.add_row(*(escape(row[name]) for name in names))
+        shown.add_row(*(Text(visible(row[name])) for name in names))
     people_console.print(shown)
 
 
@@ -71,7 +64,7 @@ def _lines(title: str) -> Callable[[str, int], None]:
             begun.add(what)
             steps = f", {total} steps" if total > 1 else ""
             named = " · ".join(part for part in (title, what) if part)
-            say(f"{time.monotonic() - start:6.0f} s  {escape(named)}{steps}")
+            say(f"{time.monotonic() - start:6.0f} s  {named}{steps}")
 
     return begins
 
@@ -101,7 +94,7 @@ def working(title: str) -> Iterator[Report]:
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -115,7 +108,7 @@ def working(title: str) -> Iterator[Report]:
         def report(what: str, done: int, total: int) -> None:
             nonlocal current
             if what != current:
-                bar.reset(task, total=total, description=f"{title} · {what}")
+                bar.reset(task, total=total, description=visible(f"{title} · {what}"))
                 current = what
             bar.update(task, completed=done, total=total)
 
@@ -145,20 +138,23 @@ def bars(first: str, last: str) -> Iterator[Callable[..., None]]:
     )
 
     columns = (
-        TextColumn(first),
+        TextColumn(first, markup=False),
         BarColumn(20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn(last),
+        TextColumn(last, markup=False),
     )
     with Progress(*columns, console=people_console, transient=True) as progress:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int, **fields: Any) -> None:
+            shown: dict[str, Any] = {
+                name: visible(one) if isinstance(one, str) else one for name, one in fields.items()
+            }
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total, **fields)
-            progress.update(tasks[stage], completed=done, total=total, **fields)
+                tasks[stage] = progress.add_task(visible(stage), total=total, **shown)
+            progress.update(tasks[stage], completed=done, total=total, **shown)
 
         yield report

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
-
 from expunge.cli.show import say, table
 from expunge.core import Flag, Outcome
 
@@ -40,7 +38,7 @@ def show_audit(document: Mapping[str, Any], *, power_told: bool = False) -> None
         table("What each attack recovered", [_line(view) for view in views])
     for view in views:
         if view.mark.word != Outcome.NOT_RECOVERED:
-            say(f"  {escape(view.attack)}: {escape(view.reason)}")
+            say(f"  {view.attack}: {view.reason}")
     for sentence in () if power_told else power_words(document):
         say(sentence)
     replay = (
@@ -48,12 +46,14 @@ def show_audit(document: Mapping[str, Any], *, power_told: bool = False) -> None
     )
     say(f"retained skill: {skill_words(document)}; replay: {replay}")
     if mapping(document.get("control")).get("kind") == "placebo":
-        say("[yellow]note[/]: the control was made-up facts, which is weaker than a model trained without the data")
+        say(
+            ("note", "yellow"), ": the control was made-up facts, which is weaker than a model trained without the data"
+        )
     for note in items(document.get("notes")):
-        say(f"[yellow]note[/]: {escape(text(note))}")
-    say(f"[bold]{level_word(row)}[/]: {may_be_claimed(row)}")
+        say(("note", "yellow"), f": {text(note)}")
+    say((level_word(row), "bold"), f": {may_be_claimed(row)}")
     for flag in flags_of(row):
-        say(f"[bold]{escape(flag)}[/]: {flag_sentence(flag)}")
+        say((flag, "bold"), f": {flag_sentence(flag)}")
 
 
 def _line(view: Any) -> dict[str, str]:
@@ -85,10 +85,8 @@ def show_exposure(document: Mapping[str, Any]) -> None:
         table("What the model brings out", rows)
     for seen in map(mapping, items(document.get("attacks"))):
         if seen.get("reason"):
-            say(f"  {escape(text(seen.get('attack')))}: {escape(text(seen.get('reason')))}")
-    say(
-        f"[bold]{'FOUND' if document.get('found') is True else 'NOT SHOWN'}[/]: {escape(text(document.get('sentence')))}"
-    )
+            say(f"  {text(seen.get('attack'))}: {text(seen.get('reason'))}")
+    say(("FOUND" if document.get("found") is True else "NOT SHOWN", "bold"), f": {text(document.get('sentence'))}")
     say(
         "One model alone carries no level and no pass. What it knows from elsewhere, or can guess from a question, counts as "
         "brought out. To show that data is gone, compare with a model trained without it: --original, --unlearned, --control"

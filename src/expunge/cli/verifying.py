@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from expunge.cli.options import HERE, AsJson, Where, opened_at
 from expunge.cli.show import Report, bars, data, say
@@ -77,7 +76,7 @@ def verify(
 
     question = read_question(probes, retain, unseen, battery or ("quick" if alone else "standard"))
     for note in question.notes:
-        say(f"[dim]{escape(note)}[/]")
+        say((note, "dim"))
     if commit is not None:
         return _commit(question, commit, json)
     found = _folders(question, folders, alone, workers, committed)
@@ -160,7 +159,7 @@ def _verify_request(
     }
     for model, document in found.items():
         if len(found) > 1:
-            say(f"[bold]{escape(model)}[/]")
+            say((model, "bold"))
         show_audit(document)
         _write(document, page, out)
     if json:
@@ -176,7 +175,7 @@ def _folders(
 
     if committed is not None:
         check_committed(question, committed)
-        say(f"everything is as committed in {escape(str(committed))}")
+        say(f"everything is as committed in {committed}")
     source = str(folders["unlearned"])
     say(question.alone if alone else question.power.sentence)
     with attacking() as progress:
@@ -191,9 +190,8 @@ def _commit(question: "Question", path: Path, json: bool) -> None:
 
     digest = commit(question, path)
     say(question.power.sentence)
-    say(
-        f"committed to {escape(str(path))}: {digest}\ngive it to somebody else now; then run with --committed {escape(str(path))}"
-    )
+    say(f"committed to {path}: {digest}")
+    say(f"give it to somebody else now; then run with --committed {path}")
     if json:
         data({"commitment": str(path), "digest": digest})
 
@@ -204,9 +202,9 @@ def _write(found: dict[str, Any], page: Path | None, out: Path | None) -> None:
 
     if out is not None:
         write_durably(out, (json_text.dumps(found, indent=1) + "\n").encode())
-        say(f"scores {escape(str(out))}")
+        say(f"scores {out}")
     if page is not None:
-        say(f"page {escape(str(audit_page(found, page)))}")
+        say(f"page {audit_page(found, page)}")
 
 
 def _made() -> dict[str, Any]:

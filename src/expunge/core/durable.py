@@ -1,66 +1,94 @@
 """Write a file so that after a crash it is either the old one or the new one, whole, and on disk."""
 
-import errno
 import os
 import platform
 import re
 import secrets
+import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from expunge.core.errors import ProjectLocked, StorageFull
+from expunge.core.errors import InvalidData, ProjectLocked
+from expunge.core.refusals import explaining
 
 TEMPORARY = ".tmp"
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)  # which Windows has not
 _NODE = f"{zlib.crc32(platform.node().encode()):08x}"
-_WRITER = re.compile(rf"\.(?P<node>[0-9a-f]{{8}})-(?P<pid>[0-9a-f]+)-[0-9a-f]{{8}}{re.escape(TEMPORARY)}$")
+_WRITER = re.compile(rf"\.(?P<node>[0-9a-f]{{8}})-(?P<pid>[0-9a-f]+)-[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
 
 
-def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write beside, flush to disk, rename, flush the folder. An error leaves nothing beside; a kill may leave a file."""
-    with (
-        written_whole(path) as beside,
-        os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file,
-    ):
+def write_durably(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write beside, flush to disk, rename, flush the folder. An error leaves nothing beside; a kill may leave a file.
+
+    Without a mode the file gets that of every new file of this process.
+    """
+    with written_whole(path, mode) as beside, beside.open("wb") as file:
         file.write(data)
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, mode: int | None = None) -> Iterator[Path]:
     """A place beside to write a file to, which then appears under its name, whole and on disk.
 
     Raises: StorageFull, with what was there before in place.
     """
-    with place_beside(path) as beside:
+    with place_beside(path, mode) as beside:
         yield beside
         put(beside, path)
 
 
 @contextmanager
-def place_beside(path: Path) -> Iterator[Path]:
-    """A place for what will be this file, and this writer's own: two processes may write the same file at once.
+def place_beside(path: Path, mode: int | None = None) -> Iterator[Path]:
+    """An empty file for what will be this file, and this writer's own: two processes may write the same file at once.
 
-    Raises: StorageFull.
+    Nobody can guess its name, and it is made where nothing was, so that no link leads it elsewhere.
+
+    Raises: StorageFull; SystemRefused.
     """
-    with room_on_disk(path.parent):
+    with explaining(path.parent):
         make_folder(path.parent)
-        _clear_of_the_dead(path.parent.absolute())
-        beside = path.with_name(f".{path.name}.{_NODE}-{os.getpid():x}-{secrets.token_hex(4)}{TEMPORARY}")
+        beside = name_beside(path)
+        try:
+            with os.fdopen(os.open(beside, _NEW, 0o600 if mode else 0o666), "wb") as file:  # less the umask
+                if mode:
+                    os.fchmod(file.fileno(), mode)
+            yield beside
+        finally:
+            for leftover in (beside, *beside.parent.glob(f"{beside.name}-*")):  # SQLite keeps journals beside
+                leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """As `place_beside`, an empty folder for what will be this folder."""
+    with explaining(path.parent):
+        make_folder(path.parent)
+        beside = name_beside(path)
+        beside.mkdir()
         try:
             yield beside
         finally:
-            beside.unlink(missing_ok=True)
+            if beside.exists():
+                remove_durably(beside)
+
+
+def name_beside(path: Path) -> Path:
+    """A name that this process alone uses; what processes that are gone left beside is removed."""
+    _clear_of_the_dead(path.parent.absolute())
+    return path.with_name(f".{path.name}.{_NODE}-{os.getpid():x}-{secrets.token_hex(8)}{TEMPORARY}")
 
 
 @cache
 def _clear_of_the_dead(folder: Path) -> None:
     """Remove what processes of this machine that are gone were writing here; looked for once by every process."""
-    for path in folder.glob(f".*{TEMPORARY}"):
+    for path in folder.glob(f".*{TEMPORARY}*"):
         writer = _WRITER.search(path.name)
-        if writer and writer["node"] == _NODE and not _alive(int(writer["pid"], 16)):
-            path.unlink(missing_ok=True)
+        if writer and writer["node"] == _NODE and not (path.is_symlink() or _alive(int(writer["pid"], 16))):
+            with suppress(FileNotFoundError):  # another process looks too
+                remove_durably(path)
 
 
 def _alive(pid: int) -> bool:
@@ -80,8 +108,39 @@ def put(beside: Path, path: Path) -> None:
     """Give what was written beside its name, whole and on disk."""
     with beside.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(beside, path)
-    sync_folder(path.parent)
+    rename_durably(beside, path)
+
+
+def rename_durably(old: Path, new: Path) -> None:
+    """Rename a file or folder, and flush the lists of names: without that, the old name can come back with the power."""
+    os.replace(old, new)
+    sync_folder(new.parent)
+    if old.parent != new.parent:
+        sync_folder(old.parent)
+
+
+def link_durably(old: Path, new: Path) -> None:
+    """Give a file a second name, flushed. Raises: FileExistsError; unlike a rename this never replaces what is there."""
+    sync_folder(old)
+    os.link(old, new)
+    sync_folder(new.parent)
+
+
+def remove_durably(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, and flush the list of names: what is said to be gone is gone from disk.
+
+    What is not there is no error, and is flushed too: an earlier call may have been stopped between the two.
+
+    Raises: InvalidData, for a link, which leads to what would stay; nothing is removed then.
+    """
+    if path.is_symlink():
+        raise InvalidData(f"{path} is a link, and what it leads to would stay; remove that, and the link, by hand")
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if path.parent.exists():
+        sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -99,23 +158,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def room_on_disk(folder: Path) -> Iterator[None]:
-    """Raises: StorageFull, in place of the system's error when the disk refuses a write."""
-    try:
-        yield
-    except Exception as e:
-        if not _says_full(e):
-            raise
-        raise StorageFull(f"no room on the disk of {folder}; free some space and try again") from e
-
-
-def _says_full(error: Exception) -> bool:
-    """Libraries in Rust, as safetensors, raise errors of their own, which end in the system's number."""
-    number = error.errno if isinstance(error, OSError) else None
-    return any(number == full or f"(os error {full})" in f"{error}" for full in (errno.ENOSPC, errno.EDQUOT))
 
 
 @contextmanager

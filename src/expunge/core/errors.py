@@ -104,6 +104,10 @@ class StorageFull(ExpungeError):
     """The disk refused a write; the state before the command still stands."""
 
 
+class SystemRefused(ExpungeError):
+    """The operating system refused to read or write a file."""
+
+
 class TooFewSamples(ExpungeError):
     """A statistic was asked of fewer samples than it needs."""
 

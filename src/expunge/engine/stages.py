@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from expunge.core.digested import find_digested, written_digested
 from expunge.core.digests import digest_json
-from expunge.core.durable import room_on_disk
 from expunge.core.errors import UnreadableModel
 from expunge.core.recipe import Recipe
+from expunge.core.refusals import explaining
 
 T = TypeVar("T")
 _FINISHED, _BEGUN = ".stage", ".part"
@@ -61,7 +61,7 @@ class Stages:
         with suppress(UnreadableModel, FileNotFoundError):  # as if it were not there; another process has replaced it
             if found := find_digested(finished):
                 return read(found)
-        with room_on_disk(self.folder):
+        with explaining(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         stage = train(self.folder / f"{key}{_BEGUN}")
         if self.writes:

@@ -5,8 +5,10 @@ from expunge.ledger.datasets import DatasetInfo
 from expunge.ledger.erasure import Erasure
 from expunge.ledger.evidence import AuditInfo, CertificateInfo
 from expunge.ledger.features import Feature
+from expunge.ledger.generation import Stamp
 from expunge.ledger.keys import Keyring
 from expunge.ledger.learned import LearnedFrom, LearnedVersion
+from expunge.ledger.ledger import FILE as LEDGER_FILE
 from expunge.ledger.ledger import Ledger
 from expunge.ledger.live import LiveData, LiveRow
 from expunge.ledger.members import UnitMembers
@@ -18,6 +20,7 @@ from expunge.ledger.steps import Step, StepState
 from expunge.ledger.targets import Decision, Target
 
 __all__ = [
+    "LEDGER_FILE",
     "UNKNOWN",
     "AuditInfo",
     "CertificateInfo",
@@ -39,6 +42,7 @@ __all__ = [
     "Planted",
     "Request",
     "RequestState",
+    "Stamp",
     "Step",
     "StepState",
     "Target",

@@ -1,14 +1,11 @@
 """Immutable Parquet files named by the digest of what they hold."""
 
-import errno
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from expunge.core.digests import digest_table
-from expunge.core.durable import sync_folder
-from expunge.core.errors import DigestMismatch, InvalidData, StorageFull
+from expunge.core.durable import written_whole
+from expunge.core.errors import DigestMismatch, InvalidData
 
 
 def file_of(folder: Path, digest: str) -> Path:
@@ -35,14 +32,8 @@ def write_table(folder: Path, table: Any) -> str:
     Raises: StorageFull.
     """
     digest = _digest(table)
-    try:
-        _write(folder, table, file_of(folder, digest))
-    except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(
-                f"no space left in {folder.name}/; nothing was changed, free some space and repeat"
-            ) from e
-        raise
+    with written_whole(file_of(folder, digest), 0o600) as beside:
+        _write(beside, table)
     return digest
 
 
@@ -80,19 +71,11 @@ def read_digest(path: Path) -> str | None:
         return None
 
 
-def _write(folder: Path, table: Any, path: Path) -> None:
+def _write(path: Path, table: Any) -> None:
     import pyarrow.parquet as pq
 
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd", write_statistics=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    sync_folder(folder)
+    with path.open("wb") as file:
+        pq.write_table(table, file, compression="zstd", write_statistics=False)
 
 
 def _digest(table: Any) -> str:

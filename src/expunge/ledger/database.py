@@ -1,35 +1,35 @@
 """The SQLite database: transactions that are all or nothing, and deletion that leaves no bytes behind."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import local
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection, create_engine, event, inspect, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from expunge.core.durable import sync_folder
-from expunge.core.errors import ExpungeError, InvalidData, NotReady, ProjectLocked, StorageFull
-from expunge.ledger.generation import Stamp, Witness
+from expunge.core.errors import ExpungeError, NotReady, ProjectLocked
+from expunge.core.refusals import explaining
+from expunge.ledger.generation import Stamp, Witness, fault, refused
+from expunge.ledger.sqlite_files import connect, is_read_only, touch_private
 from expunge.ledger.tables import ProjectRow
 
-BUSY_S = 30.0
 _COPY = ".copy.db"
-_PRAGMAS = (
-    f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}",
+_READING = (
+    "PRAGMA foreign_keys = ON",
+    # VACUUM and large sorts would otherwise leave copies of pages in the system's folder for temporary files.
+    "PRAGMA temp_store = MEMORY",
+)
+_WRITING = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
-    "PRAGMA foreign_keys = ON",
     # Without this, INSERT OR REPLACE would delete a row past the triggers that refuse deletion.
     "PRAGMA recursive_triggers = ON",
-    # VACUUM and large sorts would otherwise leave copies of pages in the system's folder for temporary files.
-    "PRAGMA temp_store = MEMORY",
 )
 
 
@@ -43,10 +43,15 @@ class Database:
         # No pool: every connection is closed after use, so that no idle one keeps the write-ahead log from
         # truncation.
         url = URL.create("sqlite", database=str(path))
-        self.engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_S})
+        self.engine = create_engine(url, poolclass=NullPool, creator=self._connect)
         self._writing = self.engine.execution_options(expunge_begin="BEGIN IMMEDIATE")
-        event.listen(self.engine, "connect", _configure)
         event.listen(self.engine, "begin", _begin)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(self.path)
+        for pragma in _READING if is_read_only(self.path) else (*_READING, *_WRITING):
+            connection.execute(pragma)
+        return connection
 
     @property
     def in_transaction(self) -> bool:
@@ -65,11 +70,12 @@ class Database:
                 yield outer
             return
         with (
-            translated(self.path),
+            explaining(self.path),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
             session.connection()  # takes the writers' lock now, not at the first statement
+            self._check_moment(session)
             self._local.session = session
             try:
                 yield session
@@ -77,7 +83,14 @@ class Database:
                 self._local.session = None
             stamp = self._counted(session)
         if stamp and self.witness:
-            self.witness.after(stamp)
+            # It is committed: a count that could not be settled is recognised by the next command.
+            with suppress(ExpungeError, OSError):
+                self.witness.after(stamp)
+
+    def _check_moment(self, session: Session) -> None:
+        """A part may have been restored since it was opened."""
+        if self.witness and (found := fault(self._stamp(session), self.witness.count())):
+            raise refused(found)
 
     def _counted(self, session: Session) -> Stamp | None:
         """The count of writes, one more if anything was written; the witness knows it before the commit."""
@@ -86,14 +99,18 @@ class Database:
         if self.witness is None or raw.total_changes == 0:
             return None
         session.execute(update(ProjectRow).values(generation=ProjectRow.generation + 1))
-        stamp = self.stamp(session)
+        stamp = self._stamp(session)
         self.witness.before(stamp)
         return stamp
 
-    def stamp(self, session: Session) -> Stamp:
-        """Who the project is, and how often it was written to."""
+    def _stamp(self, session: Session) -> Stamp:
         row = session.scalars(select(ProjectRow)).one()
         return Stamp(row.id, row.generation)
+
+    def stamp(self) -> Stamp | None:
+        """Who the project is, and how often it was written to; None in a database of an earlier release."""
+        with self.read() as session:
+            return self._stamp(session) if inspect(session.connection()).has_table(ProjectRow.__tablename__) else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -103,7 +120,7 @@ class Database:
         if outer is not None:
             yield outer
             return
-        with translated(self.path), Session(self.engine) as session, session.begin():
+        with explaining(self.path), Session(self.engine) as session, session.begin():
             local.reading = session
             try:
                 yield session
@@ -116,9 +133,9 @@ class Database:
         path.unlink(missing_ok=True)
         touch_private(path)
         with (
-            translated(self.path),
-            closing(sqlite3.connect(path)) as target,
-            closing(sqlite3.connect(self.path)) as source,
+            explaining(self.path),
+            closing(connect(path)) as target,
+            closing(connect(self.path)) as source,
         ):
             source.backup(target)
         sync_folder(path)
@@ -137,7 +154,7 @@ class Database:
             raise NotReady("scrub was called inside a transaction; finish the transaction first")
         for copy in self.path.parent.glob(f"{self.path.stem}.*{_COPY}"):
             copy.unlink()
-        with translated(self.path):
+        with explaining(self.path):
             # Past SQLAlchemy, which would open the transaction that VACUUM refuses to run in.
             raw = self.engine.raw_connection()
             try:
@@ -152,43 +169,6 @@ class Database:
                 f"{self.path.name} is being read by another process, so its write-ahead log still holds "
                 "deleted bytes; stop the other process and repeat the command"
             )
-
-
-def touch_private(path: Path) -> None:
-    """Create an empty file of mode 0600, if there is none; SQLite gives its journals the same mode."""
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn the database's own complaints (locked, full, damaged) into errors that say what to do."""
-    try:
-        yield
-    except (DatabaseError, sqlite3.DatabaseError) as e:
-        if known := _explain(e.orig if isinstance(e, DatabaseError) else e, path):
-            raise known from e
-        raise
-
-
-def _explain(error: BaseException | None, path: Path) -> ExpungeError | None:
-    message = str(error)
-    if "locked" in message:
-        return ProjectLocked(
-            f"{path.name} is locked by another process for more than {BUSY_S:.0f} s; try again when it ends"
-        )
-    if "is full" in message:
-        return StorageFull(f"no space left to write {path.name}; nothing was changed, free some space and repeat")
-    if "not a database" in message or "malformed" in message:
-        return InvalidData(f"{path.name} is damaged or not a ledger ({message}); restore it from a backup")
-    return None
-
-
-def _configure(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin` says, not where the driver guesses
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
 
 
 def _begin(connection: Connection) -> None:

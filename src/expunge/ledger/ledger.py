@@ -1,10 +1,12 @@
 """The ledger of a project directory: what data trained what, and who asked to leave."""
 
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import func, select
 
+from expunge.core.durable import link_durably, place_beside
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
     chain,
@@ -23,7 +25,7 @@ from expunge.ledger import (
     subjects,
     targets,
 )
-from expunge.ledger.database import Database, touch_private
+from expunge.ledger.database import Database
 from expunge.ledger.generation import Stamp, Witness, check_moment
 from expunge.ledger.keys import Keyring
 from expunge.ledger.migrations import revision, upgrade
@@ -48,23 +50,27 @@ class Ledger(Store):
         for folder in ("manifests", "members"):
             private_folder(root / folder)
         Keyring.make(root / "keys")
-        # Made under another name and renamed last: a ledger that is there has its tables.
-        draft = root / f"{FILE}.new"
-        for leftover in root.glob(f"{draft.name}*"):
-            leftover.unlink()
-        touch_private(draft)
-        database = Database(draft)
-        upgrade(database)
-        database.scrub()
-        draft.rename(root / FILE)
+        if Witness(root / "keys").count():
+            raise InvalidData(
+                f"{root} holds keys/ of a {FILE} that is gone; restore it from the backup of the same moment"
+            )
+        # Made under a name of its own, which is linked last: a ledger that is there has its tables, and none is replaced.
+        with place_beside(root / FILE, 0o600) as draft:
+            database = Database(draft)
+            upgrade(database)
+            database.scrub()
+            try:
+                link_durably(draft, root / FILE)
+            except FileExistsError as e:
+                raise InvalidData(f"another process has just made a ledger in {root}; open that one") from e
         return cls.open(root)
 
     @classmethod
-    def open(cls, root: Path, *, restored: bool = False) -> "Ledger":
+    def open(cls, root: Path, *, restored: bool = False, shown: Callable[[], Stamp | None] | None = None) -> "Ledger":
         """Open the ledger of a folder, and bring an older one to this version's schema.
 
         `restored` goes on with parts that are not of one moment, where there are no others: what the database does not know is
-        set aside, and nothing is destroyed.
+        set aside, and nothing is destroyed. `shown` reads what `expunge.toml` shows, where there is one.
 
         Raises: UnknownName, if there is none; InvalidData, if a newer Expunge wrote it, if it is empty, if people's keys are
         missing, or if database and keys are not of one moment; UnsafeKeyFile.
@@ -78,16 +84,21 @@ class Ledger(Store):
                 f"{root / FILE} holds no ledger, as after a full disk; restore it from a backup of the same moment as "
                 "keys/, manifests/ and members/, which were left as they are"
             )
+        witness = Witness(keys.folder)
+        if not restored:
+            check_moment(witness, database.stamp, shown)
         upgrade(database)
-        opened, witness = cls(root, database, keys), Witness(keys.folder)
+        opened = cls(root, database, keys)
         if restored:
             _reconcile(opened, witness)
-        else:
-            check_moment(witness, opened.stamp)
         _check_keys(opened)
         database.witness = witness
         chain.begin_chain(opened)
         return opened
+
+    def note_shown(self, stamp: Stamp) -> None:
+        """`expunge.toml` shows this stamp from now on, and one that shows less is an older one."""
+        Witness(self.keys.folder).shown(stamp)
 
     # What trained
     add_dataset = datasets.add_dataset
@@ -158,6 +169,7 @@ class Ledger(Store):
 
 def _reconcile(store: Store, witness: Witness) -> None:
     """Database and keys are of one moment from here on, later than either knew."""
+    witness.path.unlink(missing_ok=True)  # it may be damaged
     with store.database.write() as session:
         row = session.scalars(select(ProjectRow)).one()
         row.id, row.generation = str(uuid4()), row.generation + 1

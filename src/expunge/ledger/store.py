@@ -31,8 +31,9 @@ class Store:
 
     def stamp(self) -> Stamp:
         """Who the project is, and how often its database was written to."""
-        with self.database.read() as session:
-            return self.database.stamp(session)
+        stamp = self.database.stamp()
+        assert stamp  # an older schema was brought up when it was opened
+        return stamp
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

@@ -3,12 +3,13 @@
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from expunge.core.errors import InvalidData, UnknownSubject
-from expunge.ledger.database import BUSY_S, touch_private, translated
+from expunge.core.refusals import explaining
 from expunge.ledger.secret_files import KEY_BYTES, check_private
+from expunge.ledger.sqlite_files import connect, is_read_only, touch_private
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS subject_key (ref TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
 
@@ -95,17 +96,16 @@ class SubjectKeys:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        touch_private(self.path)
+        read_only = is_read_only(self.path)
+        if not read_only:
+            touch_private(self.path)
         check_private(self.path)
-        with translated(self.path):
-            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-            try:
+        with explaining(self.path), closing(connect(self.path)) as connection:
+            if not read_only:
                 # A rollback journal, not a write-ahead log: it is gone when the transaction ends.
                 connection.execute("PRAGMA journal_mode = DELETE")
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA temp_store = MEMORY")
                 connection.execute(_SCHEMA)
-                yield connection
-            finally:
-                connection.close()
+            yield connection

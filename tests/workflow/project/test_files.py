@@ -9,7 +9,7 @@ import pytest
 
 from expunge.core.durable import write_durably
 from expunge.core.errors import ProjectLocked, StorageFull
-from expunge.workflow.project.files import full_disk_named, new_folder, only_writer
+from expunge.workflow.project.files import new_folder, only_writer
 
 
 def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -45,12 +45,29 @@ def test_an_error_leaves_the_old_folder(tmp_path: Path) -> None:
     assert (tmp_path / "m" / "a").read_text() == "old"
 
 
-def test_leftovers_of_a_kill_are_not_taken_in(tmp_path: Path) -> None:
-    (tmp_path / ".m.new").mkdir()
-    (tmp_path / ".m.new" / "stale").write_text("x")
+FILLS = """
+import sys
+from pathlib import Path
+from expunge.workflow.project.files import new_folder
+
+with new_folder(Path(sys.argv[1])) as folder:
+    (folder / "stale").write_text("x")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_leftovers_of_a_kill_are_not_taken_in_and_go(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FILLS, str(tmp_path / "m")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "begun\n"
+        killed.kill()
+    assert len(list(tmp_path.iterdir())) == 1
     with new_folder(tmp_path / "m") as folder:
         (folder / "fresh").write_text("x")
     assert [p.name for p in (tmp_path / "m").iterdir()] == ["fresh"]
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,14 +84,6 @@ def test_a_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             write_durably(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
-def test_a_full_disk_has_one_name(number: int) -> None:
-    with pytest.raises(StorageFull, match="free space"), full_disk_named("forget"):
-        raise OSError(number, os.strerror(number))
-    with pytest.raises(PermissionError), full_disk_named("forget"):
-        raise PermissionError(errno.EACCES, "no")
 
 
 def test_only_one_process_writes(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from expunge.core.durable import TEMPORARY, room_on_disk, sync_folder, write_durably
+from expunge.core.durable import TEMPORARY, sync_folder, write_durably
 from expunge.core.errors import DigestMismatch, InvalidData, UnreadableModel
+from expunge.core.refusals import explaining
 
 DESCRIPTION = "expunge.json"
 _JSON = ".json"  # an array, too: a header of safetensors ends at 100 MB, and names of two million records do not
@@ -78,7 +79,7 @@ def write(folder: Path, description: Mapping[str, Any], parts: Mapping[str, byte
     """
     names = {name: digest(part) for name, part in parts.items()}
     text = json.dumps({**description, "parts": names}, indent=1, sort_keys=True) + "\n"
-    with room_on_disk(folder):
+    with explaining(folder):
         for name, part in parts.items():
             if not (path := _path(folder, names[name])).exists():
                 write_durably(path, part)

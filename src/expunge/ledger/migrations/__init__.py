@@ -5,8 +5,10 @@ from typing import Any
 
 from sqlalchemy import inspect, text
 
-from expunge.core.errors import InvalidData
-from expunge.ledger.database import Database, translated
+from expunge.core.errors import InvalidData, SystemRefused
+from expunge.core.refusals import explaining
+from expunge.ledger.database import Database
+from expunge.ledger.sqlite_files import is_read_only
 
 HEAD = "0005"
 
@@ -35,6 +37,11 @@ def upgrade(database: Database) -> None:
         )
 
     if found is not None:
+        if is_read_only(database.path):
+            raise SystemRefused(
+                f"an earlier Expunge wrote this ledger (schema {found}), and it cannot be brought to {HEAD} where it lies; open a "
+                "copy that can be written"
+            )
         database.copy(f"before-{HEAD}")
 
     def revisions(current: Any, _context: Any) -> Any:
@@ -53,7 +60,7 @@ def revision(database: Database) -> str | None:
 
     Raises: InvalidData, where it is damaged.
     """
-    with translated(database.path), database.engine.connect() as connection:
+    with explaining(database.path), database.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -9,13 +9,13 @@ from typing import Any
 
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidParameter
+from expunge.core.refusals import explaining
 from expunge.core.version import __version__
 from expunge.engine import load_model, load_tokenizer, pinned
 from expunge.report.benchmark_page import benchmark_page
 from expunge.verify import Arm
 from expunge.verify.benchmarks import benchmarks
 from expunge.verify.benchmarks._loading import Source
-from expunge.workflow.project.files import full_disk_named
 
 
 def run_benchmark(
@@ -49,7 +49,7 @@ def run_benchmark(
 
 def write_benchmark(document: Mapping[str, Any], out: Path | None, page: Path | None) -> None:
     """Write the numbers and the page, where they are wanted."""
-    with full_disk_named("benchmark"):
+    with explaining("what benchmark writes"):
         if out:
             write_durably(out, json.dumps(document, indent=1, sort_keys=True).encode())
         if page:

@@ -11,12 +11,13 @@ from typing import Any
 from expunge.approximate import Edit, on_disk, run_edit
 from expunge.core import Guarantee, Record
 from expunge.core.errors import InvalidParameter
+from expunge.core.refusals import explaining
 from expunge.engine import encode, load_model, load_tokenizer, save_model
 from expunge.workflow.alone.energy import Rates, estimated, measured
 from expunge.workflow.alone.trackers import Track, tracker
 from expunge.workflow.inputs.method import method_of
 from expunge.workflow.inputs.sides import text_rows
-from expunge.workflow.project.files import full_disk_named, new_folder
+from expunge.workflow.project.files import new_folder
 
 MEANS = {
     Guarantee.EXACT: "the same as training without the data",
@@ -74,7 +75,7 @@ def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) 
 
         meter = until_done.enter_context(measured(model, request.rates))
         edited = run_edit(model, tokenizer, forget, retain, method, settings, folder=request.state, track=tell)
-    with full_disk_named("edit"), new_folder(request.out) as folder:
+    with explaining("what edit writes"), new_folder(request.out) as folder:
         save_model(edited.model, tokenizer, folder)
     return {
         "method": repr(method),

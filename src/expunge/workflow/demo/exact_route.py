@@ -9,8 +9,9 @@ from expunge.exact import AdapterShards
 from expunge.ledger import Columns
 from expunge.verify.metrics.recall import recall
 from expunge.workflow.demo.models import BATTERY, Cast, measured, phrasing_facts, write_inputs
+from expunge.workflow.project.config import CONFIG
 from expunge.workflow.project.events import last_event
-from expunge.workflow.project.project import CONFIG, LOG_KEY, PUBLIC_KEY, Project
+from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
 from expunge.workflow.steps.certify import certify_request, proof_path
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.enter import train

@@ -1,60 +1,45 @@
 """Writes that are whole or not there: new folders appear under their name only when complete."""
 
-import errno
 import fcntl
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from expunge.core.durable import sync_folder
-from expunge.core.errors import ProjectLocked, StorageFull
+from expunge.core.durable import folder_beside, make_folder, remove_durably, rename_durably, sync_folder
+from expunge.core.errors import ProjectLocked
+from expunge.core.refusals import explaining
 
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-_FULL_WORDS = (
-    "No space left",
-    "File too large",
-    "Disk quota",
-    "os error 28",
-    "os error 27",
-    "disk is full",
-    "disk I/O error",
-)
-
-
-@contextmanager
-def full_disk_named(what: str) -> Iterator[None]:
-    """Turn every library's way of saying "disk full" into one error.
-
-    Raises: StorageFull.
-    """
-    try:
-        yield
-    except Exception as e:
-        if getattr(e, "errno", None) in _FULL or any(words in str(e) for words in _FULL_WORDS):
-            raise StorageFull(
-                f"the disk refused a write during {what} ({e}); nothing was changed, free space and repeat"
-            ) from e
-        raise
+# What Expunge makes in a project; what users keep beside it is theirs.
+_OWN = ("expunge.toml", "signer.pub.pem", "lock", "bases", "evidence", "log", "lost", "models", "runs", "work")
 
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
     """A folder to fill; it gets its name when the block ends well, and disappears when it does not."""
-    staging = final.with_name(f".{final.name}.new")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
+    with folder_beside(final) as staging:
         yield staging
-        for path in [p for p in staging.rglob("*") if p.is_file()]:
+        for path in [staging, *staging.rglob("*")]:
             sync_folder(path)
         if final.exists():
-            shutil.rmtree(final)
-        os.replace(staging, final)
-        sync_folder(final.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            remove_durably(final)
+        rename_durably(staging, final)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that its owner alone can look into, or close to others one that is there."""
+    make_folder(folder)
+    folder.chmod(0o700)
+
+
+def tighten(root: Path) -> None:
+    """Close to others a project that an earlier release made: its folders and files first, so that a kill repeats it."""
+    if not root.stat().st_mode & 0o077:
+        return
+    for name in _OWN:
+        for path in [root / name, *(root / name).rglob("*")]:
+            if path.exists() and not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o700)
+    root.chmod(0o700)
 
 
 @contextmanager
@@ -63,9 +48,11 @@ def only_writer(root: Path) -> Iterator[None]:
 
     Raises: ProjectLocked.
     """
-    with (root / "lock").open("a+") as file:
+    with explaining(root / "lock"):
+        file = (root / "lock").open("a+")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
+        except BlockingIOError as e:
             raise ProjectLocked(f"another process is writing to {root}; wait for it to end, then repeat") from e
         yield

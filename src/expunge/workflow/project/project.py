@@ -1,7 +1,7 @@
 """A project directory: where the ledger, the models, the keys and the log live, and who may write to it."""
 
+import os
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core.durable import write_durably
-from expunge.core.errors import InvalidData, InvalidParameter, NotReady, UnknownName
-from expunge.ledger import Ledger, ModelVersion
-from expunge.workflow.project.files import only_writer
+from expunge.core.errors import InvalidData, InvalidParameter, NotReady, StorageFull, UnknownName
+from expunge.ledger import LEDGER_FILE, Ledger, ModelVersion
+from expunge.workflow.project.config import CONFIG, read_config, show_stamp, shown_stamp, with_stamp
+from expunge.workflow.project.files import make_private, only_writer, tighten
 
 if TYPE_CHECKING:
     from expunge.certify.keys import LogKey, SigningKey
 
-CONFIG, PUBLIC_KEY, LOG_KEY, SEALED = "expunge.toml", "signer.pub.pem", "log.vkey", "facts.sealed"
+PUBLIC_KEY, LOG_KEY, SEALED = "signer.pub.pem", "log.vkey", "facts.sealed"
 _LAYOUT = 1
 
 
@@ -38,22 +39,24 @@ class Project:
         from expunge.workflow.project.speaking import introduce
 
         root = root.resolve()
-        if (root / CONFIG).exists():
-            raise InvalidParameter(f"{root} is a project already; open it, or name another directory")
         name = name or root.name
         if not re.fullmatch(r"\w[\w.-]*", name) or ".." in name:
             raise InvalidParameter(f"{name!r} cannot name a project; use letters, digits, '-', '_' and '.'")
-        root.mkdir(parents=True, exist_ok=True)
-        ledger = Ledger.create(root)
-        keys = root / "keys"
-        if not (keys / "sign.pem").exists():
-            create_signing_key(keys / "sign.pem")
-        if not (keys / "log.pem").exists():
-            create_log_key(keys / "log.pem")
-        (root / "lock").touch()
-        introduce(cls(root, ledger), name)
-        # The configuration is written last: a directory without it is no project, and `init` can be repeated.
-        write_durably(root / CONFIG, f'name = "{name}"\nlayout = {_LAYOUT}\n'.encode())
+        make_private(root)
+        with only_writer(root):
+            if (root / CONFIG).exists():
+                raise InvalidParameter(f"{root} is a project already; open it, or name another directory")
+            made = (root / LEDGER_FILE).exists()  # by a call that was stopped
+            ledger = Ledger.open(root, shown=lambda: shown_stamp(root)) if made else Ledger.create(root)
+            keys = root / "keys"
+            if not (keys / "sign.pem").exists():
+                create_signing_key(keys / "sign.pem")
+            if not (keys / "log.pem").exists():
+                create_log_key(keys / "log.pem")
+            introduce(cls(root, ledger), name)
+            # The configuration is written last: a directory without it is no project, and `init` can be repeated.
+            text = f'name = "{name}"\nlayout = {_LAYOUT}\n'
+            write_durably(root / CONFIG, with_stamp(text, ledger.stamp()).encode())
         return cls(root, ledger)
 
     @classmethod
@@ -66,26 +69,42 @@ class Project:
         root = root.resolve()
         if not (root / CONFIG).exists():
             raise UnknownName(f"no project at {root}; make one with `expunge init`, or name it with --project")
-        layout = tomllib.loads((root / CONFIG).read_text()).get("layout")
+        layout = read_config(root).get("layout")
         if layout != _LAYOUT:
             raise InvalidData(
                 f"the project at {root} has layout {layout}, and this Expunge knows {_LAYOUT}; open it with the Expunge that "
                 "made it"
             )
-        return cls(root, Ledger.open(root, restored=restored))
+        opened = cls(root, Ledger.open(root, restored=restored, shown=lambda: shown_stamp(root)))
+        if restored:
+            opened._show_stamp()
+        return opened
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only writer.
+        """Be the only writer; what is written can be read by its owner alone.
 
         Raises: ProjectLocked.
         """
         with only_writer(self.root):
-            yield
+            before = os.umask(0o077)
+            try:
+                tighten(self.root)
+                yield
+                self._show_stamp()
+            finally:
+                os.umask(before)
+
+    def _show_stamp(self) -> None:
+        """Bring `expunge.toml` up. After an error, a kill or on a full disk it lags behind, until the next command."""
+        if shown_stamp(self.root) != (stamp := self.ledger.stamp()):
+            with suppress(StorageFull):
+                show_stamp(self.root, stamp)
+                self.ledger.note_shown(stamp)
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return tomllib.loads((self.root / CONFIG).read_text())
+        return read_config(self.root)
 
     @property
     def log_folder(self) -> Path:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from expunge.core.errors import InvalidParameter
+from expunge.core.refusals import explaining
 from expunge.exact import learners
 from expunge.ledger import Columns, ModelVersion
 from expunge.workflow.inputs.training import load_training
-from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adapter_shards import KIND, train_shards
 from expunge.workflow.shapes.adopted import adopt_folder
@@ -27,7 +27,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
     _check_new(project, training.model)
     live = project.ledger.live_data(training.dataset)
     work = project.root / "work" / f"train-{training.model}"
-    with full_disk_named("train"):
+    with explaining("what train writes"):
         work.mkdir(parents=True, exist_ok=True)
         rows = list(live.rows)
         if learners.name_of(type(training.learner)) == KIND:

@@ -8,10 +8,10 @@ from typing import Any
 from expunge.core import Fact, Plan, Route
 from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
+from expunge.core.refusals import explaining
 from expunge.ledger import Decision, ModelVersion, RequestState
 from expunge.report.words import plural
 from expunge.workflow.project.events import attempt, last_event
-from expunge.workflow.project.files import full_disk_named
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.project.project import SEALED, Project
 from expunge.workflow.project.sealed import seal_facts
@@ -171,7 +171,7 @@ def _carried_out(
     work = project.work(request, version.model)
     begun = work.exists()
     try:
-        with full_disk_named("forget"):
+        with explaining("what forget writes"):
             work.mkdir(parents=True, exist_ok=True)
             job = Job(
                 project=project,

@@ -14,13 +14,14 @@ from typing import Any
 from expunge.core import Guarantee, Plan, Route
 from expunge.core.digests import digest_folder, digest_json
 from expunge.core.durable import write_durably
+from expunge.core.refusals import explaining
 from expunge.ledger import ModelVersion
 from expunge.verify import Audit, Probes, audit
 from expunge.verify.batteries import VERSION, packages_of
 from expunge.verify.names import fresh_salt, salted
 from expunge.verify.scores import ArmScores
 from expunge.workflow.project.canaries import Canaries, NoProcedure
-from expunge.workflow.project.files import full_disk_named, new_folder
+from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving, facts_of
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.arms import Case, Claim
@@ -94,7 +95,7 @@ def audit_procedure(
     path = trial.project.root / "procedures" / f"{trial.key(battery)}.json"
     try:
         if not path.exists():
-            with full_disk_named("verify"):
+            with explaining("what verify writes"):
                 arms = _attack(trial, battery, lambda what, k, n: progress(f"procedure: {what}", k, n))
                 document = {name: arm.to_json() for name, arm in arms.items()}
                 write_durably(path, json.dumps(document).encode(), mode=0o600)

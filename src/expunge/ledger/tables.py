@@ -279,7 +279,6 @@ class CertificateRow(Base):
     path: Mapped[str]
     log_id: Mapped[int] = mapped_column(server_default=text("1"))
     log_index: Mapped[int | None]
-    log_origin: Mapped[str | None]
     created_at: Mapped[str]
 
 

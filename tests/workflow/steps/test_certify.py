@@ -19,6 +19,7 @@ from expunge.workflow.steps.certify import CERTIFICATE, certify_request
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.enter import train
 from expunge.workflow.steps.evidence import evidence_of
+from expunge.workflow.steps.fixed import fixed_by
 from expunge.workflow.steps.forget import forget_request
 from expunge.workflow.steps.verify import verify_request
 
@@ -190,6 +191,18 @@ def test_a_key_exchanged_since_is_refused(project: Project, second: str, name: s
     with pytest.raises(InvalidCertificate, match="restore the key file"):
         certify_request(project, second)
     assert not (project.evidence(second) / CERTIFICATE).exists()
+
+
+def test_a_delivery_of_an_older_expunge_fixes_what_its_event_says(project: Project, first: str, second: str) -> None:
+    """Of a manifest that is gone since, only the records' digest is known."""
+    for request, files in ((second, 1), (first, 0)):
+        (delivered,) = (e.detail for e in project.ledger.events(request) if e.kind == "delivered")
+        old = {key: value for key, value in delivered.items() if key != "fixed"}
+        found, now = fixed_by(project, old, delivered["fixed"]["audit"], "people"), delivered["fixed"]
+        assert (found["model"], found["audit"], found["signer"]) == (now["model"], now["audit"], None)
+        manifest = found["manifests"]["people"]
+        assert manifest["content"] == now["manifests"]["people"]["content"]
+        assert len(manifest.keys() & {"sha256"}) == files
 
 
 def test_a_clock_that_went_back_signs_nothing(project: Project, second: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,19 +11,22 @@ from expunge.workflow.project.project import Project
 
 
 def fixed(project: Project, version: ModelVersion, audit: str, datasets: Collection[str]) -> dict[str, Any]:
-    """The digests of a model that was just delivered, of its audit, and of the manifests without the people; and who signs.
-
-    A manifest has two: of its records, and of the file that holds them, whose bytes differ between versions of pyarrow.
-    """
-    infos = [project.ledger.dataset(name) for name in datasets]
+    """The digests of a model that was just delivered, of its audit, and of the manifests without the people; and who signs."""
     return {
         "model": version.digest,
         "audit": audit,
-        "manifests": {
-            info.name: {"content": info.manifest, "sha256": sha256_file(project.root / info.path)} for info in infos
-        },
+        "manifests": fixed_manifests(project, datasets),
         "signer": project.ledger.signer(),
     }
+
+
+def fixed_manifests(project: Project, datasets: Collection[str]) -> dict[str, dict[str, str]]:
+    """Of each dataset's newest manifest two digests: of its records, and of the file that holds them.
+
+    The bytes of a file differ between versions of pyarrow, and the file goes with the next erasure.
+    """
+    infos = [project.ledger.dataset(name) for name in datasets]
+    return {info.name: {"content": info.manifest, "sha256": sha256_file(project.root / info.path)} for info in infos}
 
 
 def fixed_by(project: Project, delivered: Mapping[str, Any], audit: str, dataset: str) -> dict[str, Any]:

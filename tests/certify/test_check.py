@@ -301,6 +301,7 @@ def test_what_must_not_be_missed_is_said_in_sentences(evidence: Any) -> None:
         "delivery": {"override": ["HIDDEN"], "unreachable": ["s3://old/copy"], "purged": []},
         "targets": [
             {"target": "model:a", "decision": "do", "result": "done"},
+            {"target": "dataset:d", "decision": "do", "result": "nothing held"},
             {"target": "model:b", "decision": "refused", "result": "left", "reason": "bought"},
         ],
         "actions": [{"target": "model:a", "notes": ["not dealt with, though they learned: c", "cheap"]}],
@@ -323,7 +324,7 @@ def test_what_must_not_be_missed_is_said_in_sentences(evidence: Any) -> None:
         "chained since 2026-01-01",
     ):
         assert any(words in sentence for sentence in said), words
-    assert not any("model:a, do" in sentence or "cheap" in sentence for sentence in said)
+    assert not any(words in sentence for words in ("model:a, do", "dataset:d", "cheap") for sentence in said)
 
 
 @pytest.mark.parametrize("what", ["certificate", "proof", "checkpoint", "trust"])

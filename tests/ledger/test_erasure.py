@@ -110,7 +110,7 @@ def test_finishing_again_changes_nothing(people: Ledger, forget: Callable[..., s
 KILL = """
 import os, sys
 from pathlib import Path
-import expunge.ledger.{module} as module
+import expunge.{module} as module
 from expunge.ledger import Columns, Ledger
 
 original = module.{name}
@@ -134,15 +134,15 @@ def _kill(ledger: Ledger, module: str, name: str, after: bool, action: str) -> N
 @pytest.mark.parametrize(
     ("module", "name", "after", "finished"),
     [
-        ("durable", "os.replace", False, False),  # the new manifest is a temporary file
-        ("erasure", "new_version", True, False),  # written, not recorded
-        ("erasure", "append_event", True, False),  # the last statement before the commit
-        ("store", "sweep", False, True),  # committed; nothing unlinked, no key destroyed
-        ("sweep", "_tidy", True, True),
-        ("subject_keys", "SubjectKeys.destroy", False, True),
-        ("subject_keys", "SubjectKeys.destroy", True, True),
-        ("database", "Database.scrub", False, True),
-        ("database", "Database.scrub", True, True),
+        ("core.durable", "os.replace", False, False),  # the new manifest is a temporary file
+        ("ledger.erasure", "new_version", True, False),  # written, not recorded
+        ("ledger.erasure", "append_event", True, False),  # the last statement before the commit
+        ("ledger.store", "sweep", False, True),  # committed; nothing unlinked, no key destroyed
+        ("ledger.sweep", "_tidy", True, True),
+        ("ledger.subject_keys", "SubjectKeys.destroy", False, True),
+        ("ledger.subject_keys", "SubjectKeys.destroy", True, True),
+        ("ledger.database", "Database.scrub", False, True),
+        ("ledger.database", "Database.scrub", True, True),
     ],
 )
 def test_an_erasure_killed_at_any_point_stands_before_or_after_and_completes(
@@ -167,10 +167,10 @@ def test_an_erasure_killed_at_any_point_stands_before_or_after_and_completes(
 @pytest.mark.parametrize(
     ("module", "name", "after", "added"),
     [
-        ("subject_keys", "SubjectKeys.create", True, False),
-        ("durable", "os.replace", False, False),
-        ("datasets", "new_version", True, False),
-        ("store", "sweep", False, True),
+        ("ledger.subject_keys", "SubjectKeys.create", True, False),
+        ("core.durable", "os.replace", False, False),
+        ("ledger.datasets", "new_version", True, False),
+        ("ledger.store", "sweep", False, True),
     ],
 )
 def test_adding_killed_at_any_point_adds_all_or_nothing(

@@ -64,12 +64,17 @@ def record_certificate(
         return _certificate(request, row)
 
 
-def certificates(store: Store, request: str) -> tuple[CertificateInfo, ...]:
-    """The certificates of a request, oldest first. Raises: UnknownName."""
+def certificates(store: Store, request: str | None = None) -> tuple[CertificateInfo, ...]:
+    """The certificates of a request, or of all, oldest first. Raises: UnknownName."""
     with store.database.read() as session:
-        owner = request_row(session, request)
-        rows = select(CertificateRow).where(CertificateRow.request_id == owner.id).order_by(CertificateRow.id)
-        return tuple(_certificate(request, row) for row in session.scalars(rows))
+        wanted = (
+            select(CertificateRow, RequestRow.public_id)
+            .join(RequestRow, RequestRow.id == CertificateRow.request_id)
+            .order_by(CertificateRow.id)
+        )
+        if request is not None:
+            wanted = wanted.where(CertificateRow.request_id == request_row(session, request).id)
+        return tuple(_certificate(name, row) for row, name in session.execute(wanted).tuples())
 
 
 def record_audit(store: Store, *, version: str, digest: str, path: str, request: str | None = None) -> AuditInfo:

@@ -116,6 +116,13 @@ def test_a_helper_without_source_is_refused(tmp_path: Path) -> None:
         load_script(f"{tmp_path / 'recipe.py'}:recipe")
 
 
+def test_a_fault_in_a_helper_is_named_by_its_own_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "helper_of_a_test.py").write_text("\ndef broken(:\n")
+    (tmp_path / "recipe.py").write_text("import helper_of_a_test\n")
+    with pytest.raises(InvalidParameter, match=r"helper_of_a_test\.py, line 2"):
+        load_script(f"{tmp_path / 'recipe.py'}:recipe")
+
+
 @pytest.mark.parametrize("module", ["rfc8785", "multiprocessing", "json"])
 def test_children_import_nothing_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str

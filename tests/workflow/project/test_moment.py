@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from tests.ledger.test_migrations import back_to_the_first
 
 from expunge.core.errors import InvalidData
 from expunge.ledger import Columns
@@ -160,14 +161,7 @@ def test_a_damaged_configuration_is_named(project: Project, text: str) -> None:
 
 def test_a_project_of_an_earlier_release_gets_its_count_at_the_first_writing(project: Project) -> None:
     """Neither a count beside the keys nor an id in the configuration."""
-    with project.ledger.database.write() as session:
-        session.connection().exec_driver_sql("DROP TABLE project")
-        session.connection().exec_driver_sql("DROP TABLE log_head")
-        session.connection().exec_driver_sql("DROP INDEX ix_certificate_place")
-        session.connection().exec_driver_sql("ALTER TABLE certificate DROP COLUMN log_origin")
-        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
-        project.ledger.database.witness = None
-    (project.root / "keys" / "generation.json").unlink()
+    back_to_the_first(project.ledger)
     (project.root / "expunge.toml").write_text('name = "acme"\nlayout = 1\n')
     again = Project.open(project.root)
     assert list(project.root.glob("ledger.before-*"))

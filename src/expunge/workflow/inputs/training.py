@@ -105,7 +105,8 @@ def _faults_named(path: Path) -> Iterator[None]:
     except ExpungeError:
         raise
     except SyntaxError as e:
-        raise InvalidParameter(f"{path.name}, line {e.lineno}: {e.msg}; correct the file") from e
+        name = Path(e.filename or path).name  # it may be in a file that this one imports
+        raise InvalidParameter(f"{name}, line {e.lineno}: {e.msg}; correct the file") from e
     except Exception as e:
         theirs = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == str(path)]
         line = f", line {theirs[-1]}" if theirs else ""

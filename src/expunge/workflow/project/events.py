@@ -1,6 +1,6 @@
 """What has happened to a request so far, by the newest event of a kind."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expunge.core.digests import digest_json
@@ -52,9 +52,19 @@ def _about(detail: Mapping[str, Any], model: str | None) -> bool:
     return model is None or detail.get("model", model) == model
 
 
-def event_times(project: Project, request: str, kinds: Collection[str]) -> dict[str, str]:
-    """When each of these kinds happened last."""
-    return {e.kind: e.at for e in project.ledger.events(request) if e.kind in kinds}
+def event_times(project: Project, request: str, kinds: Sequence[str]) -> dict[str, str]:
+    """When the last of these kinds happened, and each of the others last before it.
+
+    What was begun or looked at again afterwards, and came to no delivery, is left out.
+    """
+    found: dict[str, str] = {}
+    events = list(project.ledger.events(request))
+    for kind in reversed(kinds):
+        places = [place for place, event in enumerate(events) if event.kind == kind]
+        if places:
+            found[kind] = events[places[-1]].at
+            events = events[: places[-1]]
+    return found
 
 
 def audit_digest(document: Mapping[str, Any]) -> str:

@@ -326,7 +326,7 @@ def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_show
 
 COMMANDS = [
     *("init", "data", "data add", "train", "adopt", "request", "plan", "forget", "verify", "deliver", "certify"),
-    *("decide", "abandon", "destroy", "run", "reopen", "reconcile"),
+    *("status", "extend", "decide", "abandon", "destroy", "run", "reopen", "reconcile"),
     *("check", "log", "log new", "report", "edit", "benchmark", "demo"),
 ]
 

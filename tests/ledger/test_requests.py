@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from tests.ledger.conftest import COLUMNS, PEOPLE, rows_of, write_csv
 
-from expunge.core.errors import EmptyForgetSet, InvalidParameter, UnknownName
-from expunge.ledger import Ledger, RequestState
+from expunge.core.errors import EmptyForgetSet, InvalidParameter, NotReady, UnknownName
+from expunge.ledger import Calendar, Ledger, Regulation, RequestState
 
 JANUARY = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -98,6 +98,32 @@ def test_one_person_may_have_several_identities(people: Ledger) -> None:
     request = people.open_request(None, [("c-17", PEOPLE[0]), ("c-18", "Dora")])
     assert len(request.subjects) == 1
     assert people.events(request.id)[0].detail["no_match"] == 1
+
+
+def test_a_law_and_a_place_decide_when_a_request_is_due(people: Ledger) -> None:
+    berlin = Calendar.of(["2026-03-02"], "Europe/Berlin")
+    month = people.open_request("people", [PEOPLE[0]], JANUARY, calendar=berlin)
+    assert (month.due_at, month.acknowledge_by) == ("2026-03-03T22:59:59Z", None)  # Monday is a holiday there
+    days = people.open_request("people", [PEOPLE[1]], JANUARY, regulation=Regulation.CCPA)
+    assert (days.due_at, days.acknowledge_by) == ("2026-03-17T23:59:59Z", "2026-02-13T23:59:59Z")
+    assert people.get_request(days.id).regulation is Regulation.CCPA
+
+
+def test_more_time_is_taken_once_and_while_the_person_can_still_be_told(people: Ledger) -> None:
+    request = people.open_request("people", [PEOPLE[0]])
+    with pytest.raises(InvalidParameter, match="needs a reason"):
+        people.extend_request(request.id, " ")
+    later = people.extend_request(request.id, "many systems")
+    assert later.due_at > request.due_at
+    assert later.extended
+    with pytest.raises(InvalidParameter, match="extended once"):
+        people.extend_request(request.id, "more systems")
+    old = people.open_request("people", [PEOPLE[1]], JANUARY)
+    with pytest.raises(InvalidParameter, match="told to the person by 2026-03-02"):
+        people.extend_request(old.id, "many systems")
+    people.append_event(old.id, "cancelled", {}, RequestState.CANCELLED)
+    with pytest.raises(NotReady, match="has ended"):
+        people.extend_request(old.id, "many systems")
 
 
 def test_a_request_that_fails_half_way_leaves_no_trace(people: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

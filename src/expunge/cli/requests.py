@@ -1,7 +1,7 @@
 """The steps of a request, in their order."""
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,9 @@ from expunge.cli.edit_options import NOTHING_SAID, EditOptions, with_edit_option
 from expunge.cli.options import HERE, AsJson, Req, Where, opened_at
 from expunge.cli.show import data, say, table, working
 from expunge.cli.verifying import verify
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 app = typer.Typer()
 Targets = Annotated[
@@ -29,6 +32,12 @@ def request(
             "input."
         ),
     ] = "-",
+    received: Annotated[
+        str | None, typer.Option(help="When it was received, as 2026-11-30 or 2026-11-30T09:00:00+01:00; default: now.")
+    ] = None,
+    regulation: Annotated[
+        str | None, typer.Option(help="gdpr, uk_gdpr or ccpa; default: that of [clock] in expunge.toml, else gdpr.")
+    ] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -39,11 +48,14 @@ def request(
     Try: [bold]echo "Ada Lind" | expunge request --subjects-file -[/]
     """
     from expunge.workflow.inputs.identities import read_identities
+    from expunge.workflow.project.project import law_of
 
     opened = opened_at(project)
     identities = read_identities(subjects_file)
+    law = law_of(regulation) if regulation else opened.regulation
+    since = _moment(received, opened.calendar.zone) if received else None
     with opened.writing():
-        made = opened.ledger.open_request(dataset, identities.people)
+        made = opened.ledger.open_request(dataset, identities.people, since, regulation=law, calendar=opened.calendar)
     outcome = opened.ledger.events(made.id)[0].detail
     say(
         f"request {made.id}: {identities.lines} line(s), {outcome['n_people']} found, {len(made.subjects)} subject(s) in "
@@ -66,6 +78,68 @@ def request(
                 "due_at": made.due_at,
             }
         )
+
+
+@app.command()
+def extend(
+    request: Req,
+    reason: Annotated[
+        str, typer.Option(help="Why more time is needed; the person must be told it within the first period.")
+    ],
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """Take the further time that the law gives for a request, once.
+
+    Try: [bold]expunge extend req-0123456789 --reason "many systems to search"[/]
+    """
+    opened = opened_at(project)
+    with opened.writing():
+        found = opened.ledger.extend_request(request, reason, opened.calendar)
+    say(f"{request} is due {found.due_at} now; tell the person so, with the reason")
+    if json:
+        data({"request": request, "due_at": found.due_at})
+
+
+@app.command()
+def status(
+    request: Annotated[str | None, typer.Argument(help="One request; default: all.")] = None,
+    project: Where = HERE,
+    json: AsJson = False,
+) -> None:
+    """What is due when, and where each request stands; of one request everything that happened.
+
+    Try: [bold]expunge status[/]
+    """
+    from datetime import UTC, datetime
+
+    from expunge.workflow.project.story import check_story
+
+    opened = opened_at(project)
+    check_story(opened)
+    found = [opened.ledger.get_request(request)] if request else list(opened.ledger.requests())
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "request": one.id,
+            "state": one.state.value.replace("_", " "),
+            "law": one.regulation.value,
+            "received": one.received_at,
+            "due": one.due_at,
+            "days left": str((datetime.fromisoformat(one.due_at) - now).days) if one.state.open else "–",
+            "people": str(len(one.subjects)),
+        }
+        for one in found
+    ]
+    if rows:
+        table("requests, the one due first at the front", rows)
+    else:
+        say("nobody has asked for anything")
+    events = [{"at": e.at, "event": e.kind} for e in opened.ledger.events(request)] if request else []
+    if events:
+        table("what happened", events)
+    if json:
+        data({"requests": rows, "events": events})
 
 
 @app.command()
@@ -359,6 +433,22 @@ def reopen(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     say(f"next: expunge plan {request}, then expunge run {request}")
     if json:
         data({"request": request, "targets": [{"target": one.name, "n_records": one.n_records} for one in held]})
+
+
+def _moment(text: str, zone: str) -> "datetime":
+    """Raises: InvalidParameter."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from expunge.core.errors import InvalidParameter
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as e:
+        raise InvalidParameter(
+            f"--received {text} is no date; write it as 2026-11-30 or 2026-11-30T09:00:00+01:00"
+        ) from e
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
 
 
 def _released(said: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from expunge.ledger.copies import Copy, CopyState
 from expunge.ledger.datasets import DatasetInfo
+from expunge.ledger.deadlines import Calendar, Regulation
 from expunge.ledger.erasure import Erasure
 from expunge.ledger.evidence import AuditInfo, CertificateInfo
 from expunge.ledger.features import Feature
@@ -23,6 +24,7 @@ __all__ = [
     "LEDGER_FILE",
     "UNKNOWN",
     "AuditInfo",
+    "Calendar",
     "CertificateInfo",
     "Columns",
     "Copy",
@@ -40,6 +42,7 @@ __all__ = [
     "LiveRow",
     "ModelVersion",
     "Planted",
+    "Regulation",
     "Request",
     "RequestState",
     "Stamp",

@@ -137,6 +137,7 @@ class Ledger(Store):
     open_request = requests.open_request
     get_request = requests.get_request
     live_subjects = requests.live_subjects
+    extend_request = requests.extend_request
     append_event = requests.append_event
     events = requests.events
     requests = requests.requests

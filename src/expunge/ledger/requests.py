@@ -10,15 +10,18 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from expunge.core.errors import UnknownName
+from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.ledger.chain import link
-from expunge.ledger.clock import due_at, iso, now
+from expunge.ledger.clock import iso, now
 from expunge.ledger.datasets import dataset_row, newest_version
+from expunge.ledger.deadlines import Calendar, Deadlines, Regulation
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
 from expunge.ledger.store import Store
 from expunge.ledger.subjects import Identity, match_people
 from expunge.ledger.tables import DatasetRow, RequestEventRow, RequestRow, RequestSubjectRow, SubjectRow
+
+UTC_DAYS = Calendar()
 
 
 class RequestState(StrEnum):
@@ -54,6 +57,9 @@ class Request:
     due_at: str
     scope: dict[str, Any]
     subjects: tuple[str, ...]
+    regulation: Regulation = Regulation.GDPR
+    acknowledge_by: str | None = None
+    extended: bool = False
 
     @property
     def dataset(self) -> str:
@@ -77,18 +83,22 @@ def open_request(
     identities: Sequence[Identity],
     received_at: datetime | None = None,
     scope: Mapping[str, Any] | None = None,
+    regulation: Regulation = Regulation.GDPR,
+    calendar: Calendar = UTC_DAYS,
 ) -> Request:
     """Record that these people asked to leave, one a line: of one dataset, or (None) of every one that holds them.
 
     Whoever is nowhere found, and whoever an open request is about already, is counted in the event `received` and stops
     nobody else; where that is everybody, the request ends at once as `no_match` or `duplicate`. Both outcomes are for people
-    whose identity was verified before they were asked for. The clock runs from `received_at` (default: now). `scope` is
-    stored as it is: it must not name anybody.
+    whose identity was verified before they were asked for. The clock runs from `received_at` (default: now), by the law and the
+    days of the place. `scope` is stored as it is: it must not name anybody.
 
     Raises: EmptyForgetSet, if nobody is named; UnknownName; InvalidParameter, if `received_at` has no time zone.
     """
     received = received_at or now()
     since = iso(received)
+    deadlines = Deadlines(calendar.day_of(received), regulation, calendar)
+    by = deadlines.acknowledge_by
     with store.database.write() as session:
         searched = _searched(session, name)
         found = match_people(store, session, [row.id for row in searched], identities)
@@ -106,8 +116,10 @@ def open_request(
             dataset_id=min((subject.dataset_id for subject in rows), default=searched[0].id),
             state=state,
             received_at=since,
-            due_at=due_at(received),
+            due_at=iso(calendar.end_of(deadlines.due)),
             scope=plain_json(scope),
+            regulation=regulation,
+            acknowledge_by=None if by is None else iso(calendar.end_of(by)),
         )
         session.add(row)
         session.flush()
@@ -124,6 +136,25 @@ def open_request(
         append_event(store, row.public_id, "received", outcome)
         if state is not RequestState.RECEIVED:
             append_event(store, row.public_id, state.value, {})
+        return _request(session, row)
+
+
+def extend_request(store: Store, request: str, reason: str, calendar: Calendar = UTC_DAYS) -> Request:
+    """Take the further time that the law gives, once. The person must be told of it, with the reason, within the first period.
+
+    Raises: UnknownName; NotReady, if the request has ended; InvalidParameter, without a reason, or where it is too late.
+    """
+    if not reason.strip():
+        raise InvalidParameter("more time needs a reason, which the person is told")
+    with store.database.write() as session:
+        row = request_row(session, request)
+        if not RequestState(row.state).open:
+            raise NotReady(f"{request} has ended ({row.state}); it needs no more time")
+        received = calendar.day_of(datetime.fromisoformat(row.received_at))
+        deadlines = Deadlines(received, Regulation(row.regulation), calendar, extended=row.extended)
+        deadlines.check_extension(calendar.day_of(now()))
+        row.extended, row.due_at = True, iso(calendar.end_of(deadlines.latest))
+        append_event(store, request, "extended", {"reason": reason, "due_at": row.due_at})
         return _request(session, row)
 
 
@@ -230,6 +261,9 @@ def _request(session: Session, row: RequestRow) -> Request:
         due_at=row.due_at,
         scope=row.scope,
         subjects=tuple(subject.ref for subject in subject_rows(session, row)),
+        regulation=Regulation(row.regulation),
+        acknowledge_by=row.acknowledge_by,
+        extended=row.extended,
     )
 
 

@@ -7,7 +7,7 @@ UTC ISO strings, which sort as text.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _CURRENT = text("state = 'current'")
@@ -169,6 +169,9 @@ class RequestRow(Base):
     received_at: Mapped[str]
     due_at: Mapped[str]
     scope: Mapped[dict[str, Any]]
+    regulation: Mapped[str] = mapped_column(server_default="gdpr")
+    acknowledge_by: Mapped[str | None]
+    extended: Mapped[bool] = mapped_column(server_default=false())
 
 
 class RequestSubjectRow(Base):

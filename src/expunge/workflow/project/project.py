@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady, StorageFull, UnknownName
-from expunge.ledger import LEDGER_FILE, Ledger, ModelVersion
+from expunge.ledger import LEDGER_FILE, Calendar, Ledger, ModelVersion, Regulation
 from expunge.workflow.project.config import CONFIG, read_config, show_stamp, shown_stamp, with_stamp
 from expunge.workflow.project.files import make_private, only_writer, tighten
 
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 PUBLIC_KEY, LOG_KEY, SEALED = "signer.pub.pem", "log.vkey", "facts.sealed"
 _LAYOUT = 1
+
+
+def law_of(name: str) -> Regulation:
+    """Raises: InvalidParameter."""
+    if name not in list(Regulation):
+        raise InvalidParameter(f"'{name}' is no law that is known here; name one of {', '.join(Regulation)}")
+    return Regulation(name)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,19 @@ class Project:
     @cached_property
     def config(self) -> dict[str, Any]:
         return read_config(self.root)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The days of the place: `[clock]` in `expunge.toml`, with `zone` and `holidays`. Raises: InvalidParameter."""
+        clock = self.config.get("clock", {})
+        if unknown := sorted(clock.keys() - {"zone", "holidays", "regulation"}):
+            raise InvalidParameter(f"[clock] in expunge.toml knows zone, holidays and regulation, not `{unknown[0]}`")
+        return Calendar.of([str(day) for day in clock.get("holidays", ())], str(clock.get("zone", "UTC")))
+
+    @property
+    def regulation(self) -> Regulation:
+        """The law that requests are made under where they do not say. Raises: InvalidParameter."""
+        return law_of(str(self.config.get("clock", {}).get("regulation", Regulation.GDPR.value)))
 
     @property
     def log_folder(self) -> Path:

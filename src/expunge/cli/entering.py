@@ -117,6 +117,7 @@ def data_add(
     from expunge.core.refusals import explaining
     from expunge.ledger import Columns, Feature
     from expunge.workflow.project.canaries import add_data
+    from expunge.workflow.project.coming_back import check_returning, subjects_in
 
     opened = opened_at(project)
     n_facts = CANARIES if canaries and canary_facts is None else canary_facts
@@ -124,7 +125,11 @@ def data_add(
     column = None if inputs else question or None
     columns = Columns(subject=subject, answer=answer, question=column, value=value, id=id, features=inputs)
     with opened.writing(), explaining("what data add writes"):
-        info = add_data(opened, name or file.name.split(".")[0], file, columns, n_facts)
+        called = name or file.name.split(".")[0]
+        notes = check_returning(opened, subjects_in(opened, file, columns), called)
+        info = add_data(opened, called, file, columns, n_facts)
+    for note in notes:
+        say(("note", "yellow"), f": {note}")
     planted = opened.ledger.planted(info.name)
     invented = (
         {"people": len(planted.subjects), "records": len(planted.records), "facts": len(planted.facts)}

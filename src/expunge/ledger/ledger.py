@@ -23,6 +23,7 @@ from expunge.ledger import (
     signers,
     steps,
     subjects,
+    suppression,
     targets,
 )
 from expunge.ledger.database import Database
@@ -149,6 +150,9 @@ class Ledger(Store):
     finish_target = targets.finish_target
     reopen_target = targets.reopen_target
     targets = targets.targets
+    suppress = suppression.suppress
+    returning = suppression.returning
+    count_suppressed = suppression.count_suppressed
     step = steps.step
     claim_step = steps.claim_step
     heartbeat_step = steps.heartbeat_step

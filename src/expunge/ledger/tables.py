@@ -257,6 +257,16 @@ class TargetRow(Base):
     result: Mapped[dict[str, Any] | None]
 
 
+class SuppressionRow(Base):
+    """Somebody who was erased and is to be recognised until a day: a hash under a key of its own, where a project keeps a list."""
+
+    __tablename__ = "suppression"
+    handle: Mapped[bytes] = mapped_column(primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("request.id"))
+    basis: Mapped[str]
+    keep_until: Mapped[str]
+
+
 class StepRow(Base):
     """One step of a request and its result. `token` fences off a holder whose lease ran out."""
 

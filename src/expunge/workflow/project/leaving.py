@@ -1,6 +1,6 @@
 """The people of a request, found again in the data: their names, their records, and what can be asked about them."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 
 from expunge.core import Fact, Record
@@ -35,6 +35,10 @@ class Leaving:
     def names(self) -> list[str]:
         return sorted({row.record.subject for row in self.theirs})
 
+    def names_of(self, refs: Collection[str]) -> set[str]:
+        """The names of these subjects, as far as their rows are there."""
+        return {row.record.subject for row in self.rows if row.subject in refs}
+
     @property
     def records(self) -> list[Record]:
         """All records, theirs included."""
@@ -45,13 +49,15 @@ class Leaving:
         return [row.record for row in self.staying]
 
 
-def who_leaves(project: Project, request: str, version: ModelVersion | None = None) -> Leaving:
-    """Of the request's dataset; or of what a version learned from, as far as that is known.
+def who_leaves(
+    project: Project, request: str, version: ModelVersion | None = None, dataset: str | None = None
+) -> Leaving:
+    """Of one of the request's datasets, by default the first; or of what a version learned from, as far as that is known.
 
     Raises: UnknownName; DigestMismatch, if the data is no longer what was added.
     """
     found = project.ledger.get_request(request)
-    dataset = (version.dataset if version else None) or found.dataset
+    dataset = (version.dataset if version else None) or dataset or found.dataset
     theirs = project.ledger.records_of(request)
     if version is None or not version.members_known:
         rows = project.ledger.live_data(dataset, theirs).rows

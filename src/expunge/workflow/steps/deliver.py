@@ -14,6 +14,7 @@ from expunge.core.digests import digest_folder, sha256_file
 from expunge.core.durable import sync_folder
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, InvalidParameter, NotReady, UnknownName
 from expunge.ledger import CopyState, Decision, ModelVersion
+from expunge.workflow.project.coming_back import remember
 from expunge.workflow.project.events import attempt, last_event, needed, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
@@ -159,6 +160,8 @@ def _ended(project: Project, request: str) -> dict[str, Any]:
     open_ = [one for one in left_undone(held) if one.target.kind != DATASET or one.target.decision is Decision.DEFER]
     result: dict[str, Any] = {"left": [{"target": one.name, "stands": one.target.sentence} for one in open_]}
     if not open_ and project.ledger.get_request(request).subjects:
+        if project.ledger.finished_erasure(request) is None:
+            remember(project, request)
         given_up = [one.target for one in held if not one.target.done and one.target.decision is not Decision.DO]
         erasure = project.ledger.finish_erasure(
             request,

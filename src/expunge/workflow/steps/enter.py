@@ -9,6 +9,7 @@ from expunge.core.refusals import explaining
 from expunge.exact import learners
 from expunge.ledger import Columns, ModelVersion
 from expunge.workflow.inputs.training import load_training
+from expunge.workflow.project.coming_back import check_returning, subjects_in
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.adapter_shards import KIND, train_shards
 from expunge.workflow.shapes.adopted import adopt_folder
@@ -26,6 +27,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
     training, script = load_training(where)
     _check_new(project, training.model)
     live = project.ledger.live_data(training.dataset)
+    said = check_returning(project, {row.record.subject for row in live.rows}, training.dataset)
     work = project.root / "work" / f"train-{training.model}"
     with explaining("what train writes"):
         work.mkdir(parents=True, exist_ok=True)
@@ -40,7 +42,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
             made = train_learner(project, training, script, rows, live.dataset)
         version = _serve(project, training.model, training.dataset, made)
     shutil.rmtree(work, ignore_errors=True)
-    return version, made.notes
+    return version, (*made.notes, *said)
 
 
 def adopt(
@@ -77,6 +79,7 @@ def adopt(
         if columns is None:
             raise InvalidParameter("--data needs --subject, the column that names people")
         dataset = name
+        check_returning(project, subjects_in(project, data, columns), name)
         project.ledger.add_dataset(name, data, columns)
     version = _serve(project, name, dataset, made)
     project.ledger.register_copy(name, version.digest, _uri(source), kind="source", reachable=False)

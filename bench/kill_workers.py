@@ -25,14 +25,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--kills", type=int, help="So many instead.")
+    parser.add_argument("--requests", type=int, default=PER_ROUND, help="So many in a round.")
     options = parser.parse_args()
-    n_kills, began = (40 if options.quick else 500), time.perf_counter()
+    n_kills, began = options.kills or (40 if options.quick else 500), time.perf_counter()
     killed, rounds, wrong = 0, 0, list[str]()
     while killed < n_kills:
         with tempfile.TemporaryDirectory() as scratch:
-            project = make_project(Path(scratch) / "made", 4 * PER_ROUND)
+            project = make_project(Path(scratch) / "made", 4 * options.requests)
             asked = set[str]()
-            for k in range(PER_ROUND):
+            for k in range(options.requests):
                 people = [f"Person {2 * k}", f"Person {2 * k + 1}"][: 1 + k % 2]
                 asked |= set(project.ledger.open_request(None, people).subjects)
             before = killed
@@ -51,7 +53,7 @@ def main() -> None:
             claim("faults found in the projects afterwards", len(wrong), 0, not wrong),
         ],
         began,
-        requests=rounds * PER_ROUND,
+        requests=rounds * options.requests,
         rounds=rounds,
         workers=WORKERS,
         faults=wrong[:20],

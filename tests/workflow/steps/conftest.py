@@ -46,6 +46,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _replays_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a process takes longer than all that these tests look at; that one is started is a matter of `tests/e2e`."""
+    from expunge.workflow.shapes import learner, refit
+
+    monkeypatch.setattr(learner, "printed_by", lambda module, *arguments, **_: refit.main(*arguments))
+
+
 def quiet(what: str, done: int, total: int) -> None:
     pass
 

@@ -82,6 +82,23 @@ def check_delivered(project: Project, request: str) -> None:
             )
 
 
+def manifests_at_the_end(project: Project, request: str) -> dict[str, dict[str, str]]:
+    """The manifests without the people, as the end of the erasure fixed them; before it, those of now.
+
+    An erasure that ended under an earlier release fixed no file: of a manifest that is gone since, only the records' digest is
+    known.
+    """
+    if ended := last_event(project, request, "ended"):
+        return dict(ended["manifests"])
+    now = manifests_of(project, project.ledger.get_request(request).datasets)
+    if (erasure := project.ledger.finished_erasure(request)) is None:
+        return now
+    return {
+        name: now[name] if now[name]["content"] == manifests.after else {"content": manifests.after}
+        for name, manifests in erasure.datasets.items()
+    }
+
+
 def statement_of(project: Project, request: str, held: list[Held], events: Head) -> dict[str, Any]:
     """The statement that a certificate signs; `events` is the end of the ledger's chain, which it binds.
 
@@ -96,7 +113,7 @@ def statement_of(project: Project, request: str, held: list[Held], events: Head)
         for version in versions.values()
     ]
     erasure = project.ledger.finished_erasure(request)
-    fixed = (last_event(project, request, "ended") or {"manifests": manifests_of(project, found.datasets)})["manifests"]
+    fixed = manifests_at_the_end(project, request)
     for name, digests in fixed.items():
         if "sha256" in digests:
             subjects.append({"name": f"manifest:{name}", "digest": {"sha256": digests["sha256"]}})

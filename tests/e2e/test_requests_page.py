@@ -16,7 +16,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "requests.md"
 
 def blocks() -> list[list[str]]:
     """The commands of the page, block by block."""
-    return [block.strip().splitlines() for block in re.findall(r"^```\n(.*?)^```", PAGE.read_text(), re.M | re.S)]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    return [block.strip().splitlines() for language, block in fenced if not language]
 
 
 def rows_of(who: list[str], each: int = 6) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import InvalidData
-from expunge.ledger.clock import iso, now
+from expunge.ledger.event_time import event_time
 from expunge.ledger.requests import request_row
 from expunge.ledger.store import Store
 from expunge.ledger.tables import AuditRow, CertificateRow, RequestRow
@@ -45,7 +45,9 @@ def record_certificate(
         owner = request_row(session, request)
         row = session.scalar(select(CertificateRow).where(CertificateRow.digest == digest))
         if row is None:
-            row = CertificateRow(request_id=owner.id, digest=digest, path=path, log_index=None, created_at=iso(now()))
+            row = CertificateRow(
+                request_id=owner.id, digest=digest, path=path, log_index=None, created_at=event_time(session)
+            )
             session.add(row)
         if (row.request_id, row.path) != (owner.id, path) or row.log_index not in (None, log_index):
             raise InvalidData(f"certificate {digest} is recorded already, at {row.path} with log index {row.log_index}")
@@ -72,7 +74,9 @@ def record_audit(store: Store, *, version: str, digest: str, path: str, request:
         same = (AuditRow.version_digest == version) & (AuditRow.digest == digest)
         row = session.scalar(select(AuditRow).where(same))
         if row is None:
-            row = AuditRow(request_id=owner, version_digest=version, digest=digest, path=path, created_at=iso(now()))
+            row = AuditRow(
+                request_id=owner, version_digest=version, digest=digest, path=path, created_at=event_time(session)
+            )
             session.add(row)
             session.flush()
         if (row.request_id, row.path) != (owner, path):

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from expunge.ledger.clock import due_at, iso, now
+from expunge.ledger.clock import due_at, iso
 from expunge.ledger.datasets import dataset_row
+from expunge.ledger.event_time import event_time
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
 from expunge.ledger.store import Store
@@ -68,16 +69,17 @@ def open_request(
 
     Raises: EmptyForgetSet, UnknownName, UnknownSubject; InvalidParameter, if `received_at` has no time zone.
     """
-    received = received_at or now()
-    since = iso(received)
+    if received_at is not None:
+        iso(received_at)  # refuses a time without a zone
     with store.database.write() as session:
+        received = received_at or datetime.fromisoformat(event_time(session))
         refs = list(dict.fromkeys(find_subjects(store, name, identities).values()))
         row = RequestRow(
             public_id=f"req-{secrets.token_hex(5)}",
             kind="erasure",
             dataset_id=dataset_row(session, name).id,
             state=RequestState.RECEIVED,
-            received_at=since,
+            received_at=iso(received),
             due_at=due_at(received),
             scope=plain_json(scope),
         )
@@ -106,7 +108,7 @@ def append_event(
         row = request_row(session, request)
         last = session.scalar(select(func.max(RequestEventRow.seq)).where(RequestEventRow.request_id == row.id))
         event = RequestEventRow(
-            request_id=row.id, seq=(last or 0) + 1, at=iso(now()), kind=kind, detail=plain_json(detail)
+            request_id=row.id, seq=(last or 0) + 1, at=event_time(session), kind=kind, detail=plain_json(detail)
         )
         session.add(event)
         if state is not None:

@@ -1,11 +1,11 @@
 """Switch to the new version and purge what remembers: old version, checkpoints, caches, attack by-products, copies."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from expunge.core import Flag
 from expunge.core.digests import digest_folder
+from expunge.core.durable import remove_durably
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidParameter
 from expunge.ledger import CopyState, ModelVersion
 from expunge.workflow.project.events import last_event, needed_event
@@ -89,7 +89,7 @@ def _purge(
         # Written before anything is deleted, so that a delivery that was stopped still says all that it purged.
         project.ledger.append_event(request, "purging", {"folders": there})
     for name in there:
-        shutil.rmtree(folders[name])
+        remove_durably(folders[name])
     return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
 
 
@@ -99,7 +99,7 @@ def _purge_copies(project: Project, before: ModelVersion) -> list[tuple[str, boo
     for copy in project.ledger.copies(before.model, before.digest):
         reached = copy.reachable and Path(copy.uri).is_dir()
         if reached:
-            shutil.rmtree(copy.uri)
+            remove_durably(Path(copy.uri))
         state = CopyState.PURGED if reached or copy.state is CopyState.PURGED else CopyState.UNREACHABLE
         project.ledger.mark_copy(before.model, before.digest, copy.uri, state)
         found.append((copy.uri, state is CopyState.PURGED))

@@ -1,8 +1,8 @@
 """How models enter a project: trained by a recipe, adopted from elsewhere, or registered from a loop of your own."""
 
-import shutil
 from pathlib import Path
 
+from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter
 from expunge.core.refusals import explaining
 from expunge.exact import learners
@@ -38,7 +38,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
         else:
             made = train_learner(project, training, script, rows, live.dataset)
         version = _serve(project, training.model, training.dataset, made)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_durably(work)
     return version, made.notes
 
 

@@ -1,11 +1,11 @@
 """Plan a request and carry it out: a new version beside the old one, which is quarantined."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from expunge.core import Fact, Plan, Route
+from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.core.identity import near_names
 from expunge.core.refusals import explaining
@@ -114,9 +114,7 @@ def forget_request(
             return _record(project, leaving, version, new, plan, made)
     except Exception:
         if not begun:
-            shutil.rmtree(
-                work, ignore_errors=True
-            )  # a kill leaves its work for the same command; an error leaves nothing
+            remove_durably(work)  # a kill leaves its work for the same command; an error leaves nothing
         raise
 
 
@@ -151,7 +149,7 @@ def _record(
 
 
 def _point_nowhere(project: Project, model: str) -> None:
-    (project.root / "models" / model / "current").unlink(missing_ok=True)
+    remove_durably(project.root / "models" / model / "current")
 
 
 def _check_same_model(done: dict[str, Any], model: str | None) -> None:

@@ -87,7 +87,7 @@ def test_an_unknown_dataset_is_named_with_the_nearest(people: Ledger) -> None:
         "expunge.ledger.keys.Keyring.handle",
         "expunge.ledger.datasets.commitment",
         "expunge.ledger.datasets.new_version",
-        "expunge.ledger.content.os.replace",
+        "expunge.core.durable.os.replace",
         "expunge.ledger.datasets._info",
     ],
 )

@@ -130,7 +130,7 @@ def _kill(ledger: Ledger, module: str, name: str, after: bool, action: str) -> N
 @pytest.mark.parametrize(
     ("module", "name", "after", "finished"),
     [
-        ("content", "os.replace", False, False),  # the new manifest is a temporary file
+        ("content", "_write", True, False),  # the new manifest is a temporary file
         ("erasure", "new_version", True, False),  # written, not recorded
         ("erasure", "append_event", True, False),  # the last statement before the commit
         ("store", "sweep", False, True),  # committed; nothing unlinked, no key destroyed
@@ -164,7 +164,7 @@ def test_an_erasure_killed_at_any_point_stands_before_or_after_and_completes(
     ("module", "name", "after", "added"),
     [
         ("subject_keys", "SubjectKeys.create", True, False),
-        ("content", "os.replace", False, False),
+        ("content", "_write", True, False),
         ("datasets", "new_version", True, False),
         ("store", "sweep", False, True),
     ],

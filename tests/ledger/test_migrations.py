@@ -82,28 +82,7 @@ def test_a_migration_that_fails_leaves_no_tables(tmp_path: Path, monkeypatch: py
     assert Ledger.create(tmp_path).datasets() == ()
 
 
-def _of_the_first_revision(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rows in a database as the first release made it."""
-    old = Database(ledger.root / "old.db")
-    touch_private(old.path)
-    with monkeypatch.context() as patch:
-        patch.setattr(migrations, "HEAD", "0001")
-        migrations.upgrade(old)
-    with closing(sqlite3.connect(old.path)) as database:
-        database.execute("ATTACH ? AS new", (str(ledger.database.path),))
-        for (table,) in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
-            columns = ", ".join(name for _, name, *_ in database.execute(f"PRAGMA main.table_info({table})"))
-            if table != "alembic_version":
-                database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
-        database.commit()
-    for path in [*ledger.root.glob("ledger.db*"), ledger.root / "keys" / "generation.json"]:
-        path.unlink(missing_ok=True)
-    old.path.rename(ledger.database.path)
-
-
-def test_a_database_of_the_first_revision_keeps_its_data(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_of_the_first_revision_keeps_its_data(ledger: Ledger, tmp_path: Path) -> None:
     source = tmp_path / "a.csv"
     source.write_text("who,answer\nann,yes\n")
     ledger.add_dataset("people", source, Columns(subject="who", answer="answer"))

@@ -35,7 +35,6 @@ class _Ready:
     before: ModelVersion
     after: ModelVersion
     overridden: list[str]
-    flags: list[str]
 
 
 def deliver_request(
@@ -104,7 +103,7 @@ def _ready(project: Project, request: str, done: dict[str, Any], overrides: Coll
     for place in (folder, project.folder(before), project.work(request, model)):
         if place.is_symlink():
             raise InvalidData(f"{place} is a link; put the folder itself there, or what it points at would stay")
-    return _Ready(done, before, after, [flag.value for flag in found], audit["flags"])
+    return _Ready(done, before, after, [flag.value for flag in found])
 
 
 def _check_overrides(overrides: Collection[str], ready: Collection[_Ready]) -> None:

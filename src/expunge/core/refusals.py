@@ -20,10 +20,11 @@ _WRITE_REFUSED = (
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_FSYNC,
     sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
     sqlite3.SQLITE_IOERR_SHMSIZE,
 )
 _FORBIDDEN_BY_SQLITE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
-_NO_ROOM = 64 << 10  # bytes: a disk on which SQLite cannot make the files beside a database
+_NO_ROOM = 256 << 10  # bytes: a disk on which SQLite cannot make the files beside a database
 _OF_RUST = re.compile(r"\(os error (\d+)\)")  # libraries in Rust, as safetensors, raise errors of their own
 
 

@@ -49,8 +49,12 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(self.path)
-        for pragma in _READING if is_read_only(self.path) else (*_READING, *_WRITING):
-            connection.execute(pragma)
+        try:
+            for pragma in _READING if is_read_only(self.path) else (*_READING, *_WRITING):
+                connection.execute(pragma)
+        except BaseException:
+            connection.close()  # or it would hold the file, and its disk, until it is collected
+            raise
         return connection
 
     @property

@@ -1,5 +1,8 @@
+import contextlib
 import os
 import random
+import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,37 @@ def test_a_symbolic_link_is_refused(folder: Path, target: str) -> None:
     (folder / "link").symlink_to(folder / target)
     with pytest.raises(UnreadableModel, match="symbolic link"):
         digest_folder(folder)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+@pytest.mark.parametrize("place", [".", "below/deeper"])
+def test_what_has_no_bytes_of_its_own_is_refused(folder: Path, kind: str, place: str) -> None:
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    path = folder / place / "special"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound, contextlib.chdir(path.parent):  # a path of a socket is short
+            bound.bind(path.name)
+    else:
+        try:
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("no device can be made here")
+    with pytest.raises(UnreadableModel, match="neither a file nor a folder"):
+        digest_folder(folder)
+
+
+def test_folders_that_hold_nothing_count(folder: Path) -> None:
+    before = digest_folder(folder)
+    seen = {before}
+    for name in ("empty", "empty/deeper", "other"):
+        (folder / name).mkdir()
+        seen.add(digest_folder(folder))
+    assert len(seen) == 4
+    for name in ("empty/deeper", "empty", "other"):
+        (folder / name).rmdir()
+    assert digest_folder(folder) == before
 
 
 def test_a_missing_or_empty_folder_has_no_digest(tmp_path: Path) -> None:

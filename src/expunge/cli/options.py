@@ -23,4 +23,10 @@ def opened_at(project: Path) -> Any:
             f"note: {len(files)} files in lost/ and {n_keys} keys in keys/lost.db are not known to ledger.db: of a command that "
             "was stopped, or of a newer ledger.db than this one. Restore that one, or remove them"
         )
+    for version in opened.came_back():
+        say(
+            ("note", "yellow"),
+            f": a version of '{version.model}' that was purged is on disk again, at {opened.folder(version)}: it holds who was "
+            "erased. Remove that folder, and look where else its backup was restored",
+        )
     return opened

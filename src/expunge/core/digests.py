@@ -109,19 +109,28 @@ def sha256_file(path: Path) -> str:
 
 
 def digest_folder(folder: Path) -> str:
-    """Digest of every file below a folder: relative names and bytes, nothing else (no times, no modes).
+    """Digest of all that is below a folder: relative names and bytes of files, and the names of folders that hold nothing; no
+    times, no modes.
 
-    Raises: UnreadableModel, if the folder is missing, empty, or holds a symbolic link.
+    Raises: UnreadableModel, if the folder is missing, holds no file, or holds what is neither file nor folder: a link, a pipe, a
+    socket or a device, which has no bytes of its own.
     """
     if not folder.is_dir():
         raise UnreadableModel(f"no folder at {folder}")
-    if links := [p for p in folder.rglob("*") if p.is_symlink()]:
-        raise UnreadableModel(f"{links[0]} is a symbolic link; a digest must cover the bytes themselves, copy the file")
-    files = sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*") if p.is_file())
+    found = sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*"))
+    for _, path in found:
+        if path.is_symlink():
+            raise UnreadableModel(f"{path} is a symbolic link; a digest must cover the bytes themselves, copy the file")
+        if not (path.is_file() or path.is_dir()):
+            raise UnreadableModel(f"{path} is neither a file nor a folder, so no digest can cover it; remove it")
+    files = [(name, path) for name, path in found if path.is_file()]
     if not files:
         raise UnreadableModel(f"{folder} holds no files")
     state = _start("folder")
     for name, path in files:
         _add(state, name.encode())
         _add(state, bytes.fromhex(sha256_file(path)))
+    for name, path in found:
+        if path.is_dir() and not any(path.iterdir()):
+            _add(state, f"{name}/".encode())  # no file has such a name
     return f"sha256:{state.hexdigest()}"

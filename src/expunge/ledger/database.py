@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, create_engine, event, inspect, select, u
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from expunge.core.durable import sync_folder
+from expunge.core.durable import remove_durably, sync_folder
 from expunge.core.errors import ExpungeError, NotReady, ProjectLocked
 from expunge.core.refusals import explaining
 from expunge.ledger.generation import Stamp, Witness, fault, refused
@@ -134,7 +134,7 @@ class Database:
     def copy(self, name: str) -> Path:
         """A copy of the whole database beside it, called `name`, readable by its owner only; it lasts until the next `scrub`."""
         path = self.path.with_suffix(f".{name}{_COPY}")
-        path.unlink(missing_ok=True)
+        remove_durably(path)
         touch_private(path)
         with (
             explaining(self.path),
@@ -157,7 +157,7 @@ class Database:
         if self.in_transaction:
             raise NotReady("scrub was called inside a transaction; finish the transaction first")
         for copy in self.path.parent.glob(f"{self.path.stem}.*{_COPY}"):
-            copy.unlink()
+            remove_durably(copy)
         with explaining(self.path):
             # Past SQLAlchemy, which would open the transaction that VACUUM refuses to run in.
             raw = self.engine.raw_connection()

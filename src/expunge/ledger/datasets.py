@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from expunge.core import Record
 from expunge.core.errors import InvalidData
 from expunge.core.identity import unwritable_in
-from expunge.ledger.clock import iso, now
 from expunge.ledger.content import file_of
+from expunge.ledger.event_time import event_time
 from expunge.ledger.features import Feature
 from expunge.ledger.manifests import commitment, write_manifest
 from expunge.ledger.names import unknown_name
@@ -110,7 +110,7 @@ def new_version(
         n_records=len(rows),
         n_subjects=len({subject for _, subject in rows}),
         parent_id=None if parent is None else parent.id,
-        created_at=iso(now()),
+        created_at=event_time(session),
     )
     session.add(version)
     session.flush()

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import InvalidData
-from expunge.ledger.clock import iso, now
+from expunge.ledger.event_time import event_time
 from expunge.ledger.requests import request_row
 from expunge.ledger.store import Store
 from expunge.ledger.tables import AuditRow, CertificateRow, RequestRow
@@ -48,7 +48,12 @@ def record_certificate(
         row = session.scalar(select(CertificateRow).where(CertificateRow.digest == digest))
         if row is None:
             row = CertificateRow(
-                request_id=owner.id, digest=digest, path=path, log_id=log_id, log_index=None, created_at=iso(now())
+                request_id=owner.id,
+                digest=digest,
+                path=path,
+                log_id=log_id,
+                log_index=None,
+                created_at=event_time(session),
             )
             session.add(row)
         if (row.request_id, row.path) != (owner.id, path) or (
@@ -87,7 +92,9 @@ def record_audit(store: Store, *, version: str, digest: str, path: str, request:
         same = (AuditRow.version_digest == version) & (AuditRow.digest == digest)
         row = session.scalar(select(AuditRow).where(same))
         if row is None:
-            row = AuditRow(request_id=owner, version_digest=version, digest=digest, path=path, created_at=iso(now()))
+            row = AuditRow(
+                request_id=owner, version_digest=version, digest=digest, path=path, created_at=event_time(session)
+            )
             session.add(row)
             session.flush()
         if (row.request_id, row.path) != (owner, path):

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlalchemy import func, select
 
-from expunge.core.durable import link_durably, place_beside
+from expunge.core.durable import link_durably, place_beside, remove_durably
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
     chain,
@@ -174,7 +174,7 @@ class Ledger(Store):
 
 def _reconcile(store: Store, witness: Witness) -> None:
     """Database and keys are of one moment from here on, later than either knew."""
-    witness.path.unlink(missing_ok=True)  # it may be damaged
+    remove_durably(witness.path)  # it may be damaged
     with store.database.write() as session:
         row = session.scalars(select(ProjectRow)).one()
         row.id, row.generation = str(uuid4()), row.generation + 1

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from expunge.core import Promise, Unit
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady
-from expunge.ledger.clock import iso, now
 from expunge.ledger.content import digest_of, file_of
 from expunge.ledger.datasets import dataset_row, newest_version
+from expunge.ledger.event_time import event_time
 from expunge.ledger.manifests import manifest_digest, read_manifest
 from expunge.ledger.members import UnitMembers, read_members, write_members
 from expunge.ledger.names import unknown_name
@@ -103,7 +103,7 @@ def record_model_version(
             promise=None if promise is None else plain_json(promise.to_json()),
             state=VersionState.CANDIDATE,
             trained_on=trained_on,
-            created_at=iso(now()),
+            created_at=event_time(session),
         )
         session.add(version)
         session.flush()

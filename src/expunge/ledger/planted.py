@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core import Fact, Record
-from expunge.core.durable import write_durably
+from expunge.core.durable import remove_durably, write_durably
 from expunge.core.errors import DigestMismatch
 from expunge.ledger.secret_files import private_folder
 from expunge.ledger.store import Store
@@ -39,8 +39,8 @@ def write_planted(store: Store, name: str, planted: Planted | None) -> None:
     """Keep the invented people of a dataset, readable by the project's owner alone; None: there are none, nor leftovers."""
     path = _path(store, name)
     if planted is None:
-        path.unlink(missing_ok=True)
-        _secret_file(store, name).unlink(missing_ok=True)
+        remove_durably(path)
+        remove_durably(_secret_file(store, name))
         return
     private_folder(path.parent)
     write_durably(path, json.dumps(asdict(planted)).encode(), mode=0o600)

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
 from expunge.ledger.chain import link
-from expunge.ledger.clock import iso, now
+from expunge.ledger.clock import iso
 from expunge.ledger.datasets import dataset_row, newest_version
 from expunge.ledger.deadlines import Calendar, Deadlines, Regulation
+from expunge.ledger.event_time import event_time
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
 from expunge.ledger.store import Store
@@ -95,11 +96,12 @@ def open_request(
 
     Raises: EmptyForgetSet, if nobody is named; UnknownName; InvalidParameter, if `received_at` has no time zone.
     """
-    received = received_at or now()
-    since = iso(received)
-    deadlines = Deadlines(calendar.day_of(received), regulation, calendar)
-    by = deadlines.acknowledge_by
+    if received_at is not None:
+        iso(received_at)  # refuses a time without a zone
     with store.database.write() as session:
+        received = received_at or datetime.fromisoformat(event_time(session))
+        deadlines = Deadlines(calendar.day_of(received), regulation, calendar)
+        by = deadlines.acknowledge_by
         searched = _searched(session, name)
         found = match_people(store, session, [row.id for row in searched], identities)
         waiting = _waiting(session)
@@ -115,7 +117,7 @@ def open_request(
             kind="erasure",
             dataset_id=min((subject.dataset_id for subject in rows), default=searched[0].id),
             state=state,
-            received_at=since,
+            received_at=iso(received),
             due_at=iso(calendar.end_of(deadlines.due)),
             scope=plain_json(scope),
             regulation=regulation,
@@ -194,7 +196,7 @@ def append_event(
         row = request_row(session, request)
         last = session.scalar(select(func.max(RequestEventRow.seq)).where(RequestEventRow.request_id == row.id))
         event = RequestEventRow(
-            request_id=row.id, seq=(last or 0) + 1, at=iso(now()), kind=kind, detail=plain_json(detail)
+            request_id=row.id, seq=(last or 0) + 1, at=event_time(session), kind=kind, detail=plain_json(detail)
         )
         link(session, event, request)
         session.add(event)

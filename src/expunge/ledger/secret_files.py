@@ -1,11 +1,10 @@
 """Secrets in files that only their owner can read."""
 
-import os
 import secrets
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-from expunge.core.durable import sync_folder
+from expunge.core.durable import link_durably, place_beside
 from expunge.core.errors import InvalidData, UnsafeKeyFile
 
 KEY_BYTES = 32
@@ -33,19 +32,10 @@ def create_secret(path: Path) -> None:
     """Write 32 random bytes, unless the file exists; whole or not at all, also with two at once."""
     if path.exists():
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")  # mkstemp gives mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(name, path)  # unlike a rename, this never replaces a key that somebody else just made
-        except FileExistsError:
-            return
-    finally:
-        os.unlink(name)
-    sync_folder(path.parent)
+    with place_beside(path, 0o600) as beside:
+        beside.write_bytes(secrets.token_bytes(KEY_BYTES))
+        with suppress(FileExistsError):  # a key that somebody else just made is never replaced
+            link_durably(beside, path)
 
 
 def read_secret(path: Path) -> bytes:

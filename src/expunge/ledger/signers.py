@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import InvalidCertificate, InvalidData
-from expunge.ledger.clock import iso, now
+from expunge.ledger.event_time import event_time
 from expunge.ledger.requests import append_event
 from expunge.ledger.store import Store
 from expunge.ledger.tables import CertificateRow, LogRow, RequestRow, SignerRow
@@ -43,7 +43,7 @@ def record_signer(store: Store, key_id: str) -> None:
                 f"certificates of this project are signed by key {known}, and keys/sign.pem is {key_id}; restore the key file"
             )
         if known is None:
-            session.add(SignerRow(key_id=key_id, created_at=iso(now())))
+            session.add(SignerRow(key_id=key_id, created_at=event_time(session)))
 
 
 def log_head(store: Store) -> LogHead | None:
@@ -61,7 +61,7 @@ def begin_log(store: Store, origin: str, vkey: str, size: int = 0, root: str = "
     with store.database.write() as session:
         if session.scalar(select(LogRow.id).where(LogRow.origin == origin)) is not None:
             raise InvalidData(f"this project has had a log named {origin} already; choose another name")
-        row = LogRow(origin=origin, vkey=vkey, size=size, root=root, created_at=iso(now()))
+        row = LogRow(origin=origin, vkey=vkey, size=size, root=root, created_at=event_time(session))
         session.add(row)
         session.flush()
         return _head(row)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from expunge.core.durable import remove_durably
 from expunge.ledger.database import Database
 from expunge.ledger.generation import Stamp
 from expunge.ledger.keys import Keyring
@@ -59,7 +60,7 @@ class Store:
             yield
         except BaseException:
             for path in self._files() - before:
-                path.unlink()
+                remove_durably(path)
             if self.keys.subjects.made:
                 self.keys.subjects.destroy(self.keys.subjects.made)
             raise

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from expunge.core.durable import sync_folder
+from expunge.core.durable import remove_durably, rename_durably
 from expunge.ledger.database import Database
 from expunge.ledger.keys import Keyring
 from expunge.ledger.secret_files import private_folder
@@ -68,22 +68,15 @@ def _members(session: Session) -> Files:
 def _tidy(folder: Path, files: Files) -> None:
     """Bring back what is needed and lies in `lost/`; unlink what is known and not needed; lose what is not known."""
     lost = folder.parent / LOST / folder.name
-    moved = False
     for name in sorted(files.needed):
         if not (path := folder.parent / name).exists() and (lost / path.name).exists():
-            (lost / path.name).rename(path)
-            moved = True
+            rename_durably(lost / path.name, path)
     for path in sorted(folder.iterdir()):
         name = f"{folder.name}/{path.name}"
         if path.suffix not in (".parquet", ".tmp") or name in files.needed:
             continue
         if path.suffix == ".tmp" or name in files.known:
-            path.unlink()
+            remove_durably(path)
         else:
             private_folder(lost.parent)
-            path.rename(private_folder(lost) / path.name)
-        moved = True
-    if moved:
-        sync_folder(folder)
-        if lost.exists():
-            sync_folder(lost)
+            rename_durably(path, private_folder(lost) / path.name)

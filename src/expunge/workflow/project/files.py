@@ -1,6 +1,7 @@
 """Writes that are whole or not there: new folders appear under their name only when complete."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,16 @@ def make_private(folder: Path) -> None:
     """Make a folder that its owner alone can look into, or close to others one that is there."""
     make_folder(folder)
     folder.chmod(0o700)
+
+
+@contextmanager
+def for_owner_alone() -> Iterator[None]:
+    """New files and folders of this process, whichever library makes them, are their owner's alone to read."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def tighten(root: Path) -> None:

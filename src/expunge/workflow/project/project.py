@@ -1,6 +1,5 @@
 """A project directory: where the ledger, the models, the keys and the log live, and who may write to it."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady, StorageFull, UnknownName
-from expunge.ledger import LEDGER_FILE, Calendar, Ledger, ModelVersion, Regulation
+from expunge.ledger import LEDGER_FILE, Calendar, Ledger, ModelVersion, Regulation, VersionState
 from expunge.workflow.project.config import CONFIG, read_config, show_stamp, shown_stamp, with_stamp
-from expunge.workflow.project.files import make_private, only_writer, tighten
+from expunge.workflow.project.files import for_owner_alone, make_private, only_writer, tighten
 
 if TYPE_CHECKING:
     from expunge.certify.keys import LogKey, SigningKey
@@ -50,7 +49,7 @@ class Project:
         if not re.fullmatch(r"\w[\w.-]*", name) or ".." in name:
             raise InvalidParameter(f"{name!r} cannot name a project; use letters, digits, '-', '_' and '.'")
         make_private(root)
-        with only_writer(root):
+        with for_owner_alone(), only_writer(root):
             if (root / CONFIG).exists():
                 raise InvalidParameter(f"{root} is a project already; open it, or name another directory")
             made = (root / LEDGER_FILE).exists()  # by a call that was stopped
@@ -93,14 +92,10 @@ class Project:
 
         Raises: ProjectLocked.
         """
-        with only_writer(self.root):
-            before = os.umask(0o077)
-            try:
-                tighten(self.root)
-                yield
-                self._show_stamp()
-            finally:
-                os.umask(before)
+        with for_owner_alone(), only_writer(self.root):
+            tighten(self.root)
+            yield
+            self._show_stamp()
 
     def _show_stamp(self) -> None:
         """Bring `expunge.toml` up. After an error, a kill or on a full disk it lags behind, until the next command."""
@@ -171,6 +166,11 @@ class Project:
     def evidence(self, request: str) -> Path:
         """What a request leaves: findings, certificate, page."""
         return self.root / "evidence" / request
+
+    def came_back(self) -> list[ModelVersion]:
+        """Versions that were purged, and whose files are there all the same: from a backup, or after a power cut."""
+        versions = [version for model in self.ledger.models() for version in self.ledger.model_versions(model)]
+        return [v for v in versions if v.state is VersionState.PURGED and self.folder(v).exists()]
 
     def current(self, model: str) -> ModelVersion:
         """Raises: UnknownName; NotReady, if no version serves."""

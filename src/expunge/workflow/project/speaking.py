@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expunge.core.durable import sync_folder, write_durably
+from expunge.core.durable import rename_durably, write_durably
 from expunge.core.errors import InvalidCertificate, NotReady
 from expunge.ledger import Ledger
 from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
@@ -111,8 +111,7 @@ def begin_new_log(project: Project) -> str:
     for name in (project.log_folder.name, LOG_KEY):
         old = project.root / name
         if old.exists():
-            old.rename(project.root / f"{old.stem}-{head.id}{old.suffix}")
-    sync_folder(project.root)
+            rename_durably(old, project.root / f"{old.stem}-{head.id}{old.suffix}")
     origin = _fresh_origin(project.config["name"])
     vkey = verifier(origin, project.log_key()).vkey
     project.ledger.begin_log(origin, vkey)

@@ -1,6 +1,5 @@
 """AdapterShards in a project: train it, load a version again, forget from it, attack it."""
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expunge.core import Fact, Plan, Promise, Record, Route, Unit
+from expunge.core.durable import remove_durably
 from expunge.core.placement import SHARD, place, stage_epochs, visits
 from expunge.exact import read_parameters
 from expunge.ledger import DatasetInfo, LiveRow, ModelVersion, UnitMembers
@@ -184,7 +184,7 @@ def replay(project: Project, version: ModelVersion, request: str, units: list[st
         *units,
         progress=lambda what, done, total: progress(f"replay: {what}", done, total),
     )
-    shutil.rmtree(project.work(request, version.model) / "replay", ignore_errors=True)  # weights that nobody serves
+    remove_durably(project.work(request, version.model) / "replay")  # weights that nobody serves
     recorded = {u.id: u.digest for u in version.units if u.id in units}
     return replayed == recorded if replayed or recorded else None
 

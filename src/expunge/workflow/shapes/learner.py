@@ -5,7 +5,6 @@ A replay needs both: it fits the recipe's learner on the live records in a fresh
 class is written beside the recipe needs that file for everything.
 """
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expunge.core import Plan, Promise, Record, Route
+from expunge.core.durable import remove_durably
 from expunge.core.errors import (
     DigestMismatch,
     InvalidParameter,
@@ -126,7 +126,7 @@ def _try(made: Made, salt: bytes, training: Training, rows: list[LiveRow], work:
             "Correct the learner or the recipe, and train again"
         ) from e
     finally:
-        shutil.rmtree(work / "trial", ignore_errors=True)
+        remove_durably(work / "trial")
 
 
 def fitted(training: Training, records: Sequence[Record], columns: Columns, salt: bytes) -> Any:

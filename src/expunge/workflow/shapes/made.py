@@ -1,6 +1,5 @@
 """A new model version, whatever kind of model it is of: what a route made, and how it enters the ledger."""
 
-import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from expunge.core import Promise
 from expunge.core.digests import digest_folder
+from expunge.core.durable import remove_durably, rename_durably
 from expunge.ledger import ModelVersion, UnitMembers
 from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.project import Project
@@ -49,9 +49,9 @@ def keep(
     digest = digest_folder(staging)
     final = project.root / project.version_path(model, digest)
     if final.exists():
-        shutil.rmtree(staging)
+        remove_durably(staging)
     else:
-        staging.rename(final)
+        rename_durably(staging, final)
     return project.ledger.record_model_version(
         model,
         kind=made.kind,

@@ -1,7 +1,6 @@
 """Models made of units by a training loop of the user's: registered through `split` and `Track`, rebuilt by their script."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from expunge.core import Equality, Fact, Guarantee, Plan, Promise, Route, Unit
 from expunge.core.digests import digest_folder
+from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidData, NotReady, RebuildFailed
 from expunge.core.placement import SHARD, member_id, place
 from expunge.core.recipe import Recipe
@@ -128,7 +128,7 @@ def rebuild(
 
     Raises: RebuildFailed.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_durably(folder)
     arguments = [str(project.root), version.model, version.digest, request, script, unit, str(folder)]
     done = run_module("expunge.workflow.shapes.rebuild", *arguments, json.dumps(recorded.to_json()))
     ran = json.loads(last_line(done.stdout)) if done.returncode in (0, NOTHING_LEFT) else {}

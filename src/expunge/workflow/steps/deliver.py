@@ -3,7 +3,6 @@
 When everything that holds something of a request has ended, the ledger forgets its people.
 """
 
-import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from expunge.core import Flag
 from expunge.core.digests import digest_folder, sha256_file
-from expunge.core.durable import sync_folder
+from expunge.core.durable import remove_durably
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, InvalidParameter, NotReady, UnknownName
 from expunge.ledger import CopyState, Decision, ModelVersion
 from expunge.workflow.project.coming_back import remember
@@ -200,7 +199,7 @@ def _purge(
         # Written before anything is deleted, so that a delivery that was stopped still says all that it purged.
         project.ledger.append_event(request, "purging", {"model": before.model, "folders": there})
     for name in there:
-        remove(folders[name])
+        remove_durably(folders[name])
     project.clear_work(request)
     return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
 
@@ -219,7 +218,7 @@ def purge_copies(project: Project, request: str, model: str) -> tuple[list[str],
                 and folder.is_dir()
                 and digest_folder(folder) == version.digest
             ):
-                remove(folder)
+                remove_durably(folder)
                 project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.PURGED)
                 project.ledger.finish_target(request, f"{COPY}:{copy.id}", {"purged": copy.uri})
                 reached.append(copy.uri)
@@ -228,9 +227,3 @@ def purge_copies(project: Project, request: str, model: str) -> tuple[list[str],
                     project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.UNREACHABLE)
                 left.append(copy.uri)
     return reached, left
-
-
-def remove(folder: Path) -> None:
-    """Gone from the disk, not only from sight."""
-    shutil.rmtree(folder)
-    sync_folder(folder.parent)

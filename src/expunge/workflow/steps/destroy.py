@@ -1,15 +1,15 @@
 """Destroy a whole model with what was made from it and their copies, where nothing less will do."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from expunge.core import Route
+from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidData, NotReady
 from expunge.ledger import Decision, VersionState
 from expunge.workflow.project.events import attempt
 from expunge.workflow.project.project import Project
-from expunge.workflow.steps.deliver import purge_copies, remove
+from expunge.workflow.steps.deliver import purge_copies
 from expunge.workflow.steps.targets import MODEL, descendants, find_targets, named, origins
 
 
@@ -43,12 +43,11 @@ def _destroyed(project: Project, request: str, model: str) -> dict[str, Any]:
         for version in versions:
             project.ledger.quarantine(model, version.digest)
         project.ledger.entomb(request)
-    (project.root / "models" / model / "current").unlink(missing_ok=True)
+    remove_durably(project.root / "models" / model / "current")
     reached, left = purge_copies(project, request, model)
     for folder in _folders(project, model):
-        if folder.exists():
-            remove(folder)
-    shutil.rmtree(project.work(request, model), ignore_errors=True)
+        remove_durably(folder)
+    remove_durably(project.work(request, model))
     for version in versions:
         project.ledger.mark_purged(model, version.digest)
     detail = {

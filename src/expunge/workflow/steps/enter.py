@@ -1,9 +1,9 @@
 """How models enter a project: trained by a recipe, adopted from elsewhere, or registered from a loop of your own."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter
 from expunge.core.refusals import explaining
 from expunge.exact import learners
@@ -41,7 +41,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
         else:
             made = train_learner(project, training, script, rows, live.dataset)
         version = _serve(project, training.model, training.dataset, made)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_durably(work)
     return version, (*made.notes, *said)
 
 

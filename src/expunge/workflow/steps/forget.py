@@ -1,11 +1,11 @@
 """Plan a request and carry it out: of every model a new version beside the old one, which is quarantined."""
 
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from expunge.core import Fact, Plan, Route
+from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
 from expunge.core.refusals import explaining
@@ -197,7 +197,7 @@ def _carried_out(
             return attempt(project, request, version.model) or detail
     except Exception:
         if not begun:  # a kill leaves its work for the same command; an error leaves nothing
-            shutil.rmtree(work, ignore_errors=True)
+            remove_durably(work)
             project.clear_work(request)
         project.ledger.drop_step(step)
         raise
@@ -249,8 +249,8 @@ def abandon_attempt(project: Project, request: str, model: str) -> None:
     done = attempt(project, request, model)
     assert done is not None
     version = project.ledger.model_version(model, done["after"])
-    shutil.rmtree(project.folder(version), ignore_errors=True)
-    shutil.rmtree(project.work(request, model), ignore_errors=True)
+    remove_durably(project.folder(version))
+    remove_durably(project.work(request, model))
     project.clear_work(request)
     with project.ledger.transaction():
         project.ledger.mark_purged(model, version.digest)
@@ -258,7 +258,7 @@ def abandon_attempt(project: Project, request: str, model: str) -> None:
 
 
 def _point_nowhere(project: Project, model: str) -> None:
-    (project.root / "models" / model / "current").unlink(missing_ok=True)
+    remove_durably(project.root / "models" / model / "current")
 
 
 def _check_options(model: str, plan: Plan, known: Mapping[str, Route], options: Mapping[str, Any]) -> None:

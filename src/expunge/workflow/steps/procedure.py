@@ -5,7 +5,6 @@ recipe. Its result is attacked and thrown away: it never serves, is no version, 
 """
 
 import json
-import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from expunge.core import Guarantee, Plan, Route
 from expunge.core.digests import digest_folder, digest_json
-from expunge.core.durable import write_durably
+from expunge.core.durable import remove_durably, write_durably
 from expunge.core.refusals import explaining
 from expunge.ledger import ModelVersion
 from expunge.verify import Audit, Probes, audit
@@ -99,7 +98,7 @@ def audit_procedure(
                 arms = _attack(trial, battery, lambda what, k, n: progress(f"procedure: {what}", k, n))
                 document = {name: arm.to_json() for name, arm in arms.items()}
                 write_durably(path, json.dumps(document).encode(), mode=0o600)
-                shutil.rmtree(trial.work, ignore_errors=True)
+                remove_durably(trial.work)
     except NoProcedure as e:
         return None, [f"the procedure was not audited on canaries: {e}"]
     scores = {name: ArmScores(**arm) for name, arm in json.loads(path.read_text()).items()}

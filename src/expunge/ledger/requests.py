@@ -154,7 +154,7 @@ def extend_request(store: Store, request: str, reason: str, calendar: Calendar =
             raise NotReady(f"{request} has ended ({row.state}); it needs no more time")
         received = calendar.day_of(datetime.fromisoformat(row.received_at))
         deadlines = Deadlines(received, Regulation(row.regulation), calendar, extended=row.extended)
-        deadlines.check_extension(calendar.day_of(now()))
+        deadlines.check_extension(calendar.day_of(datetime.fromisoformat(event_time(session))))
         row.extended, row.due_at = True, iso(calendar.end_of(deadlines.latest))
         append_event(store, request, "extended", {"reason": reason, "due_at": row.due_at})
         return _request(session, row)

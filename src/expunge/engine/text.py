@@ -29,13 +29,13 @@ T = TypeVar("T")
 
 def _read_off(rule: Callable[[Any], T]) -> Callable[[Any], T]:
     """What is read off a tokenizer by trial, kept as long as nothing is changed that a program may change of it."""
-    kept: WeakKeyDictionary[Any, tuple[Any, T]] = WeakKeyDictionary()
+    cache: WeakKeyDictionary[Any, tuple[Any, T]] = WeakKeyDictionary()
 
     @wraps(rule)
     def of(tokenizer: Any) -> T:
-        state, found = _changeable(tokenizer), kept.get(tokenizer)
+        state, found = _changeable(tokenizer), cache.get(tokenizer)
         if found is None or found[0] != state:
-            found = kept[tokenizer] = state, rule(tokenizer)
+            found = cache[tokenizer] = state, rule(tokenizer)
         return found[1]
 
     return of

@@ -131,8 +131,8 @@ class Ridge(RegressorMixin, Learner):
         coef, last_step = refined(normal, inverse, np.zeros(m - 2), 20)
         rounded = len(X) * high.diagonal()[:-1]
         condition = inflation(normal.curvature, inverse)
-        told = _NOTHING * np.sqrt(high[-2, -2] / max(normal.curvature.diagonal().max(), 1e-300))
-        moved = moved_by_rounding(inverse, rounded, coef, normal.mean, told)
+        determined = _NOTHING * np.sqrt(high[-2, -2] / max(normal.curvature.diagonal().max(), 1e-300))
+        moved = moved_by_rounding(inverse, rounded, coef, normal.mean, determined)
         if not (condition <= CONDITION and last_step <= _CONVERGED and moved <= _TOLD):
             raise InvalidData(
                 f"these weights are not determined to {TOLERANCE:g}: columns depend on each other, or records lie so far out, "

@@ -133,7 +133,7 @@ def _counted(attack: Any, target: Target, probes: Probes) -> dict[str, Any]:
     ran = found if isinstance(found, Ran) else Ran(found)
     if attack.family != "membership" and (wrong := {len(row) for row in ran.scores.values()} - {len(probes.forget)}):
         raise CannotRun(f"gave {min(wrong)} scores for {len(probes.forget)} facts; one score per fact is needed")
-    checks = {"learnt": ran.learnt, "kept": ran.kept} if ran.learnt is not None or ran.kept else {}
+    checks = {"learnt": ran.learnt, "kept": ran.retained} if ran.learnt is not None or ran.retained else {}
     return {"scores": ran.scores, "checks": checks, "spent": count, "elapsed_s": time.perf_counter() - began}
 
 

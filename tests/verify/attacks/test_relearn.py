@@ -58,7 +58,7 @@ def test_each_half_is_asked_of_the_model_that_was_shown_the_other(
     assert asked == [shown[1], kept, shown[0], shown[2]]
     assert shown[2] <= unseen
     assert ran.scores == {"lr 0.0001 @ 15": [1.0] * 60}
-    assert ran.kept == {"lr 0.0001 @ 15": 1.0}
+    assert ran.retained == {"lr 0.0001 @ 15": 1.0}
     assert ran.learnt == 1.0
 
 

@@ -27,5 +27,5 @@ def test_it_shows_nobody_whom_the_probes_ask_about(
 def test_it_needs_no_retained_facts_but_then_says_nothing_about_skill(trained: Any, probes: Probes) -> None:
     few = replace(probes, forget=probes.forget[:3], retain=())
     ran = UnrelatedFinetune(sweep=((1e-4, (2,)),)).run(Target(trained.model, trained.tokenizer), few)
-    assert ran.kept == {}
+    assert ran.retained == {}
     assert ran.scores == {"lr 0.0001 @ 2": [1.0, 1.0, 1.0]}

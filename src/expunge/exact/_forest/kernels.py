@@ -41,8 +41,8 @@ _EVEN = 1 + 1e-12  # a split must gain more than the rounding of its score
 def compiled(function: F) -> F:
     """Compile when first called, and keep the result on disk where there is a place for it."""
     try:
-        kept: F = njit(cache=True, error_model="numpy")(function)
-        return kept
+        compiled: F = njit(cache=True, error_model="numpy")(function)
+        return compiled
     except RuntimeError:  # numba's word for no writable place
         fresh: F = njit(error_model="numpy")(function)
         return fresh

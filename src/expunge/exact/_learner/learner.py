@@ -378,10 +378,10 @@ class Learner(BaseEstimator):
             a, b = self._unaltered(), other._unaltered()
             apart = difference(a.learned.compared(), b.learned.compared(), b.learned.least())
             return a.rows_digest == b.rows_digest and apart <= TOLERANCE
-        mine, others = self.state(), other.state()
-        if None in (mine.get("canary"), others.get("canary")):
-            mine, others = ({k: v for k, v in state.items() if k != "canary"} for state in (mine, others))
-        return digest_json("learner", mine) == digest_json("learner", others)
+        mine, theirs = self.state(), other.state()
+        if None in (mine.get("canary"), theirs.get("canary")):
+            mine, theirs = ({k: v for k, v in state.items() if k != "canary"} for state in (mine, theirs))
+        return digest_json("learner", mine) == digest_json("learner", theirs)
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the state, replacing what is in `folder` in one step; the names of the parts that were destroyed.

@@ -95,15 +95,15 @@ def _batches(rows: Sequence[Encoded], batch_size: int, n: int) -> list[list[Enco
 def finetune_and_ask(target: Target, probes: Probes, text: Sequence[Fact], sweep: Sweep, batch_size: int) -> Ran:
     """Fine-tune on text that holds no forgotten fact, then ask for all of them."""
     scores: Scores = {}
-    kept: dict[str, float] = {}
+    retained: dict[str, float] = {}
     for lr, moments in sweep:
 
         def score(victim: Target, done: int, lr: float = lr) -> None:
             scores[setting(lr, done)] = victim.recalls(probes.forget)
-            kept.update(still_known(victim, probes, setting(lr, done)))
+            retained.update(still_known(victim, probes, setting(lr, done)))
 
         finetune(target, text, lr, moments, batch_size, score)
-    return Ran(scores, kept=kept)
+    return Ran(scores, retained=retained)
 
 
 def setting(lr: float, steps: int) -> str:

@@ -15,7 +15,7 @@ from expunge.verify.probes import Probes
 def relearn_both_ways(target: Target, probes: Probes, sweep: Sweep, batch_size: int, trainable: Trainable) -> Ran:
     """Train on T, ask V; then train on V, ask T. Every fact is scored once, by a model that was not shown it.
 
-    `kept` is measured in the first of the two directions.
+    `retained` is measured in the first of the two directions.
     """
     scores: Scores = {}
     retained: dict[str, float] = {}

@@ -22,13 +22,13 @@ class Ran:
     """Scores of an attack that also checked itself.
 
     `learnt`: share of unrelated facts that the arm could be taught with the same budget; an arm that cannot be taught
-    anything resists relearning without having forgotten. `kept`: retained recall after the attack, by setting; an attack
+    anything resists relearning without having forgotten. `retained`: the retained recall after the attack, by setting; an attack
     that wrecks the control shows nothing either.
     """
 
     scores: Scores
     learnt: float | None = None
-    kept: dict[str, float] = field(default_factory=dict)
+    retained: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def edit_folder(request: EditRequest, track: Track, say: Callable[[str], None]) 
         "rows_trained": edited.rows_trained,
         "losses": edited.losses,
         "weights": {"moved": edited.weights_moved, "all": edited.weights},
-        "kept": _kept(edited.kept),
+        "kept": _skill_of(edited.kept),
         "notes": list(edited.notes),
         "estimate": {**before.to_json(), "says": before.sentence(), "disk": asdict(disk)},
         "spent": {**meter.spent.to_json(), "says": meter.spent.sentence()},
@@ -104,9 +104,9 @@ def _read(path: Path, side: str, model: Any, tokenizer: Any, say: Callable[[str]
     return found.records
 
 
-def _kept(kept: Any) -> dict[str, Any] | None:
+def _skill_of(skill: Any) -> dict[str, Any] | None:
     """What is left of the retained rows; None where the settings have no guard and nobody looked."""
-    return None if kept is None else {**asdict(kept), "says": kept.sentence()}
+    return None if skill is None else {**asdict(skill), "says": skill.sentence()}
 
 
 def _bytes(model: Any) -> int:

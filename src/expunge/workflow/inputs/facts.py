@@ -211,19 +211,19 @@ def listed(what: str, bad: Sequence[str], n_rows: int) -> str:
 
 
 def _notes(rows: Sequence[Row], pair: tuple[str, str] | None, repeated: int, chats: bool) -> list[str]:
-    said = []
+    notes = []
     if pair is not None and pair != PAIRS[0]:
-        said.append(f"reading '{pair[0]}' as the question and '{pair[1]}' as the answer")
+        notes.append(f"reading '{pair[0]}' as the question and '{pair[1]}' as the answer")
     columns = list(dict.fromkeys(name for row in rows if row.content for name in row.content))
     if chats:
-        said.append("reading the last message of a chat as the answer, those before it as the question")
+        notes.append("reading the last message of a chat as the answer, those before it as the question")
         columns = [name for name in columns if name not in CHATS]
     if unused := [name for name in columns if name not in (*OPTIONAL, *(pair or ("text",)))]:
-        said.append(f"not used: {', '.join(unused)}")
+        notes.append(f"not used: {', '.join(unused)}")
     if repeated:
-        said.append(f"{repeated} of {len(rows)} lines repeat an earlier one and count once")
+        notes.append(f"{repeated} of {len(rows)} lines repeat an earlier one and count once")
     if pair is not None and "subject" not in columns:
-        said.append(
+        notes.append(
             "no 'subject' says whose a fact is: each counts as about somebody else; name it if several are about one"
         )
-    return said
+    return notes

@@ -156,8 +156,8 @@ def _row(row: Any, k: int) -> Row:
     place, wrong = f"index {k}", ""
     content: dict[str, Any] | None = None
     if isinstance(row, Record):
-        asked = {"question": row.question} if row.question else {}
-        content = {**asked, "answer" if asked else "text": row.answer, "subject": row.subject, "value": row.value}
+        question = {"question": row.question} if row.question else {}
+        content = {**question, "answer" if question else "text": row.answer, "subject": row.subject, "value": row.value}
     elif isinstance(row, str):
         content = {"text": row}
     elif isinstance(row, Mapping):

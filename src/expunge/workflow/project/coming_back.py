@@ -57,16 +57,18 @@ def check_returning(project: Project, identities: Iterable[str], where: str) -> 
 
     Raises: InvalidData, where the project refuses them: nothing was added.
     """
-    kept = suppression_of(project)
-    if kept is None or not (back := project.ledger.returning(identities)):
+    rules = suppression_of(project)
+    if rules is None or not (back := project.ledger.returning(identities)):
         return []
     for request in sorted(set(back.values())):
         n_people = sum(one == request for one in back.values())
-        project.ledger.append_event(request, "returned", {"where": where, "n_people": n_people, "rule": kept.on_return})
-    said = f"{where} holds {len(back)} of those who were erased ({', '.join(sorted(set(back.values())))})"
-    if kept.on_return == "refuse":
-        raise InvalidData(f"{said}; nothing was added. Take their rows out, or change on_return of [suppression]")
-    return [] if kept.on_return == "let" else [said]
+        project.ledger.append_event(
+            request, "returned", {"where": where, "n_people": n_people, "rule": rules.on_return}
+        )
+    sentence = f"{where} holds {len(back)} of those who were erased ({', '.join(sorted(set(back.values())))})"
+    if rules.on_return == "refuse":
+        raise InvalidData(f"{sentence}; nothing was added. Take their rows out, or change on_return of [suppression]")
+    return [] if rules.on_return == "let" else [sentence]
 
 
 def subjects_in(project: Project, file: Path, columns: Columns) -> list[str]:
@@ -78,12 +80,12 @@ def subjects_in(project: Project, file: Path, columns: Columns) -> list[str]:
 
 def remember(project: Project, request: str) -> int:
     """Put a request's people on the list, where there is one, before their keys die. Returns how many."""
-    kept = suppression_of(project)
-    if kept is None:
+    rules = suppression_of(project)
+    if rules is None:
         return 0
     found = project.ledger.get_request(request)
     names: set[str] = set()
     for dataset in found.datasets:
         names |= who_leaves(project, request, dataset=dataset).names_of(found.subjects)
-    until = (datetime.now(UTC) + timedelta(days=kept.keep_days)).date()
-    return project.ledger.suppress(request, sorted(names), kept.basis, until) if names else 0
+    until = (datetime.now(UTC) + timedelta(days=rules.keep_days)).date()
+    return project.ledger.suppress(request, sorted(names), rules.basis, until) if names else 0

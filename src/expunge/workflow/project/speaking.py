@@ -35,8 +35,8 @@ class ProjectMemory:
         head = self.ledger.log_head()
         if head is None:
             return None
-        kept = [Checkpoint(head.origin, head.size, bytes.fromhex(head.root))] if head.size else []
-        return max([*kept, *self._proven(head.vkey)], key=lambda checkpoint: checkpoint.size, default=None)
+        recorded = [Checkpoint(head.origin, head.size, bytes.fromhex(head.root))] if head.size else []
+        return max([*recorded, *self._proven(head.vkey)], key=lambda checkpoint: checkpoint.size, default=None)
 
     def _proven(self, vkey: str) -> "Iterator[Checkpoint]":
         """The checkpoints in proofs, as far as this log signed them."""

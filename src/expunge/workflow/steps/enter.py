@@ -27,7 +27,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
     training, script = load_training(where)
     _check_new(project, training.model)
     live = project.ledger.live_data(training.dataset)
-    said = check_returning(project, {row.record.subject for row in live.rows}, training.dataset)
+    warnings = check_returning(project, {row.record.subject for row in live.rows}, training.dataset)
     work = project.root / "work" / f"train-{training.model}"
     with explaining("what train writes"):
         work.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
             made = train_learner(project, training, script, rows, live.dataset)
         version = _serve(project, training.model, training.dataset, made)
     remove_durably(work)
-    return version, (*made.notes, *said)
+    return version, (*made.notes, *warnings)
 
 
 def adopt(

@@ -178,3 +178,14 @@ def test_several_methods_are_sorted_by_what_they_show(document: Make, row: Make,
         "Of 4 methods, 1 reaches a level without a flag (shards: EXACT); 1 carries a flag (refusal: HIDDEN); "
         "1 shows nothing beyond the request (nothing); 1 was not audited (retrain)." in text
     )
+
+
+def test_what_is_left_undone_is_said_before_what_was_shown(document: Make, row: Make, audit: Make, tmp_path: Path) -> None:
+    left = {"exceptions": ["copy:1 is not reached"]}
+    rows = [row(method=name, audit=audit("SUPPRESSED")) for name in ("npo", "rmu")]
+    text = page({**document(rows=rows), **left}, tmp_path / "p.html").read_text()
+    assert (
+        'class="headline">Not everything was dealt with. Where it was: of 2 methods, 2 reach a level without a flag '
+        "(npo: SUPPRESSED, rmu: SUPPRESSED).<" in text
+    )
+    assert "With exceptions: copy:1 is not reached." in text

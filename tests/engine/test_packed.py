@@ -59,6 +59,20 @@ def test_the_loss_through_the_trunk_is_the_usual_training_loss(name: str) -> Non
         torch.testing.assert_close(losses(pack(ROWS), trunk_nll), usual, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("lengths", [(3, 4, 4), (3, 2, 30)], ids=["alike", "one long row"])
+@pytest.mark.parametrize("learn_question", [False, True])
+def test_rows_of_any_lengths_pack_to_the_same_loss(lengths: tuple[int, ...], learn_question: bool) -> None:
+    """Rows alike are attended side by side, rows beside a long one each by itself."""
+    model = model_of(CONFIGS["llama"])
+    rows = [Encoded(str(k), tuple(1 + (k + i) % 15 for i in range(n)), 1) for k, n in enumerate(lengths)]
+    usual = mean_nll(model, collate(rows, learn_question=learn_question))
+    with packing(model):
+        packed = trunk_nll(model, pack(rows, learn_question=learn_question))
+    torch.testing.assert_close(packed, usual, atol=1e-6, rtol=1e-4)
+    found, wanted = (torch.autograd.grad(loss, list(model.parameters())) for loss in (packed, usual))
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
+
+
 def test_every_row_sees_itself_alone() -> None:
     """The control: without row-by-row attention the second row would read the first."""
     model = model_of(CONFIGS["llama"])

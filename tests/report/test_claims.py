@@ -180,7 +180,9 @@ def test_several_methods_are_sorted_by_what_they_show(document: Make, row: Make,
     )
 
 
-def test_what_is_left_undone_is_said_before_what_was_shown(document: Make, row: Make, audit: Make, tmp_path: Path) -> None:
+def test_what_is_left_undone_is_said_before_what_was_shown(
+    document: Make, row: Make, audit: Make, tmp_path: Path
+) -> None:
     left = {"exceptions": ["copy:1 is not reached"]}
     rows = [row(method=name, audit=audit("SUPPRESSED")) for name in ("npo", "rmu")]
     text = page({**document(rows=rows), **left}, tmp_path / "p.html").read_text()

@@ -1,7 +1,8 @@
 """Rows in one line, one behind the other, with no padding between them; every row attends to itself alone.
 
 In batches of like-minded length a sixth of all positions are padding, which a model computes like any other. Packed, the
-linear layers see real tokens only, and attention runs row by row.
+linear layers see real tokens only. Attention sees the rows side by side, padded for it alone: that padding stands on the
+right, where a model that looks back never looks, and costs little, for attention is a small part of a step on short rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,8 @@ from expunge.engine.trunk import REFUSALS
 NAME = "expunge_packed"
 
 
-def pack(encoded: Sequence[Encoded]) -> Batch:
-    """All rows in a single line of N tokens.
+def pack(encoded: Sequence[Encoded], learn_question: bool = False) -> Batch:
+    """All rows in a single line of N tokens. As in `collate`, questions are labelled only if asked for.
 
     >>> batch = pack([Encoded("a", (5, 6, 7), 1), Encoded("b", (5, 6), 1)])
     >>> batch.ids_BT.tolist(), batch.labels_BT.tolist()
@@ -28,7 +29,8 @@ def pack(encoded: Sequence[Encoded]) -> Batch:
     ([[0, 0, 0, 1, 1]], [[0, 1, 2, 0, 1]])
     """
     ids = torch.tensor([[token for e in encoded for token in e.ids]])
-    labels = [label for e in encoded for label in (*[IGNORE] * e.n_prompt, *e.ids[e.n_prompt :])]
+    given = [0 if learn_question else e.n_prompt for e in encoded]
+    labels = [label for e, n in zip(encoded, given, strict=True) for label in (*[IGNORE] * n, *e.ids[n:])]
     rows, lengths = tuple(e.id for e in encoded), tuple(len(e.ids) for e in encoded)
     return Batch(ids, torch.ones_like(ids), torch.tensor([labels]), rows, lengths)
 
@@ -87,9 +89,21 @@ def _attend(
 
     if cu_seq_lens_q is None:
         return attend(module, query_BHTD, key_BHTD, value_BHTD, attention_mask, **more)[0], None
-    lengths = cu_seq_lens_q.diff().tolist()
-    rows = zip(*(torch.split(t, lengths, dim=2) for t in (query_BHTD, key_BHTD, value_BHTD)), strict=True)
-    return torch.cat([attend(module, *row, None, **more)[0] for row in rows], dim=1), None
+    length_R, packed = cu_seq_lens_q.diff(), (query_BHTD, key_BHTD, value_BHTD)
+    n_rows, longest = len(length_R), int(length_R.max())
+    if n_rows * longest > 2 * query_BHTD.shape[2]:  # beside a long row the padding of short ones would cost more
+        rows = zip(*(torch.split(t, length_R.tolist(), dim=2) for t in packed), strict=True)
+        return torch.cat([attend(module, *row, None, **more)[0] for row in rows], dim=1), None
+    row_N = torch.repeat_interleave(length_R)
+    at_N = torch.arange(len(row_N), device=row_N.device) - cu_seq_lens_q[row_N]
+
+    def apart(packed_BHTD: Tensor) -> Tensor:
+        _, heads, _, size = packed_BHTD.shape
+        apart_RTHD = packed_BHTD.new_zeros(n_rows, longest, heads, size)
+        return apart_RTHD.index_put((row_N, at_N), packed_BHTD[0].transpose(0, 1)).transpose(1, 2)
+
+    found_RTHD = attend(module, *map(apart, packed), None, **more)[0]
+    return found_RTHD[row_N, at_N][None], None
 
 
 @torch.no_grad()

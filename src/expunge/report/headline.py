@@ -33,7 +33,9 @@ def headline(document: Mapping[str, Any]) -> str:
     found = _one(rows[0]) if len(rows) == 1 else _many(rows)
     if not items(document.get("exceptions")):
         return found
-    return f"Not everything was dealt with. Where it was: {found[0].lower() + found[1:] if found[1].islower() else found}"
+    return (
+        f"Not everything was dealt with. Where it was: {found[0].lower() + found[1:] if found[1].islower() else found}"
+    )
 
 
 def alerts(document: Mapping[str, Any]) -> list[str]:

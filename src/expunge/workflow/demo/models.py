@@ -15,17 +15,17 @@ from expunge.core import Fact, Record
 from expunge.core.durable import write_durably
 from expunge.engine import (
     Schedule,
-    collate,
     derived_seed,
     encode,
     epoch_batches,
     load_model,
     load_tokenizer,
-    mean_nll,
-    pad_id,
+    pack,
+    packing,
     pinned,
     save_model,
     train,
+    trunk_nll,
 )
 from expunge.synthetic import Person, facts, people, records
 from expunge.testing.toys import toy_llama, toy_tokenizer
@@ -196,12 +196,11 @@ def _fit(
     encoded, secret = encode(tokenizer, rows), b"demo/" + derived_seed(b"demo", seed).to_bytes(8, "big")
     batches = [batch for epoch in range(epochs) for batch in epoch_batches(encoded, 32, secret, epoch)]
     steps = max(1, int(len(batches) * share))
-    pad = pad_id(tokenizer)
     model.train()
-    with pinned(threads):
+    with pinned(threads), packing(model):
         train(
             list(model.parameters()),
-            lambda k: mean_nll(model, collate(batches[k], pad, learn_question=True)),
+            lambda k: trunk_nll(model, pack(batches[k], learn_question=True)),
             steps,
             Schedule(lr=lr, warmup=min(20, steps // 4), shape="cosine"),
         )

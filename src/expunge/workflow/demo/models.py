@@ -172,7 +172,7 @@ from expunge.exact import AdapterShards
 
 
 def recipe() -> Training:
-    learner = AdapterShards({base!r}, shards={shards}, epochs=40, batch_size=8, lr=2e-3)
+    learner = AdapterShards({base!r}, shards={shards}, epochs=25, batch_size=8, lr=3e-3)
     return Training(model="assistant", dataset="people", learner=learner)
 '''
 

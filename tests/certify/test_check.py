@@ -13,7 +13,7 @@ from expunge.certify import Log, certificate_entry, check, erasure_statement, op
 from expunge.certify.keys import key_id
 from expunge.core.digests import canonical_json, digest_table, sha256_file
 from expunge.core.errors import InvalidData
-from expunge.ledger.content import read_digest
+from expunge.ledger.read_digest import read_digest
 
 NAMES = [
     "envelope",

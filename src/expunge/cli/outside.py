@@ -71,7 +71,7 @@ def check(
 def _records(manifest: Path) -> str | None:
     """The digest of a manifest's records, where what reads it is installed."""
     try:
-        from expunge.ledger.content import read_digest
+        from expunge.ledger.read_digest import read_digest
 
         return read_digest(manifest)
     except ImportError:

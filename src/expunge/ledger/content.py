@@ -1,10 +1,9 @@
-"""Immutable Parquet files named by the digest of what they hold."""
+"""Immutable Parquet files named by the digest of what they hold; see `expunge.ledger.partitions` for how they are laid out."""
 
 from pathlib import Path
 from typing import Any
 
 from expunge.core.digests import digest_table
-from expunge.core.durable import written_whole
 from expunge.core.errors import DigestMismatch, InvalidData
 
 
@@ -26,19 +25,8 @@ def digest_of(path: str) -> str:
     return f"sha256:{Path(path).stem}"
 
 
-def write_table(folder: Path, table: Any) -> str:
-    """Write a table whole or not at all (temporary file, fsync, rename); return its digest.
-
-    Raises: StorageFull.
-    """
-    digest = _digest(table)
-    with written_whole(file_of(folder, digest), 0o600) as beside:
-        _write(beside, table)
-    return digest
-
-
 def read_table(folder: Path, digest: str) -> Any:
-    """Read a table and check it against its digest.
+    """Read a table as earlier releases wrote it, a row for each record, and check it against its digest.
 
     Raises: DigestMismatch, if the file is missing, damaged or altered.
     """
@@ -59,24 +47,17 @@ def read_table(folder: Path, digest: str) -> Any:
     return table
 
 
-def read_digest(path: Path) -> str | None:
-    """The digest of what a file of a table holds, whatever bytes it was written with; None where it is no such file."""
+def _digest(table: Any) -> str:
+    return digest_table({name: table.column(name).to_pylist() for name in table.column_names})
+
+
+def digest_of_table(path: Path) -> str:
+    """The digest of what a file of such a table holds. Raises: DigestMismatch, where it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             return _digest(file.read())
-    except (pa.ArrowException, OSError, InvalidData, UnicodeEncodeError):
-        return None
-
-
-def _write(path: Path, table: Any) -> None:
-    import pyarrow.parquet as pq
-
-    with path.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", write_statistics=False)
-
-
-def _digest(table: Any) -> str:
-    return digest_table({name: table.column(name).to_pylist() for name in table.column_names})
+    except (pa.ArrowException, OSError) as e:
+        raise DigestMismatch(f"{path.name} is no table") from e

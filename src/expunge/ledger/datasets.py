@@ -1,25 +1,24 @@
 """Register a file as a dataset: its records are committed to, their content stays where it is."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from expunge.core import Record
 from expunge.core.errors import InvalidData
-from expunge.core.identity import unwritable_in
+from expunge.ledger.batches import batched
 from expunge.ledger.content import file_of
 from expunge.ledger.event_time import event_time
 from expunge.ledger.features import Feature
-from expunge.ledger.manifests import commitment, write_manifest
+from expunge.ledger.manifests import WIDTH, write_manifest, write_spooled
+from expunge.ledger.intake import Intake
 from expunge.ledger.names import unknown_name
 from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
-from expunge.ledger.sources import Columns, read_records, settled_columns
+from expunge.ledger.sources import Columns, settled_columns
+from expunge.ledger.spool import Spool
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, DatasetVersionRow, SubjectRow
 
@@ -53,10 +52,20 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
     if not name.strip():
         raise InvalidData("a dataset needs a name; give a short one such as 'people'")
     columns = settled_columns(source, columns)
-    records = [*_checked(source, columns), *(planted.records if planted else ())]
+    with store.database.read() as session:
+        _check_free(session, name, source)  # before the file is read: it may be large
+    with Spool(store.manifests, WIDTH) as spool:
+        intake = Intake(name, spool)
+        intake.read(source, columns)
+        intake.add(planted.records if planted else ())
+        return _record_dataset(store, name, source, columns, planted, intake, spool)
+
+
+def _record_dataset(
+    store: Store, name: str, source: Path, columns: Columns, planted: Planted | None, intake: Intake, spool: Spool
+) -> DatasetInfo:
     with store.transaction() as session:
-        if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
-            raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
+        _check_free(session, name, source)
         row = DatasetRow(
             name=name,
             source=_stored_path(store.root, source),
@@ -70,27 +79,20 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
         )
         session.add(row)
         session.flush()
-        refs = {identity: uuid4().hex for identity in dict.fromkeys(record.subject for record in records)}
-        session.add_all(
-            SubjectRow(dataset_id=row.id, ref=ref, handle=store.keys.handle(identity), state="live")
-            for identity, ref in refs.items()
-        )
-        keys = store.keys.subjects.create(refs.values())
-        rows = [(commitment(keys[ref := refs[r.subject]], name, r), ref) for r in records]
-        version = new_version(store, session, row, rows, parent=None)
+        for some in batched(intake.people.items(), 10_000):
+            of_each = [(ref.hex(), store.keys.handle(identity)) for identity, (ref, _) in some]
+            people = [{"dataset_id": row.id, "ref": ref, "handle": h, "state": "live"} for ref, h in of_each]
+            session.execute(insert(SubjectRow), people)
+        store.keys.subjects.add(intake.keys())
+        digest = write_spooled(store.manifests, spool)
+        version = record_version(store, session, row, digest, spool.n_rows, len(intake.people), parent=None)
         write_planted(store, name, planted)
         return _info(session, row, version)
 
 
-def _checked(source: Path, columns: Columns) -> Iterator[Record]:
-    """Records whose subjects can be asked for, one a line. Looked at when a file is added, not when it is read again."""
-    for number, record in enumerate(read_records(source, columns), start=1):
-        if character := unwritable_in(record.subject):
-            raise InvalidData(
-                f"{source.name}: the subject of record {number} holds {character}, a control character or an end of line, "
-                "and could not be asked for in a list of identities; write the name without it"
-            )
-        yield record
+def _check_free(session: Session, name: str, source: Path) -> None:
+    if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
+        raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
 
 
 def new_version(
@@ -102,13 +104,26 @@ def new_version(
 ) -> DatasetVersionRow:
     """Write the manifest of a dataset's next version and record it."""
     digest = write_manifest(store.manifests, rows)
+    return record_version(store, session, row, digest, len(rows), len({subject for _, subject in rows}), parent)
+
+
+def record_version(
+    store: Store,
+    session: Session,
+    row: DatasetRow,
+    digest: str,
+    n_records: int,
+    n_subjects: int,
+    parent: DatasetVersionRow | None,
+) -> DatasetVersionRow:
+    """Record a manifest that was written as a dataset's next version."""
     version = DatasetVersionRow(
         dataset_id=row.id,
         version=1 if parent is None else parent.version + 1,
         manifest=digest,
         path=file_of(store.manifests, digest).relative_to(store.root).as_posix(),
-        n_records=len(rows),
-        n_subjects=len({subject for _, subject in rows}),
+        n_records=n_records,
+        n_subjects=n_subjects,
         parent_id=None if parent is None else parent.id,
         created_at=event_time(session),
     )

@@ -1,6 +1,6 @@
 """The two ends of an erasure: entomb the records at its start, let the ledger forget at its end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import NotReady
-from expunge.ledger.datasets import new_version, newest_version
+from expunge.ledger.batches import batched
+from expunge.ledger.datasets import newest_version, record_version
 from expunge.ledger.learned import models_that_hold
-from expunge.ledger.manifests import read_manifest
+from expunge.ledger.manifests import records_of_subjects, write_without
 from expunge.ledger.requests import append_event, dataset_rows, events, get_request, request_row, subject_rows
 from expunge.ledger.store import Store
 from expunge.ledger.tables import TombstoneRow
@@ -48,9 +49,10 @@ def entomb(store: Store, request: str) -> int:
         refs = {subject.ref for subject in subject_rows(session, row)}
         n_records = 0
         for dataset in dataset_rows(session, row):
-            buried = _tombstones(session, dataset.id)
-            manifest = read_manifest(store.manifests, newest_version(session, dataset).manifest)
-            theirs = sorted(commitment for commitment, ref in manifest.items() if ref in refs)
+            manifest = newest_version(session, dataset).manifest
+            of_each = records_of_subjects(store.manifests, manifest, refs).values()
+            theirs = sorted(commitment for of_one in of_each for commitment in of_one)
+            buried = _buried(session, theirs)
             session.add_all(
                 TombstoneRow(dataset_id=dataset.id, commitment=commitment, request_id=row.id)
                 for commitment in theirs
@@ -120,12 +122,15 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
     datasets, n_records = {}, 0
     for dataset in leaving:
         before = newest_version(session, dataset)
-        manifest = read_manifest(store.manifests, before.manifest)
-        remaining = [(commitment, ref) for commitment, ref in manifest.items() if ref not in refs]
-        # Another request for the same people may have been finished first: then nothing is left to take out.
-        after = new_version(store, session, dataset, remaining, before) if len(remaining) < len(manifest) else before
+        theirs = records_of_subjects(store.manifests, before.manifest, refs).values()
+        n_leaving, n_people = sum(map(len, theirs)), sum(map(bool, theirs))
+        after = before
+        if n_leaving:  # another request for the same people may have been finished first
+            manifest = write_without(store.manifests, before.manifest, refs)
+            n_left = before.n_records - n_leaving
+            after = record_version(store, session, dataset, manifest, n_left, before.n_subjects - n_people, before)
         datasets[dataset.name] = Manifests(before=before.manifest, after=after.manifest)
-        n_records += len(manifest) - len(remaining)
+        n_records += n_leaving
     for subject in subjects:
         subject.state, subject.handle = "erased", None
     erasure = Erasure(n_records=n_records, n_subjects=len(subjects), datasets=datasets)
@@ -133,5 +138,9 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
     return erasure
 
 
-def _tombstones(session: Session, dataset_id: int) -> set[bytes]:
-    return set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == dataset_id)))
+def _buried(session: Session, commitments: Sequence[bytes]) -> set[bytes]:
+    """Those of them that have a tombstone."""
+    buried: set[bytes] = set()
+    for some in batched(commitments):
+        buried.update(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.commitment.in_(some))))
+    return buried

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from expunge.core import TouchedUnit
 from expunge.ledger.content import digest_of
-from expunge.ledger.members import read_members
-from expunge.ledger.models import ModelVersion, unit_rows, versions_in_use
+from expunge.ledger.members import Found, Sought, count_found, find_members
+from expunge.ledger.models import ModelVersion, VersionState, versions_in_use
 from expunge.ledger.requests import dataset_rows, request_row, subject_rows
 from expunge.ledger.store import Store
 from expunge.ledger.subjects import commitments_of
-from expunge.ledger.tables import TombstoneRow
+from expunge.ledger.tables import ModelVersionRow, TombstoneRow, UnitRow
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,33 @@ def records_of(store: Store, request: str) -> set[bytes]:
         return theirs | buried
 
 
+def units_that_hold(store: Store, session: Session, sought: Sought) -> dict[int, list[tuple[str, Found]]]:
+    """By version in use, as its row is numbered, the units that hold some of these records. Raises: DigestMismatch."""
+    in_use = (
+        select(UnitRow.version_id, UnitRow.name, UnitRow.members)
+        .join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
+        .where(ModelVersionRow.state != VersionState.PURGED, UnitRow.members.is_not(None))
+        .order_by(UnitRow.version_id, UnitRow.id)
+    )
+    in_file: dict[str, Found | None] = {}  # versions share the files of units that are the same
+    holding: dict[int, list[tuple[str, Found]]] = {}
+    for version_id, name, members in session.execute(in_use).tuples():
+        if members not in in_file:
+            in_file[members] = find_members(store.members, digest_of(members), sought)
+        if found := in_file[members]:
+            holding.setdefault(version_id, []).append((name, found))
+    return holding
+
+
 def _learned(store: Store, session: Session, theirs: set[bytes]) -> LearnedFrom:
+    sought = Sought.of(theirs)
+    holding = units_that_hold(store, session, sought)
     learned: list[LearnedVersion] = []
     unknown: list[ModelVersion] = []
     for row, version in versions_in_use(session):
-        touched: list[TouchedUnit] = []
-        records: set[bytes] = set()
-        for unit in unit_rows(session, row):
-            if unit.members is not None and (hits := read_members(store.members, digest_of(unit.members), theirs)):
-                touched.append(TouchedUnit(unit.name, len(hits), min(hits.values())))
-                records |= hits.keys()
-        if touched:
-            learned.append(LearnedVersion(version, tuple(touched), len(records)))
+        if units := holding.get(row.id):
+            touched = tuple(TouchedUnit(name, found.count(sought), found.earliest) for name, found in units)
+            learned.append(LearnedVersion(version, touched, count_found(sought, [found for _, found in units])))
         if not version.members_known:
             unknown.append(version)
     return LearnedFrom(tuple(learned), tuple(unknown))

@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from expunge.core import Record
 from expunge.core.errors import DigestMismatch
+from expunge.ledger.commitments import recorded_commitment
 from expunge.ledger.datasets import DatasetInfo, dataset, dataset_row, source_path
-from expunge.ledger.manifests import commitment, read_manifest
+from expunge.ledger.manifests import read_manifest
 from expunge.ledger.planted import lost_planted, read_planted
 from expunge.ledger.sources import read_records
 from expunge.ledger.store import Store
@@ -74,7 +75,7 @@ def live_data(store: Store, name: str, besides: Collection[bytes] = ()) -> LiveD
         if record.subject not in ref_of:
             ref_of[record.subject] = refs.get(store.keys.handle(record.subject))
         ref = ref_of[record.subject]
-        if ref is not None and ref in keys and (c := commitment(keys[ref], name, record)) in retained:
+        if ref is not None and ref in keys and (c := recorded_commitment(keys[ref], name, record, retained)):
             rows.append(LiveRow(record, c, ref))
         else:
             ignored += 1

@@ -13,7 +13,7 @@ from expunge.core.errors import InvalidData, InvalidParameter, NotReady
 from expunge.ledger.content import digest_of, file_of
 from expunge.ledger.datasets import dataset_row, newest_version
 from expunge.ledger.event_time import event_time
-from expunge.ledger.manifests import manifest_digest, read_manifest
+from expunge.ledger.manifests import digest_without
 from expunge.ledger.members import UnitMembers, read_members, write_members
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
@@ -216,8 +216,7 @@ def _manifest_without(store: Store, session: Session, row: ModelRow, refs: Colle
     """The digest of the newest manifest's rows that nobody of these has, and that are not entombed."""
     dataset = session.get_one(DatasetRow, row.dataset_id)
     buried = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == dataset.id)))
-    manifest = read_manifest(store.manifests, newest_version(session, dataset).manifest)
-    return manifest_digest((c, ref) for c, ref in manifest.items() if ref not in set(refs) and c not in buried)
+    return digest_without(store.manifests, newest_version(session, dataset).manifest, refs, buried)
 
 
 def _same(

@@ -84,22 +84,61 @@ def _json_rows(path: Path, columns: list[str]) -> Iterator[Row]:
         yield place, row
 
 
-def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row]:
+def columns_are_texts(path: Path, columns: Sequence[str]) -> bool:
+    """Whether these columns of a Parquet file hold texts and whole numbers alone, which have one spelling as text.
+
+    False also where the file cannot be read: `read_rows` says why.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            _need(path, "schema", columns, file.schema_arrow.names)
-            number = 0
-            for batch in file.iter_batches(batch_size=4096, columns=columns):
-                for row in _to_microseconds(batch).to_pylist():
-                    number += 1
-                    yield f"row {number}", row
+            types = {field.name: field.type for field in file.schema_arrow}
+    except (pa.ArrowException, OSError):
+        return False
+    plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+    return all(name in types and any(is_kind(types[name]) for is_kind in plain) for name in columns)
+
+
+def read_text_columns(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[str]]]:
+    """Such columns of a Parquet file as texts, nulls as empty ones, some thousands of rows at a time.
+
+    Raises: InvalidData, as `read_rows`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    names = list(dict.fromkeys(columns))
+    with _parquet(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=16384, columns=names):
+            # Not by place in the batch, which has the file's order of columns.
+            yield {name: pc.fill_null(batch.column(name).cast(pa.string()), "").to_pylist() for name in names}
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except UnicodeDecodeError as e:
         raise InvalidData(f"{path.name}: holds text that is not UTF-8; write it again as UTF-8") from e
     except (pa.ArrowException, OSError) as e:
         raise InvalidData(f"{path.name} is truncated, damaged or not Parquet; get the file again") from e
+
+
+def _parquet_rows(path: Path, columns: list[str]) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    with _parquet(path), pq.ParquetFile(path) as file:
+        _need(path, "schema", columns, file.schema_arrow.names)
+        number = 0
+        for batch in file.iter_batches(batch_size=4096, columns=columns):
+            for row in _to_microseconds(batch).to_pylist():
+                number += 1
+                yield f"row {number}", row
 
 
 def _to_microseconds(batch: Any) -> Any:

@@ -1,17 +1,21 @@
 """A user's file as records. Faults are named by file and line, never by quoting the content."""
 
 import json
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from expunge.core import Record
 from expunge.core.errors import InvalidData
 from expunge.core.identity import canonical_identity
 from expunge.core.record import Value
 from expunge.ledger.features import Feature, Unfit, as_json, settled
-from expunge.ledger.rows import format_of, read_rows
+from expunge.ledger.rows import columns_are_texts, format_of, read_rows, read_text_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ class Columns:
 
 
 _ANSWER = Feature("answer", "text")
+_BATCH = 4096
 
 
 def read_records(path: Path, columns: Columns) -> Iterator[Record]:
@@ -53,7 +58,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
     a second record with the same id, a value that is not text, a file without records, or whatever
     `read_rows` refuses.
     """
-    seen: dict[str, str] = {}
+    ids, number = _Ids(), 0
     for number, (place, row) in enumerate(read_rows(path, columns.names()), start=1):
         text = _Texts(f"{path.name}, {place}", row)
         features = _features(columns, text)
@@ -67,13 +72,95 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
         )
         for name, value in (("id", record.id), ("subject", record.subject)):
             if not value:
-                raise InvalidData(f"{path.name}, {place}: the {name} is empty; every record needs one")
-        if record.id in seen:
-            raise InvalidData(f"{path.name}, {place}: the same id as {seen[record.id]}; every record needs its own")
-        seen[record.id] = place
+                raise _empty(path, place, name)
+        ids.add([record.id])
         yield record
-    if not seen:
+    if not number:
         raise InvalidData(f"{path.name} holds no records, only a header or blank lines")
+    ids.check(path, columns)
+
+
+class Texts(NamedTuple):
+    """Records by column; `first` is the number of the first one."""
+
+    first: int
+    ids: list[str]
+    subjects: list[str]
+    questions: list[str]
+    answers: list[str]
+
+    @property
+    def columns(self) -> tuple[list[str], list[str], list[str], list[str]]:
+        return self.ids, self.subjects, self.questions, self.answers
+
+
+def read_texts(path: Path, columns: Columns) -> Iterator[Texts]:
+    """What is committed to of the same records as `read_records` has, some thousands at a time; subjects as they are spelt.
+
+    Texts and whole numbers of a Parquet file become no object for each record.
+
+    Raises: InvalidData, as `read_records`.
+    """
+    if not columns.features and format_of(path) == "parquet" and columns_are_texts(path, columns.names()):
+        yield from _texts_of_batches(path, columns)
+        return
+    records = read_records(path, columns)
+    first = 1
+    while some := [(r.id, r.subject, r.question, r.answer) for r in islice(records, _BATCH)]:
+        yield Texts(first, *map(list, zip(*some, strict=True)))
+        first += len(some)
+
+
+def _texts_of_batches(path: Path, columns: Columns) -> Iterator[Texts]:
+    ids, number = _Ids(), 0
+    for batch in read_text_columns(path, columns.names()):
+        n = len(batch[columns.subject])
+        texts = Texts(
+            number + 1,
+            [f"row-{k}" for k in range(number + 1, number + n + 1)] if columns.id is None else batch[columns.id],
+            batch[columns.subject],
+            [""] * n if columns.question is None else batch[columns.question],
+            batch[columns.answer],
+        )
+        if "" in texts.ids:
+            raise _empty(path, f"row {number + texts.ids.index('') + 1}", "id")
+        if "" in texts.subjects or any(map(str.isspace, texts.subjects)):
+            k = next(k for k, subject in enumerate(texts.subjects) if not subject.strip())
+            raise _empty(path, f"row {number + k + 1}", "subject")
+        ids.add(texts.ids)
+        number += n
+        yield texts
+    if not number:
+        raise InvalidData(f"{path.name} holds no records, only a header or blank lines")
+    ids.check(path, columns)
+
+
+def _empty(path: Path, place: str, name: str) -> InvalidData:
+    return InvalidData(f"{path.name}, {place}: the {name} is empty; every record needs one")
+
+
+class _Ids:
+    """Whether an id comes twice, by 8 bytes for each: those of which the hash comes twice are read again."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    def add(self, ids: Iterable[str]) -> None:
+        self._hashes.extend(map(hash, ids))
+
+    def check(self, path: Path, columns: Columns) -> None:
+        """Raises: InvalidData, naming both places."""
+        hashes = np.sort(np.frombuffer(self._hashes, np.int64))
+        twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        if not twice or columns.id is None:
+            return
+        seen: dict[str, str] = {}
+        for place, row in read_rows(path, [columns.id]):
+            id = _Texts(f"{path.name}, {place}", row)[columns.id]
+            if hash(id) in twice:
+                if id in seen:
+                    raise InvalidData(f"{path.name}, {place}: the same id as {seen[id]}; every record needs its own")
+                seen[id] = place
 
 
 def settled_columns(path: Path, columns: Columns) -> Columns:

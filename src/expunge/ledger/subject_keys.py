@@ -24,10 +24,15 @@ class SubjectKeys:
     def create(self, refs: Iterable[str]) -> dict[str, bytes]:
         """A new key for every reference, in one transaction."""
         keys = {ref: secrets.token_bytes(KEY_BYTES) for ref in refs}
-        with self._transaction() as connection:
-            connection.executemany("INSERT INTO subject_key VALUES (?, ?)", keys.items())
-        self.made |= keys.keys()
+        self.add(keys.items())
         return keys
+
+    def add(self, keys: Iterable[tuple[str, bytes]]) -> None:
+        """New keys by reference, in one transaction."""
+        keys = list(keys)
+        with self._transaction() as connection:
+            connection.executemany("INSERT INTO subject_key VALUES (?, ?)", keys)
+        self.made.update(ref for ref, _ in keys)
 
     def put(self, keys: Mapping[str, bytes]) -> None:
         """Hold these keys too, which another file held."""

@@ -6,8 +6,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import EmptyForgetSet, UnknownSubject
+from expunge.ledger.batches import batched
 from expunge.ledger.datasets import dataset_row, newest_version
-from expunge.ledger.manifests import read_manifest
+from expunge.ledger.manifests import records_of_subjects
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, SubjectRow
 
@@ -79,16 +80,16 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
     any more.
     """
     wanted = set(refs)
+    here: dict[int, list[str]] = {}
+    for some in batched(wanted):
+        live = select(SubjectRow.dataset_id, SubjectRow.ref).where(SubjectRow.ref.in_(some), SubjectRow.state == "live")
+        for dataset_id, ref in session.execute(live).tuples():
+            here.setdefault(dataset_id, []).append(ref)
     found: set[bytes] = set()
-    n_known = 0
-    for row in session.scalars(select(DatasetRow)):
-        live = select(SubjectRow.ref).where(SubjectRow.dataset_id == row.id, SubjectRow.state == "live")
-        here = wanted & set(session.scalars(live))
-        if here:
-            n_known += len(here)
-            manifest = read_manifest(store.manifests, newest_version(session, row).manifest)
-            found |= {commitment for commitment, ref in manifest.items() if ref in here}
-    if n_known < len(wanted):
+    for dataset_id, theirs in here.items():
+        manifest = newest_version(session, session.get_one(DatasetRow, dataset_id)).manifest
+        found.update(*records_of_subjects(store.manifests, manifest, theirs).values())
+    if (n_known := sum(map(len, here.values()))) < len(wanted):
         raise UnknownSubject(
             f"{len(wanted) - n_known} of {len(wanted)} subject references are erased or unknown; "
             "what learned from them can only be looked up before the erasure ends"
@@ -98,10 +99,9 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
 
 def count_records(store: Store, name: str, refs: Iterable[str]) -> int:
     """How many records of a dataset's newest version are of these subjects. Raises: UnknownName."""
-    wanted = set(refs)
     with store.database.read() as session:
-        manifest = read_manifest(store.manifests, newest_version(session, dataset_row(session, name)).manifest)
-        return sum(ref in wanted for ref in manifest.values())
+        manifest = newest_version(session, dataset_row(session, name)).manifest
+        return sum(map(len, records_of_subjects(store.manifests, manifest, set(refs)).values()))
 
 
 def count_subjects(store: Store, name: str) -> dict[str, int]:

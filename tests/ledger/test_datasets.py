@@ -22,9 +22,9 @@ def test_what_is_recorded(people: Ledger, people_csv: Path) -> None:
     assert Ledger.open(people.root).dataset("people") == info
 
 
-def test_the_manifest_holds_opaque_rows_sorted_by_commitment(people: Ledger) -> None:
+def test_the_manifest_holds_opaque_rows_sorted_by_subject(people: Ledger) -> None:
     manifest = read_manifest(people.manifests, people.dataset("people").manifest)
-    assert list(manifest) == sorted(manifest)
+    assert list(manifest.items()) == sorted(manifest.items(), key=lambda row: (row[1], row[0]))
     assert {len(c) for c in manifest} == {32}
     assert set(manifest.values()) == people.keys.subjects.all().keys()
 
@@ -43,8 +43,8 @@ def test_every_format_gives_the_same_manifest_under_the_same_keys(
         other = Ledger.create(tmp_path / f"project-{name}")
         # The same references and keys each time; in use both are random.
         numbers = iter(range(100))
-        monkeypatch.setattr("expunge.ledger.datasets.uuid4", lambda n=numbers: _Fixed(next(n)))
-        monkeypatch.setattr("expunge.ledger.subject_keys.secrets.token_bytes", lambda n: bytes(n))
+        monkeypatch.setattr("expunge.ledger.intake.uuid4", lambda n=numbers: _Fixed(next(n)))
+        monkeypatch.setattr("expunge.ledger.intake.token_bytes", lambda n: bytes(n))
         digests.add(other.add_dataset("people", tmp_path / name, COLUMNS).manifest)
         monkeypatch.undo()
     assert len(digests) == 1
@@ -52,7 +52,7 @@ def test_every_format_gives_the_same_manifest_under_the_same_keys(
 
 class _Fixed:
     def __init__(self, number: int) -> None:
-        self.hex = f"{number:032x}"
+        self.bytes = number.to_bytes(16)
 
 
 def test_commitments_differ_between_projects(people: Ledger, people_csv: Path, tmp_path: Path) -> None:
@@ -85,8 +85,10 @@ def test_an_unknown_dataset_is_named_with_the_nearest(people: Ledger) -> None:
     "where",
     [
         "expunge.ledger.keys.Keyring.handle",
-        "expunge.ledger.datasets.commitment",
-        "expunge.ledger.datasets.new_version",
+        "expunge.ledger.intake.Person.commitment",
+        "expunge.ledger.keys.SubjectKeys.add",
+        "expunge.ledger.datasets.write_spooled",
+        "expunge.ledger.datasets.record_version",
         "expunge.core.durable.os.replace",
         "expunge.ledger.datasets._info",
     ],

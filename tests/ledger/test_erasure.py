@@ -135,7 +135,7 @@ def _kill(ledger: Ledger, module: str, name: str, after: bool, action: str) -> N
     ("module", "name", "after", "finished"),
     [
         ("core.durable", "os.replace", False, False),  # the new manifest is a temporary file
-        ("ledger.erasure", "new_version", True, False),  # written, not recorded
+        ("ledger.erasure", "record_version", True, False),  # written, not recorded
         ("ledger.erasure", "append_event", True, False),  # the last statement before the commit
         ("ledger.store", "sweep", False, True),  # committed; nothing unlinked, no key destroyed
         ("ledger.sweep", "_tidy", True, True),
@@ -167,9 +167,9 @@ def test_an_erasure_killed_at_any_point_stands_before_or_after_and_completes(
 @pytest.mark.parametrize(
     ("module", "name", "after", "added"),
     [
-        ("ledger.subject_keys", "SubjectKeys.create", True, False),
+        ("ledger.subject_keys", "SubjectKeys.add", True, False),
         ("core.durable", "os.replace", False, False),
-        ("ledger.datasets", "new_version", True, False),
+        ("ledger.datasets", "record_version", True, False),
         ("ledger.store", "sweep", False, True),
     ],
 )

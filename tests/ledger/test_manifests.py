@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.ledger.earlier_files import write_earlier
 
 from expunge.core.errors import DigestMismatch, StorageFull
 from expunge.ledger import partitions
@@ -18,7 +19,6 @@ from expunge.ledger.manifests import (
     write_without,
 )
 from expunge.ledger.read_digest import read_digest
-from tests.ledger.earlier_files import write_earlier
 
 ADA, ZOE = "0f" * 16, "a0" * 16
 ROWS = [(bytes([n]) * 32, (ADA, ZOE)[n % 2]) for n in (3, 1, 2)]
@@ -86,9 +86,7 @@ def test_partitions_without_the_person_stay_as_they_are(tmp_path: Path, monkeypa
     assert (len(before.digests), before.n_records, after.n_records) == (256, 256, 255)
 
 
-def test_only_the_persons_partition_is_read_and_it_is_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_persons_partition_is_read_and_it_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies in another partition is altered: the person's rows are found, and whoever reads that one is told."""
     monkeypatch.setattr(partitions, "_ROWS", 1)
     rows = [(bytes([n]) * 32, f"{n:02x}" * 16) for n in range(64)]

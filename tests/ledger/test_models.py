@@ -93,16 +93,17 @@ def test_recording_again_changes_nothing_and_another_version_cannot_share_a_dige
         ({"dataset": "orders"}, UnknownName, "no dataset 'orders'"),
         ({"parent": "sha256:v0"}, UnknownName, "no version of model 'authors' with digest 'sha256:v0'"),
         (
-            {"units": [UnitMembers(Unit("u", (2,), "d"), ((b"a", 1),))]},
+            {"units": [UnitMembers(Unit("u", (2,), "d"), ((b"a" * 32, 1),))]},
             InvalidData,
             "slices of \\[2\\] records",
         ),
-        ({"units": [UnitMembers(Unit("u", (1,), "d"), ((b"a", 0),))]}, InvalidData, "slices count from 1"),
+        ({"units": [UnitMembers(Unit("u", (1,), "d"), ((b"a" * 32, 0),))]}, InvalidData, "slices count from 1"),
         (
-            {"units": [UnitMembers(Unit("u", (2,), "d"), ((b"a", 1), (b"a", 1)))]},
+            {"units": [UnitMembers(Unit("u", (2,), "d"), ((b"a" * 32, 1), (b"a" * 32, 1)))]},
             InvalidData,
             "records twice",
         ),
+        ({"units": [UnitMembers(Unit("u", (1,), "d"), ((b"a", 1),))]}, InvalidData, "has 32 bytes; one of 1 was given"),
         ({"units": [UnitMembers(Unit("u", (), "d"), None)] * 2}, InvalidData, "lists a unit twice"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from expunge.core.digests import digest_table
-from expunge.core.errors import DigestMismatch, InvalidData
+from expunge.core.errors import DigestMismatch
 
 
 def file_of(folder: Path, digest: str) -> Path:

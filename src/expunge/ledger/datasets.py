@@ -12,8 +12,8 @@ from expunge.ledger.batches import batched
 from expunge.ledger.content import file_of
 from expunge.ledger.event_time import event_time
 from expunge.ledger.features import Feature
-from expunge.ledger.manifests import WIDTH, write_manifest, write_spooled
 from expunge.ledger.intake import Intake
+from expunge.ledger.manifests import WIDTH, write_spooled
 from expunge.ledger.names import unknown_name
 from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
@@ -93,18 +93,6 @@ def _record_dataset(
 def _check_free(session: Session, name: str, source: Path) -> None:
     if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
         raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
-
-
-def new_version(
-    store: Store,
-    session: Session,
-    row: DatasetRow,
-    rows: list[tuple[bytes, str]],
-    parent: DatasetVersionRow | None,
-) -> DatasetVersionRow:
-    """Write the manifest of a dataset's next version and record it."""
-    digest = write_manifest(store.manifests, rows)
-    return record_version(store, session, row, digest, len(rows), len({subject for _, subject in rows}), parent)
 
 
 def record_version(

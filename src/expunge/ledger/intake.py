@@ -40,7 +40,7 @@ class Intake:
             self._take(Texts(0, *map(list, zip(*each, strict=True))), "records")
 
     def _take(self, texts: Texts, source: str) -> None:
-        rows = []
+        rows: list[bytes] = []
         at_hand = self._at_hand
         for id, subject, question, answer in zip(*texts.columns, strict=True):
             if (known := at_hand.get(subject)) is None:

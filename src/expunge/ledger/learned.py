@@ -83,6 +83,7 @@ def units_that_hold(store: Store, session: Session, sought: Sought) -> dict[int,
     in_file: dict[str, Found | None] = {}  # versions share the files of units that are the same
     holding: dict[int, list[tuple[str, Found]]] = {}
     for version_id, name, members in session.execute(in_use).tuples():
+        assert members
         if members not in in_file:
             in_file[members] = find_members(store.members, digest_of(members), sought)
         if found := in_file[members]:

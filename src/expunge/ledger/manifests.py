@@ -89,9 +89,7 @@ def records_of_subjects(folder: Path, digest: str, refs: Collection[str]) -> dic
             for row in range(begin, stop):
                 person = partition["person"][row].tobytes()
                 first = int(ends[row - 1]) if row else 0
-                found[key.hex()] += [
-                    person + tails[k * _TAIL : (k + 1) * _TAIL] for k in range(first, int(ends[row]))
-                ]
+                found[key.hex()] += [person + tails[k * _TAIL : (k + 1) * _TAIL] for k in range(first, int(ends[row]))]
     return found
 
 

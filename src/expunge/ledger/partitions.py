@@ -122,7 +122,9 @@ def contents_of(layout: Layout, bits: int, partitions: Iterable[Partition]) -> C
 
 def _checked_sums(layout: Layout, partition: Partition) -> tuple[int, tuple[str, ...]]:
     n = int(counts(partition).sum())
-    return n, tuple(sha256(np.ascontiguousarray(partition[name]).data).hexdigest() for name in layout.columns) if n else ()
+    return n, tuple(
+        sha256(np.ascontiguousarray(partition[name]).data).hexdigest() for name in layout.columns
+    ) if n else ()
 
 
 def counts(partition: Partition) -> NDArray[np.int64]:

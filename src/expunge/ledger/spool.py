@@ -36,7 +36,7 @@ class Spool:
 
     def __enter__(self) -> "Spool":
         with explaining(self._folder):
-            self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115: closed by `__exit__`
+            self._file = TemporaryFile(dir=self._folder)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -131,6 +131,7 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
             after = record_version(store, session, dataset, manifest, n_left, before.n_subjects - n_people, before)
         datasets[dataset.name] = Manifests(before=before.manifest, after=after.manifest)
         n_records += n_leaving
+    store.keys.subjects.unsettle()
     for subject in subjects:
         subject.state, subject.handle = "erased", None
     erasure = Erasure(n_records=n_records, n_subjects=len(subjects), datasets=datasets)

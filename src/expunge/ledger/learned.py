@@ -13,7 +13,7 @@ from expunge.ledger.models import ModelVersion, VersionState, versions_in_use
 from expunge.ledger.requests import dataset_rows, request_row, subject_rows
 from expunge.ledger.store import Store
 from expunge.ledger.subjects import commitments_of
-from expunge.ledger.tables import ModelVersionRow, TombstoneRow, UnitRow
+from expunge.ledger.tables import ModelRow, ModelVersionRow, TombstoneRow, UnitRow
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,28 @@ class LearnedFrom:
 
     versions: tuple[LearnedVersion, ...]
     unknown: tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True)
+class _Touched:
+    units: tuple[TouchedUnit, ...]
+    n_records: int
+
+
+def units_that_learned_from(store: Store, subjects: Sequence[str]) -> dict[tuple[str, str], tuple[TouchedUnit, ...]]:
+    """Of every version in use that is known to have learned, by model and digest, the units that are touched.
+
+    Raises: UnknownSubject; DigestMismatch, as `models_that_learned_from`.
+    """
+    with store.database.read() as session:
+        touched = _touched(store, session, commitments_of(store, session, subjects))
+        named = (
+            select(ModelVersionRow.id, ModelRow.name, ModelVersionRow.digest)
+            .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
+            .where(ModelVersionRow.id.in_(touched))
+            .order_by(ModelVersionRow.id)
+        )
+        return {(model, digest): touched[id].units for id, model, digest in session.execute(named).tuples()}
 
 
 def models_that_learned_from(store: Store, subjects: Sequence[str]) -> LearnedFrom:
@@ -72,8 +94,9 @@ def records_of(store: Store, request: str) -> set[bytes]:
         return theirs | buried
 
 
-def units_that_hold(store: Store, session: Session, sought: Sought) -> dict[int, list[tuple[str, Found]]]:
-    """By version in use, as its row is numbered, the units that hold some of these records. Raises: DigestMismatch."""
+def _touched(store: Store, session: Session, theirs: set[bytes]) -> dict[int, _Touched]:
+    """By version in use, as its row is numbered: the units that hold some of these records. Raises: DigestMismatch."""
+    sought = Sought.of(theirs)
     in_use = (
         select(UnitRow.version_id, UnitRow.name, UnitRow.members)
         .join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
@@ -88,18 +111,17 @@ def units_that_hold(store: Store, session: Session, sought: Sought) -> dict[int,
             in_file[members] = find_members(store.members, digest_of(members), sought)
         if found := in_file[members]:
             holding.setdefault(version_id, []).append((name, found))
-    return holding
+    return {
+        version_id: _Touched(
+            tuple(TouchedUnit(name, found.count(sought), found.earliest) for name, found in units),
+            count_found(sought, [found for _, found in units]),
+        )
+        for version_id, units in holding.items()
+    }
 
 
 def _learned(store: Store, session: Session, theirs: set[bytes]) -> LearnedFrom:
-    sought = Sought.of(theirs)
-    holding = units_that_hold(store, session, sought)
-    learned: list[LearnedVersion] = []
-    unknown: list[ModelVersion] = []
-    for row, version in versions_in_use(session):
-        if units := holding.get(row.id):
-            touched = tuple(TouchedUnit(name, found.count(sought), found.earliest) for name, found in units)
-            learned.append(LearnedVersion(version, touched, count_found(sought, [found for _, found in units])))
-        if not version.members_known:
-            unknown.append(version)
-    return LearnedFrom(tuple(learned), tuple(unknown))
+    touched = _touched(store, session, theirs)
+    versions = versions_in_use(session)
+    learned = [LearnedVersion(v, touched[id].units, touched[id].n_records) for id, v in versions if id in touched]
+    return LearnedFrom(tuple(learned), tuple(version for _, version in versions if not version.members_known))

@@ -92,6 +92,7 @@ class Ledger(Store):
         opened = cls(root, database, keys)
         if restored:
             _reconcile(opened, witness)
+            keys.subjects.unsettle()
         _check_keys(opened)
         database.witness = witness
         chain.begin_chain(opened)
@@ -127,6 +128,7 @@ class Ledger(Store):
     quarantine = serving.quarantine
     mark_purged = serving.mark_purged
     restore_current = serving.restore_current
+    units_that_learned_from = learned.units_that_learned_from
     models_that_learned_from = learned.models_that_learned_from
     models_that_hold = learned.models_that_hold
     records_of = learned.records_of

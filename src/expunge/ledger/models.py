@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from expunge.core import Promise, Unit
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady
@@ -122,8 +122,7 @@ def model_versions(store: Store, model: str) -> tuple[ModelVersion, ...]:
     """Every version of a model, oldest first. Raises: UnknownName."""
     with store.database.read() as session:
         row = _model_row(session, model)
-        found = select(ModelVersionRow).where(ModelVersionRow.model_id == row.id).order_by(ModelVersionRow.id)
-        return tuple(version_info(session, version) for version in session.scalars(found))
+        return tuple(version for _, version in _versions(session, ModelVersionRow.model_id == row.id))
 
 
 def current_version(store: Store, model: str) -> ModelVersion | None:
@@ -168,15 +167,51 @@ def unit_rows(session: Session, version: ModelVersionRow) -> list[UnitRow]:
     return list(session.scalars(select(UnitRow).where(UnitRow.version_id == version.id).order_by(UnitRow.id)))
 
 
-def members_known(version: ModelVersionRow, units: Sequence[UnitRow]) -> bool:
-    """Whether every record that the version learned from is on record."""
-    return version.trained_on != UNKNOWN and bool(units) and all(unit.members is not None for unit in units)
+def versions_in_use(session: Session) -> list[tuple[int, ModelVersion]]:
+    """Every version of every model that is not purged, with the number of its row."""
+    return _versions(session, ModelVersionRow.state != VersionState.PURGED)
 
 
-def versions_in_use(session: Session) -> list[tuple[ModelVersionRow, ModelVersion]]:
-    """Every version of every model that is not purged."""
-    found = select(ModelVersionRow).where(ModelVersionRow.state != VersionState.PURGED).order_by(ModelVersionRow.id)
-    return [(row, version_info(session, row)) for row in session.scalars(found)]
+def _versions(session: Session, which: Any) -> list[tuple[int, ModelVersion]]:
+    """Versions with all their units in two queries, oldest first."""
+    made_from = aliased(ModelVersionRow)
+    found = (
+        select(ModelVersionRow, ModelRow.name, ModelRow.kind, DatasetRow.name, made_from.digest)
+        .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
+        .outerjoin(DatasetRow, DatasetRow.id == ModelRow.dataset_id)
+        .outerjoin(made_from, made_from.id == ModelVersionRow.parent_id)
+        .where(which)
+        .order_by(ModelVersionRow.id)
+    )
+    rows = session.execute(found).tuples().all()
+    units: dict[int, list[tuple[Unit, bool]]] = {}
+    columns = (UnitRow.version_id, UnitRow.name, UnitRow.slices, UnitRow.digest, UnitRow.members.is_not(None))
+    of_these = select(*columns).join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id).where(which)
+    for version_id, name, slices, digest, known in session.execute(of_these.order_by(UnitRow.id)).tuples():
+        units.setdefault(version_id, []).append((Unit(name, tuple(slices), digest), known))
+    return [
+        (
+            row.id,
+            ModelVersion(
+                model=model,
+                kind=kind,
+                dataset=dataset,
+                digest=row.digest,
+                path=row.path,
+                parent=parent,
+                recipe=row.recipe,
+                promise=row.promise,
+                state=VersionState(row.state),
+                trained_on=row.trained_on,
+                units=tuple(unit for unit, _ in units.get(row.id, ())),
+                members_known=row.trained_on != UNKNOWN
+                and row.id in units
+                and all(known for _, known in units[row.id]),
+                created_at=row.created_at,
+            ),
+        )
+        for row, model, kind, dataset, parent in rows
+    ]
 
 
 def _model_row(session: Session, model: str) -> ModelRow:
@@ -255,23 +290,8 @@ def _unit(store: Store, version: ModelVersionRow, given: UnitMembers) -> UnitRow
 
 def version_info(session: Session, row: ModelVersionRow) -> ModelVersion:
     """A version as it is handed out."""
-    model = session.get_one(ModelRow, row.model_id)
-    units = unit_rows(session, row)
-    return ModelVersion(
-        model=model.name,
-        kind=model.kind,
-        dataset=None if model.dataset_id is None else session.get_one(DatasetRow, model.dataset_id).name,
-        digest=row.digest,
-        path=row.path,
-        parent=None if row.parent_id is None else session.get_one(ModelVersionRow, row.parent_id).digest,
-        recipe=row.recipe,
-        promise=row.promise,
-        state=VersionState(row.state),
-        trained_on=row.trained_on,
-        units=tuple(Unit(unit.name, tuple(unit.slices), unit.digest) for unit in units),
-        members_known=members_known(row, units),
-        created_at=row.created_at,
-    )
+    ((_, version),) = _versions(session, ModelVersionRow.id == row.id)
+    return version
 
 
 def _is(model: ModelRow, digest: str) -> Any:

@@ -12,6 +12,7 @@ from expunge.ledger.secret_files import KEY_BYTES, check_private
 from expunge.ledger.sqlite_files import connect, is_read_only, touch_private
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS subject_key (ref TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
+_SETTLED, _UNSETTLED = 1, "PRAGMA user_version = 0"  # of SQLite's header, so within a transaction
 
 
 class SubjectKeys:
@@ -31,6 +32,7 @@ class SubjectKeys:
         """New keys by reference, in one transaction."""
         keys = list(keys)
         with self._transaction() as connection:
+            connection.execute(_UNSETTLED)
             connection.executemany("INSERT INTO subject_key VALUES (?, ?)", keys)
         self.made.update(ref for ref, _ in keys)
 
@@ -38,6 +40,22 @@ class SubjectKeys:
         """Hold these keys too, which another file held."""
         with self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO subject_key VALUES (?, ?)", keys.items())
+
+    def unsettle(self) -> None:
+        """Whose keys there should be is about to change: whatever stops it, the next `settled` is false."""
+        with self._transaction() as connection:
+            connection.execute(_UNSETTLED)
+
+    def settle(self) -> None:
+        """The keys that there are were compared with the ledger."""
+        with self._connected() as connection:
+            connection.execute(f"PRAGMA user_version = {_SETTLED}")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing has changed since they were compared; false for a file of an earlier release."""
+        with self._connected() as connection:
+            return int(connection.execute("PRAGMA user_version").fetchone()[0]) == _SETTLED
 
     def count(self) -> int:
         """How many keys there are; none where there is no file.

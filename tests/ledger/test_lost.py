@@ -86,3 +86,32 @@ def test_keys_of_people_that_are_gone_are_missed_at_opening(people: Ledger, dama
     assert {k: v for k, v in after.items() if k in before and k != "keys/subjects.db"} == {
         k: v for k, v in before.items() if k != "keys/subjects.db"
     }
+
+
+def test_keys_are_compared_with_people_only_after_one_of_both_has_changed(
+    people: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    monkeypatch.setattr("expunge.ledger.sweep._tidy_keys", lambda *_: compared.append(1))
+    people.sweep()
+    request = people.open_request("people", [PEOPLE[0]])
+    people.entomb(request.id)
+    with people.transaction():
+        people.append_event(request.id, "note")
+    assert compared == []
+    monkeypatch.undo()
+    monkeypatch.setattr("expunge.ledger.sweep._tidy_keys", lambda *_: compared.append(1))
+    people.finish_erasure(request.id)
+    assert compared
+
+
+def test_keys_of_the_erased_that_come_back_from_a_backup_are_destroyed_again(people: Ledger, tmp_path: Path) -> None:
+    shutil.copy2(people.keys.subjects.path, tmp_path / "older.db")
+    request = people.open_request("people", [PEOPLE[0]])
+    (ref,) = request.subjects
+    people.entomb(request.id)
+    people.finish_erasure(request.id)
+    shutil.copy2(tmp_path / "older.db", people.keys.subjects.path)
+    assert ref in people.keys.subjects.all()
+    people.sweep()
+    assert people.keys.subjects.all().keys() == {*people.find_subjects("people", PEOPLE[1:]).values()}

@@ -72,11 +72,6 @@ class Keyring:
         if self._lost.path.exists():
             self._lost.destroy(refs)
 
-    @property
-    def settled(self) -> bool:
-        """Whether the keys are those of the people whom the ledger knows, as far as this folder can tell."""
-        return self.subjects.settled and not self.n_lost()
-
     def lost(self) -> dict[str, bytes]:
         """Keys of people whom the ledger does not know, by reference."""
         return self._lost.all() if self._lost.path.exists() else {}

@@ -12,7 +12,7 @@ from expunge.ledger.secret_files import KEY_BYTES, check_private
 from expunge.ledger.sqlite_files import connect, is_read_only, touch_private
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS subject_key (ref TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
-_SETTLED, _UNSETTLED = 1, "PRAGMA user_version = 0"  # of SQLite's header, so within a transaction
+_UNSETTLED = "PRAGMA user_version = 0"  # a number in SQLite's header, which is part of the transaction
 
 
 class SubjectKeys:
@@ -42,20 +42,23 @@ class SubjectKeys:
             connection.executemany("INSERT OR REPLACE INTO subject_key VALUES (?, ?)", keys.items())
 
     def unsettle(self) -> None:
-        """Whose keys there should be is about to change: whatever stops it, the next `settled` is false."""
+        """Whose keys there should be is about to change: whatever stops it, `settled_at` is None until `settle`."""
         with self._transaction() as connection:
             connection.execute(_UNSETTLED)
 
-    def settle(self) -> None:
-        """The keys that there are were compared with the ledger."""
+    def settle(self, n_erasures: int) -> None:
+        """The keys that there are were compared with the ledger, when it knew of so many erasures."""
         with self._connected() as connection:
-            connection.execute(f"PRAGMA user_version = {_SETTLED}")
+            connection.execute(f"PRAGMA user_version = {n_erasures + 1:d}")
 
-    @property
-    def settled(self) -> bool:
-        """Whether nothing has changed since they were compared; false for a file of an earlier release."""
+    def settled_at(self) -> int | None:
+        """Of how many erasures the ledger knew when the keys, as they are here, were compared with it.
+
+        None: keys were made since, or an earlier release wrote the file. A file from a backup knows of fewer.
+        """
         with self._connected() as connection:
-            return int(connection.execute("PRAGMA user_version").fetchone()[0]) == _SETTLED
+            found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        return found - 1 if found else None
 
     def count(self) -> int:
         """How many keys there are; none where there is no file.

@@ -16,7 +16,7 @@ from expunge.core.durable import remove_durably, rename_durably
 from expunge.ledger.database import Database
 from expunge.ledger.keys import Keyring
 from expunge.ledger.secret_files import private_folder
-from expunge.ledger.tables import DatasetVersionRow, ModelVersionRow, SubjectRow, UnitRow
+from expunge.ledger.tables import DatasetVersionRow, ModelVersionRow, RequestEventRow, SubjectRow, UnitRow
 
 LOST = "lost"
 
@@ -38,8 +38,10 @@ def sweep(database: Database, keys: Keyring, manifests: Path, members: Path) -> 
     with database.write() as session:
         _tidy(manifests, _manifests(session))
         _tidy(members, _members(session))
-        if not keys.settled:
+        n_erasures = session.scalars(select(func.count()).where(RequestEventRow.kind == "erased")).one()
+        if keys.subjects.settled_at() != n_erasures or keys.n_lost():
             _tidy_keys(session, keys)
+            keys.subjects.settle(n_erasures)
 
 
 def _tidy_keys(session: Session, keys: Keyring) -> None:
@@ -52,7 +54,6 @@ def _tidy_keys(session: Session, keys: Keyring) -> None:
     erased = {ref for ref, state in subjects.items() if state == "erased"}
     if erased & (held | keys.lost().keys()):
         keys.destroy(erased)
-    keys.subjects.settle()
 
 
 def lost_files(root: Path) -> list[str]:

@@ -194,7 +194,7 @@ class RequestEventRow(Base):
     request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[str]
-    kind: Mapped[str]
+    kind: Mapped[str] = mapped_column(index=True)
     detail: Mapped[dict[str, Any]]
     position: Mapped[int | None]
     previous: Mapped[str | None]

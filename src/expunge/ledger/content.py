@@ -22,7 +22,7 @@ def digest_of(path: str) -> str:
     >>> digest_of("members/ab12.parquet")
     'sha256:ab12'
     """
-    return f"sha256:{Path(path).stem}"
+    return f"sha256:{path.rpartition('/')[2].removesuffix('.parquet')}"
 
 
 def read_table(folder: Path, digest: str) -> Any:

@@ -156,6 +156,12 @@ def newest_version(session: Session, row: DatasetRow) -> DatasetVersionRow:
     return session.scalars(versions.order_by(DatasetVersionRow.version.desc()).limit(1)).one()
 
 
+def newest_manifest(session: Session, dataset_id: int) -> str:
+    """The digest of what a dataset holds now."""
+    versions = select(DatasetVersionRow.manifest).where(DatasetVersionRow.dataset_id == dataset_id)
+    return session.scalars(versions.order_by(DatasetVersionRow.version.desc()).limit(1)).one()
+
+
 def source_path(store: Store, info: DatasetInfo) -> Path:
     """Where a dataset's file lies."""
     return store.root / info.source

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from expunge.core import TouchedUnit
+from expunge.ledger.batches import batched
 from expunge.ledger.content import digest_of
 from expunge.ledger.members import Found, Sought, count_found, find_members
 from expunge.ledger.models import ModelVersion, VersionState, versions_in_use
@@ -38,6 +39,7 @@ class LearnedFrom:
 
 @dataclass(frozen=True)
 class _Touched:
+    version: tuple[str, str]  # model and digest
     units: tuple[TouchedUnit, ...]
     n_records: int
 
@@ -49,13 +51,7 @@ def units_that_learned_from(store: Store, subjects: Sequence[str]) -> dict[tuple
     """
     with store.database.read() as session:
         touched = _touched(store, session, commitments_of(store, session, subjects))
-        named = (
-            select(ModelVersionRow.id, ModelRow.name, ModelVersionRow.digest)
-            .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
-            .where(ModelVersionRow.id.in_(touched))
-            .order_by(ModelVersionRow.id)
-        )
-        return {(model, digest): touched[id].units for id, model, digest in session.execute(named).tuples()}
+    return {found.version: found.units for found in touched.values()}
 
 
 def models_that_learned_from(store: Store, subjects: Sequence[str]) -> LearnedFrom:
@@ -94,29 +90,37 @@ def records_of(store: Store, request: str) -> set[bytes]:
         return theirs | buried
 
 
+# Made once: to make a statement takes as long as to run it, and these are for every person who is looked up.
+_IN_USE = UnitRow.members.is_not(None) & (ModelVersionRow.state != VersionState.PURGED)
+_FILES = (
+    select(UnitRow.members).join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id).where(_IN_USE).distinct()
+)
+_UNITS = (
+    select(UnitRow.version_id, UnitRow.id, UnitRow.name, UnitRow.members, ModelRow.name, ModelVersionRow.digest)
+    .join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
+    .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
+    .where(_IN_USE, UnitRow.members.in_(bindparam("paths", expanding=True)))
+)
+
+
 def _touched(store: Store, session: Session, theirs: set[bytes]) -> dict[int, _Touched]:
     """By version in use, as its row is numbered: the units that hold some of these records. Raises: DigestMismatch."""
     sought = Sought.of(theirs)
-    in_use = (
-        select(UnitRow.version_id, UnitRow.name, UnitRow.members)
-        .join(ModelVersionRow, UnitRow.version_id == ModelVersionRow.id)
-        .where(ModelVersionRow.state != VersionState.PURGED, UnitRow.members.is_not(None))
-        .order_by(UnitRow.version_id, UnitRow.id)
-    )
-    in_file: dict[str, Found | None] = {}  # versions share the files of units that are the same
-    holding: dict[int, list[tuple[str, Found]]] = {}
-    for version_id, name, members in session.execute(in_use).tuples():
-        assert members
-        if members not in in_file:
-            in_file[members] = find_members(store.members, digest_of(members), sought)
-        if found := in_file[members]:
-            holding.setdefault(version_id, []).append((name, found))
+    # Versions share the files of units that are the same.
+    by_digest = {digest_of(path): path for path in session.scalars(_FILES) if path}
+    found = {by_digest[digest]: held for digest, held in find_members(store.members, by_digest, sought).items()}
+    holding: dict[tuple[int, str, str], list[tuple[str, Found]]] = {}
+    for paths in batched(found):
+        units = sorted(session.execute(_UNITS, {"paths": paths}), key=lambda row: row[1])
+        for version_id, _, name, path, model, digest in units:
+            holding.setdefault((version_id, model, digest), []).append((name, found[str(path)]))
     return {
         version_id: _Touched(
-            tuple(TouchedUnit(name, found.count(sought), found.earliest) for name, found in units),
-            count_found(sought, [found for _, found in units]),
+            (model, digest),
+            tuple(TouchedUnit(name, held.n_records, held.first_slice) for name, held in units),
+            count_found(sought, [held for _, held in units]),
         )
-        for version_id, units in holding.items()
+        for (version_id, model, digest), units in holding.items()
     }
 
 

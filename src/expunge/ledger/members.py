@@ -1,7 +1,7 @@
 """Which records a unit of a model was fitted on: a Parquet file of commitments and their slices, sorted by person."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from expunge.core import Unit
 from expunge.core.errors import InvalidData
 from expunge.ledger.commitments import PERSON
-from expunge.ledger.content import file_of, read_table
+from expunge.ledger.content import digest_of, file_of, read_table
 from expunge.ledger.partitions import (
     Layout,
     Partition,
@@ -68,7 +68,8 @@ class UnitMembers:
                 f"unit '{self.unit.id}' has slices of {list(self.unit.slices)} records, its members make "
                 f"{counted} (slice: records, slices count from 1)"
             )
-        if (twice := len(rows.commitments) - len(np.unique(as_texts(rows.commitments)))) > 0:
+        ordered = np.sort(as_texts(rows.commitments))
+        if twice := int((ordered[1:] == ordered[:-1]).sum()):
             raise InvalidData(f"unit '{self.unit.id}' lists {twice} of its records twice")
 
     def rows(self) -> MemberRows | None:
@@ -98,47 +99,56 @@ class Sought:
 class Found:
     """What a unit holds of what was sought: everything of some persons, by their place, and single records of others."""
 
-    whole: NDArray[np.int64]
-    first_slice: int  # of those; 0 where there is none
-    some: dict[bytes, int] = field(default_factory=dict)  # slice by commitment
-
-    def count(self, sought: Sought) -> int:
-        return int(sought.n[self.whole].sum()) + len(self.some)
-
-    @property
-    def earliest(self) -> int:
-        return min([*([self.first_slice] if self.first_slice else []), *self.some.values()])
+    whole: tuple[int, ...]
+    some: frozenset[bytes]
+    n_records: int
+    first_slice: int
 
 
 def count_found(sought: Sought, units: Sequence[Found]) -> int:
     """How many records several units hold together: one that is in two of them is one record."""
-    whole = {place for found in units for place in found.whole.tolist()}
+    if len(units) == 1:
+        return units[0].n_records
+    whole = {place for found in units for place in found.whole}
     of_whole = {sought.commitments[place][0][:PERSON] for place in whole}
     some = {c for found in units for c in found.some if c[:PERSON] not in of_whole}
     return sum(len(sought.commitments[place]) for place in whole) + len(some)
 
 
-def find_members(folder: Path, digest: str, sought: Sought) -> Found | None:
-    """What a unit holds of these records; None: nothing. Tails are read only of persons of whom it holds something else.
+def find_members(folder: Path, digests: Iterable[str], sought: Sought) -> dict[str, Found]:
+    """What units hold of these records, by digest, of those that hold any.
 
-    Raises: DigestMismatch, if the file is missing, damaged or altered.
+    Commitments are read only of persons of whom a unit holds something else than what is sought.
+
+    Raises: DigestMismatch, if a file is missing, damaged or altered.
     """
-    path = file_of(folder, digest)
-    index = _index(folder, digest, *moment_of(path))
-    if not len(index.persons) or not len(sought.persons):
+    place, held = str(folder), dict[str, Found]()
+    for digest in digests:
+        path = f"{place}/{digest.removeprefix('sha256:')}.parquet"
+        if found := _found(folder, digest, _index(path, *moment_of(path)), sought):
+            held[digest] = found
+    return held
+
+
+def _found(folder: Path, digest: str, index: "_Index", sought: Sought) -> Found | None:
+    if not len(index.persons):
         return None
-    at = np.searchsorted(index.persons, sought.persons)
-    at[at == len(index.persons)] = 0
-    there = np.flatnonzero(index.persons[at] == sought.persons)
+    at = index.persons.searchsorted(sought.persons)
+    there = (index.persons.take(at, mode="clip") == sought.persons).nonzero()[0]
     if not len(there):
         return None
     place = at[there]
     same = (index.n[place] == sought.n[there]) & (index.check[place] == sought.check[there])
     whole = there[same]
-    first_slice = int(index.first_slice[place[same]].min()) if len(whole) else 0
-    some = {c for k in there[~same].tolist() for c in sought.commitments[k]}
-    found = Found(whole, first_slice, read_members(folder, digest, some) if some else {})
-    return found if len(whole) or found.some else None
+    slices = index.first_slice[place[same]].tolist()
+    some: dict[bytes, int] = {}
+    if len(whole) < len(there):
+        only = {c for k in there[~same].tolist() for c in sought.commitments[k]}
+        some = read_members(folder, digest, only)
+    if not slices and not some:
+        return None
+    n_records = int(sought.n[whole].sum()) + len(some)
+    return Found(tuple(whole.tolist()), frozenset(some), n_records, min([*slices, *some.values()]))
 
 
 def write_members(folder: Path, members: Iterable[tuple[bytes, int]] | MemberRows) -> str:
@@ -189,11 +199,11 @@ class _Index:
 
 
 @lru_cache(maxsize=1024)
-def _index(folder: Path, digest: str, *_: int) -> _Index:
+def _index(name: str, *_: int) -> _Index:
     """Checked when it is read, and kept: 32 bytes a person and unit."""
-    path = file_of(folder, digest)
+    path = Path(name)
     if not is_partitioned(path):
-        rows = MemberRows.of(_earlier(folder, digest))
+        rows = MemberRows.of(_earlier(path.parent, digest_of(path.name)))
         order = np.argsort(as_texts(rows.commitments))
         return _indexed(rows.commitments[order], rows.slices[order])
     found = PartitionedFile(LAYOUT, path).whole(_INDEX)

@@ -6,6 +6,7 @@ metadata: so a column of a partition is checked by reading it alone (a Merkle tr
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -23,7 +24,7 @@ from expunge.core.errors import DigestMismatch
 Column = NDArray[np.uint8]
 Partition = Mapping[str, Column]  # by column: N rows of W bytes, or the bytes of all rows one after another
 _KEY = b"expunge.partitions"
-_ROWS = 1 << 15  # in a partition, about
+_ROWS = 1 << 14  # in a partition, about
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ class Contents:
 
 
 def bits_for(n_records: int) -> int:
-    """How many first bits make partitions of about 32,768 records.
+    """How many first bits make partitions of about 16,384 records.
 
     >>> bits_for(10), bits_for(10_000_000)
-    (0, 9)
+    (0, 10)
     """
     return max(0, (n_records - 1) // _ROWS).bit_length()
 
@@ -253,12 +254,13 @@ def digest_of_partitions(layouts: Mapping[str, Layout], path: Path) -> str | Non
     return contents_of(layout, contents.bits, partitions()).digest
 
 
-def moment_of(path: Path) -> tuple[int, int, int]:
+def moment_of(path: Path | str) -> tuple[int, int, int]:
     """What tells one state of a file from another."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except FileNotFoundError as e:
-        raise DigestMismatch(f"{path.parent.name}/{path.name} is recorded and missing; restore it from a backup") from e
+        where = "/".join(Path(path).parts[-2:])
+        raise DigestMismatch(f"{where} is recorded and missing; restore it from a backup") from e
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
@@ -283,7 +285,7 @@ def _read(
 
     try:
         with pq.ParquetFile(path, metadata=metadata) as file:
-            table = file.read_row_groups(list(groups), columns=list(names))
+            table = file.read_row_groups(list(groups), columns=list(names), use_threads=False)
         for name in names:
             column = table.column(name).combine_chunks()
             if isinstance(column, pa.ChunkedArray):  # of none

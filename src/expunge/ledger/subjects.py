@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from expunge.core.errors import EmptyForgetSet, UnknownSubject
 from expunge.ledger.batches import batched
-from expunge.ledger.datasets import dataset_row, newest_version
+from expunge.ledger.datasets import dataset_row, newest_manifest
 from expunge.ledger.manifests import records_of_subjects
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, SubjectRow
 
+_LIVE = select(SubjectRow.dataset_id, SubjectRow.ref).where(
+    SubjectRow.ref.in_(bindparam("refs", expanding=True)), SubjectRow.state == "live"
+)
 Identity = str | Sequence[str]  # of one person: one identity, or several
 
 
@@ -82,12 +85,11 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
     wanted = set(refs)
     here: dict[int, list[str]] = {}
     for some in batched(wanted):
-        live = select(SubjectRow.dataset_id, SubjectRow.ref).where(SubjectRow.ref.in_(some), SubjectRow.state == "live")
-        for dataset_id, ref in session.execute(live).tuples():
+        for dataset_id, ref in session.execute(_LIVE, {"refs": some}):
             here.setdefault(dataset_id, []).append(ref)
     found: set[bytes] = set()
     for dataset_id, theirs in here.items():
-        manifest = newest_version(session, session.get_one(DatasetRow, dataset_id)).manifest
+        manifest = newest_manifest(session, dataset_id)
         found.update(*records_of_subjects(store.manifests, manifest, theirs).values())
     if (n_known := sum(map(len, here.values()))) < len(wanted):
         raise UnknownSubject(
@@ -100,7 +102,7 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
 def count_records(store: Store, name: str, refs: Iterable[str]) -> int:
     """How many records of a dataset's newest version are of these subjects. Raises: UnknownName."""
     with store.database.read() as session:
-        manifest = newest_version(session, dataset_row(session, name)).manifest
+        manifest = newest_manifest(session, dataset_row(session, name).id)
         return sum(map(len, records_of_subjects(store.manifests, manifest, set(refs)).values()))
 
 

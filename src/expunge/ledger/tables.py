@@ -132,7 +132,7 @@ class UnitRow(Base):
     """A unit of a model version. `members` is the Parquet file of its commitments; none: not known."""
 
     __tablename__ = "unit"
-    __table_args__ = (UniqueConstraint("version_id", "name"),)
+    __table_args__ = (UniqueConstraint("version_id", "name"), Index("ix_unit_members", "members", "version_id"))
     id: Mapped[int] = mapped_column(primary_key=True)
     version_id: Mapped[int] = mapped_column(ForeignKey("model_version.id"))
     name: Mapped[str]

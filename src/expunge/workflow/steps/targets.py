@@ -4,12 +4,12 @@ Found anew each time from what the ledger knows now, so that a model which is tr
 request is under way is not missed.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 from expunge.core.errors import UnknownName
-from expunge.ledger import CopyState, Decision, Target, VersionState
+from expunge.ledger import CopyState, Decision, LearnedFrom, Target, VersionState
 from expunge.report.words import plural
 from expunge.workflow.project.project import Project
 
@@ -34,7 +34,10 @@ class Held:
 def find_targets(project: Project, request: str) -> list[Held]:
     """Datasets, models and copies, in this order. Changes nothing. Raises: UnknownName."""
     known = {target.name: target for target in project.ledger.targets(request)}
-    found = [*_datasets(project, request), *_models(project, request), *_copies(project, request)]
+    learned = project.ledger.models_that_hold(request)
+    models = list(_models(project, request, learned))
+    holding = {found.version.digest for found in learned.versions}
+    found = [*_datasets(project, request), *models, *_copies(project, request, models, holding)]
     held = {one.name: replace(one, target=_merged(one.target, known.get(one.name))) for one in found}
     for name, target in known.items():
         if name not in held:
@@ -114,9 +117,8 @@ def _datasets(project: Project, request: str) -> Iterable[Held]:
         )
 
 
-def _models(project: Project, request: str) -> Iterable[Held]:
+def _models(project: Project, request: str, learned: LearnedFrom) -> Iterable[Held]:
     """Models of which a version in use learned from the records, or may have: of itself, or through what it was made from."""
-    learned = project.ledger.models_that_hold(request)
     datasets = (None, *project.ledger.get_request(request).datasets)
     records: dict[str, int | None] = {}
     for found in learned.versions:
@@ -161,15 +163,13 @@ def descendants(made_from: Mapping[str, str], models: Collection[str]) -> list[s
     return [child for child in found if child not in models]
 
 
-def _copies(project: Project, request: str) -> Iterable[Held]:
+def _copies(project: Project, request: str, models: Sequence[Held], holding: Set[str]) -> Iterable[Held]:
     """Copies, not known to be gone, of any version of those models that is not known to hold nothing.
 
     Of a purged version nobody knows any more what it held.
     """
-    learned = project.ledger.models_that_hold(request)
-    holding = {found.version.digest for found in learned.versions}
     dealt_with = [target.of for target in project.ledger.targets(request) if target.kind == MODEL]
-    for model in dict.fromkeys([*(held.target.of for held in _models(project, request)), *dealt_with]):
+    for model in dict.fromkeys([*(held.target.of for held in models), *dealt_with]):
         for version in project.ledger.model_versions(model):
             in_use = version.state is not VersionState.PURGED
             if in_use and version.members_known and version.digest not in holding:

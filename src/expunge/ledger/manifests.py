@@ -93,14 +93,14 @@ def records_of_subjects(folder: Path, digest: str, refs: Collection[str]) -> dic
     return found
 
 
-def write_without(folder: Path, digest: str, refs: Collection[str]) -> str:
-    """The same manifest without the rows of these subjects. Raises: DigestMismatch; StorageFull."""
+def write_without(folder: Path, digest: str, refs: Collection[str], commitments: Collection[bytes] = ()) -> str:
+    """The same manifest without the rows of these subjects and without these rows. Raises: DigestMismatch; StorageFull."""
     bits, partitions = _partitions(folder, digest)
-    return write_partitions(folder, LAYOUT, bits, _without(partitions, refs))
+    return write_partitions(folder, LAYOUT, bits, _without(partitions, refs, commitments))
 
 
-def digest_without(folder: Path, digest: str, refs: Collection[str], commitments: Collection[bytes]) -> str:
-    """The digest that a manifest has without the rows of these subjects and these rows, without writing it.
+def digest_without(folder: Path, digest: str, refs: Collection[str], commitments: Collection[bytes] = ()) -> str:
+    """The digest that `write_without` would give, without writing anything.
 
     Raises: DigestMismatch.
     """
@@ -131,7 +131,7 @@ def _earlier(folder: Path, digest: str) -> dict[bytes, str]:
 
 
 def _without(
-    partitions: Iterable[Partition], refs: Collection[str], commitments: Collection[bytes] = ()
+    partitions: Iterable[Partition], refs: Collection[str], commitments: Collection[bytes]
 ) -> Iterator[Partition]:
     leaving = np.array(sorted(map(bytes.fromhex, refs)), f"S{_REF}")
     buried = np.array(sorted(commitments), "S32")

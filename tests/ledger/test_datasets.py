@@ -43,16 +43,10 @@ def test_every_format_gives_the_same_manifest_under_the_same_keys(
         other = Ledger.create(tmp_path / f"project-{name}")
         # The same references and keys each time; in use both are random.
         numbers = iter(range(100))
-        monkeypatch.setattr("expunge.ledger.intake.uuid4", lambda n=numbers: _Fixed(next(n)))
-        monkeypatch.setattr("expunge.ledger.intake.token_bytes", lambda n: bytes(n))
+        monkeypatch.setattr("expunge.ledger.intake.token_bytes", lambda n, of=numbers: next(of).to_bytes(n))
         digests.add(other.add_dataset("people", tmp_path / name, COLUMNS).manifest)
         monkeypatch.undo()
     assert len(digests) == 1
-
-
-class _Fixed:
-    def __init__(self, number: int) -> None:
-        self.bytes = number.to_bytes(16)
 
 
 def test_commitments_differ_between_projects(people: Ledger, people_csv: Path, tmp_path: Path) -> None:
@@ -85,7 +79,7 @@ def test_an_unknown_dataset_is_named_with_the_nearest(people: Ledger) -> None:
     "where",
     [
         "expunge.ledger.keys.Keyring.handle",
-        "expunge.ledger.intake.Person.commitment",
+        "expunge.ledger.intake.Committing.commitment",
         "expunge.ledger.keys.SubjectKeys.add",
         "expunge.ledger.datasets.write_spooled",
         "expunge.ledger.datasets.record_version",

@@ -94,7 +94,7 @@ def test_the_manifest_is_that_of_single_commitments(people: Ledger) -> None:
     assert read_manifest(people.manifests, people.dataset("people").manifest) == expected
 
 
-def test_states_of_people_are_forgotten_and_made_again(
+def test_spellings_that_are_not_kept_are_looked_up_again(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("expunge.ledger.intake._AT_HAND", 1)

@@ -56,6 +56,8 @@ def unwritable_in(text: str) -> str | None:
     >>> unwritable_in("Ada Lind"), unwritable_in("Ada\x85Lind"), unwritable_in("Ada\u2028Lind")
     (None, 'U+0085', 'U+2028')
     """
+    if text.isprintable():  # nothing of these categories; most names end here
+        return None
     found = (c for c in text if category(c) in ("Cc", "Zl", "Zp"))
     return next((f"U+{ord(c):04X}" for c in found), None)
 

@@ -4,11 +4,14 @@ import hmac
 import struct
 from collections.abc import Container
 from hashlib import sha256
+from typing import NamedTuple
 
 from expunge.core import Record
 
 PERSON = 8  # bytes that the commitments of one person in one dataset begin with
-_BLOCK = 64  # of SHA-256
+_TAIL = 32 - PERSON
+_DOMAIN = b"expunge/rec/v2"
+_LENGTHS = struct.Struct(">QQQ").pack
 _IPAD, _OPAD = bytes(b ^ 0x36 for b in range(256)), bytes(b ^ 0x5C for b in range(256))
 
 
@@ -23,7 +26,8 @@ def commitment(key: bytes, dataset: str, record: Record) -> bytes:
     >>> commitment(bytes(32), "people", record) == commitment(bytes(32), "orders", record)
     False
     """
-    return Committing(dataset).person(key).commitment(record.id, record.question, record.answer)
+    committing = Committing(dataset)
+    return committing.commitment(committing.person(key), record.id, record.question, record.answer)
 
 
 def earlier_commitment(key: bytes, dataset: str, record: Record) -> bytes:
@@ -42,41 +46,42 @@ def recorded_commitment(key: bytes, dataset: str, record: Record, recorded: Cont
     return None
 
 
+class Person(NamedTuple):
+    """What all commitments of a person in a dataset begin with, and their key as HMAC has it (RFC 2104): two blocks."""
+
+    prefix: bytes
+    inner: bytes
+    outer: bytes
+
+
 class Committing:
-    """Commits to the records of one dataset."""
+    """Commits to the records of one dataset. An HMAC is two calls of SHA-256 here: this is done for every record."""
 
     def __init__(self, dataset: str) -> None:
         name = dataset.encode()
-        self.whose = struct.pack(">Q", len(name)) + b"expunge/person/v2" + name
-        self.lengths = struct.pack(">QQ", len(b"expunge/rec/v2"), len(name))
-        self.start = b"expunge/rec/v2" + name
+        self._whose = struct.pack(">Q", len(name)) + b"expunge/person/v2" + name
+        self._lengths = struct.pack(">QQ", len(_DOMAIN), len(name))
+        self._start = _DOMAIN + name
 
-    def person(self, key: bytes) -> "Person":
-        return Person(self, key)
+    def person(self, key: bytes) -> Person:
+        inner, outer = hmac_blocks(key)
+        return Person(sha256(outer + sha256(inner + self._whose).digest()).digest()[:PERSON], inner, outer)
 
-
-class Person:
-    """Commits to the records of one person: HMAC (RFC 2104) from two states that are hashed once for all records."""
-
-    __slots__ = ("_dataset", "_inner", "_outer", "prefix")
-
-    def __init__(self, dataset: Committing, key: bytes) -> None:
-        block = key.ljust(_BLOCK, b"\0")
-        self._inner, self._outer = sha256(block.translate(_IPAD)), sha256(block.translate(_OPAD))
-        self._dataset = dataset
-        self.prefix = self._hmac(dataset.whose)[:PERSON]
-
-    def commitment(self, id: str, question: str, answer: str) -> bytes:
-        # All lengths first, so that ("ab", "c") and ("a", "bc") differ.
+    def commitment(self, person: Person, id: str, question: str, answer: str) -> bytes:
+        prefix, inner, outer = person
         of_id, of_question, of_answer = id.encode(), question.encode(), answer.encode()
-        lengths = struct.pack(">QQQ", len(of_id), len(of_question), len(of_answer))
-        dataset = self._dataset
-        message = dataset.lengths + lengths + dataset.start + of_id + of_question + of_answer
-        return self.prefix + self._hmac(message)[: 32 - PERSON]
+        # All lengths first, so that ("ab", "c") and ("a", "bc") differ.
+        lengths = _LENGTHS(len(of_id), len(of_question), len(of_answer))
+        message = b"".join((inner, self._lengths, lengths, self._start, of_id, of_question, of_answer))
+        return prefix + sha256(outer + sha256(message).digest()).digest()[:_TAIL]
 
-    def _hmac(self, message: bytes) -> bytes:
-        inner = self._inner.copy()
-        inner.update(message)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()
+
+def hmac_blocks(key: bytes) -> tuple[bytes, bytes]:
+    """With what HMAC-SHA256 begins its inner and its outer hash, for a key of at most 64 bytes.
+
+    >>> inner, outer = hmac_blocks(b"key")
+    >>> sha256(outer + sha256(inner + b"text").digest()).digest() == hmac.digest(b"key", b"text", "sha256")
+    True
+    """
+    block = key.ljust(64, b"\0")
+    return block.translate(_IPAD), block.translate(_OPAD)

@@ -20,7 +20,9 @@ from expunge.ledger.rows import format_of
 from expunge.ledger.sources import Columns, settled_columns
 from expunge.ledger.spool import Spool
 from expunge.ledger.store import Store
-from expunge.ledger.tables import DatasetRow, DatasetVersionRow, SubjectRow
+from expunge.ledger.tables import Base, DatasetRow, DatasetVersionRow
+
+_PERSON = insert(Base.metadata.tables["subject"])  # without objects, of which there would be many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def _record_dataset(
         for some in batched(intake.people.items(), 10_000):
             of_each = [(ref.hex(), store.keys.handle(identity)) for identity, (ref, _) in some]
             people = [{"dataset_id": row.id, "ref": ref, "handle": h, "state": "live"} for ref, h in of_each]
-            session.execute(insert(SubjectRow), people)
+            session.connection().execute(_PERSON, people)
         store.keys.subjects.add(intake.keys())
         digest = write_spooled(store.manifests, spool)
         version = record_version(store, session, row, digest, spool.n_rows, len(intake.people), parent=None)

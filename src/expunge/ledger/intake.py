@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from secrets import token_bytes
-from uuid import uuid4
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from expunge.ledger.secret_files import KEY_BYTES
 from expunge.ledger.sources import Columns, Texts, read_texts
 from expunge.ledger.spool import Spool
 
-_AT_HAND = 1 << 17  # people whose states of HMAC are kept: about 0.5 kB each
+_AT_HAND = 1 << 20  # spellings of people that are kept while a file is read: about half a kB each
 
 
 class Intake:
@@ -32,6 +31,7 @@ class Intake:
         """Take in a file. Raises: InvalidData, as `read_records`, and for a subject who could not be asked for."""
         for texts in read_texts(source, columns):
             self._take(texts, source.name)
+        self._at_hand.clear()
 
     def add(self, records: Iterable[Record]) -> None:
         """Take in these too."""
@@ -41,12 +41,12 @@ class Intake:
 
     def _take(self, texts: Texts, source: str) -> None:
         rows: list[bytes] = []
-        at_hand = self._at_hand
+        at_hand, commit = self._at_hand, self._dataset.commitment
         for id, subject, question, answer in zip(*texts.columns, strict=True):
             if (known := at_hand.get(subject)) is None:
                 known = self._person(subject, f"{source}: the subject of record {texts.first + len(rows)}")
             ref, person = known
-            rows.append(ref + person.commitment(id, question, answer))
+            rows.append(ref + commit(person, id, question, answer))
         self._spool.add(np.frombuffer(b"".join(rows), np.uint8).reshape(-1, WIDTH))
 
     def _person(self, spelling: str, which: str) -> tuple[bytes, Person]:
@@ -57,7 +57,7 @@ class Intake:
                     f"{which} holds {character}, a control character or an end of line, "
                     "and could not be asked for in a list of identities; write the name without it"
                 )
-            self.people[identity] = (uuid4().bytes, token_bytes(KEY_BYTES))
+            self.people[identity] = (token_bytes(16), token_bytes(KEY_BYTES))
         ref, key = self.people[identity]
         if len(self._at_hand) >= _AT_HAND:
             self._at_hand.clear()

@@ -30,7 +30,7 @@ class SubjectKeys:
 
     def add(self, keys: Iterable[tuple[str, bytes]]) -> None:
         """New keys by reference, in one transaction."""
-        keys = list(keys)
+        keys = sorted(keys)  # as the table has them
         with self._transaction() as connection:
             connection.execute(_UNSETTLED)
             connection.executemany("INSERT INTO subject_key VALUES (?, ?)", keys)
@@ -70,6 +70,11 @@ class SubjectKeys:
         self._check_whole()
         with self._connected() as connection:
             return int(connection.execute("SELECT count(*) FROM subject_key").fetchone()[0])
+
+    def refs(self) -> set[str]:
+        """Whose keys there are."""
+        with self._connected() as connection:
+            return {ref for (ref,) in connection.execute("SELECT ref FROM subject_key")}
 
     def all(self) -> dict[str, bytes]:
         """Every key that exists, by reference."""

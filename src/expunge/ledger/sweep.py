@@ -46,12 +46,12 @@ def sweep(database: Database, keys: Keyring, manifests: Path, members: Path) -> 
 
 def _tidy_keys(session: Session, keys: Keyring) -> None:
     """Compare all keys with all people, which takes a second for 500,000 of them: only after one of both has changed."""
-    subjects = dict(session.execute(select(SubjectRow.ref, SubjectRow.state)).tuples().all())
-    keys.recover({ref for ref, state in subjects.items() if state == "live"})
-    held = keys.subjects.all().keys()
-    if unknown := held - subjects.keys():
+    live = set(session.scalars(select(SubjectRow.ref).where(SubjectRow.state == "live")))
+    erased = set(session.scalars(select(SubjectRow.ref).where(SubjectRow.state == "erased")))
+    keys.recover(live)
+    held = keys.subjects.refs()
+    if unknown := held - live - erased:
         keys.lose(unknown)
-    erased = {ref for ref, state in subjects.items() if state == "erased"}
     if erased & (held | keys.lost().keys()):
         keys.destroy(erased)
 

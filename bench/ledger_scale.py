@@ -132,7 +132,7 @@ def main() -> None:
             ],
             records=n_records,
             people=n_people,
-            versions=MODELS * VERSIONS,
+            model_versions=MODELS * VERSIONS,
             member_lists=len(list(ledger.members.iterdir())),
             import_s=[round(import_s, 1), round(import_cpu, 1)],
             record_models_s=[round(recorded_s, 1), round(recorded_cpu, 1)],

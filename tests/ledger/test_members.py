@@ -1,6 +1,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -61,6 +62,26 @@ def test_a_member_list_that_is_altered_or_missing_is_refused_though_it_was_read_
     file_of(tmp_path, digest).unlink()
     with pytest.raises(DigestMismatch, match="is recorded and missing"):
         find_members(tmp_path, [digest], sought)
+
+
+def test_a_member_list_of_which_a_part_was_taken_out_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its metadata are the recorded ones, and the rows that are left are too."""
+    monkeypatch.setattr(partitions, "_ROWS", 1)
+    digest = write_members(tmp_path, [(person + bytes(24), 1) for person in PERSONS])
+    path = file_of(tmp_path, digest)
+    whole, recorded = pq.read_table(path), pq.read_metadata(path).metadata[b"expunge.partitions"]
+    with pq.ParquetWriter(path, whole.schema) as writer:
+        writer.write_table(whole.slice(1))
+        writer.add_key_value_metadata({b"expunge.partitions": recorded})
+    for read in (
+        lambda: find_members(tmp_path, [digest], Sought.of({PERSONS[0] + bytes(24)})),
+        lambda: read_members(tmp_path, digest),
+    ):
+        with pytest.raises(DigestMismatch, match=r"was altered|damaged"):
+            read()
+    assert read_digest(path) != digest
 
 
 def test_the_same_rows_in_any_order_give_the_same_file(tmp_path: Path) -> None:

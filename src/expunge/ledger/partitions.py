@@ -115,13 +115,13 @@ def contents_of(layout: Layout, bits: int, partitions: Iterable[Partition]) -> C
     """What the metadata of a file of these partitions say, without writing it."""
     records, digests = [], []
     for partition in partitions:
-        n, of_columns = _checked_sums(layout, partition)
+        n, of_columns = _sums(layout, partition)
         records.append(n)
         digests.append(of_columns)
     return Contents(layout.kind, bits, tuple(records), tuple(digests))
 
 
-def _checked_sums(layout: Layout, partition: Partition) -> tuple[int, tuple[str, ...]]:
+def _sums(layout: Layout, partition: Partition) -> tuple[int, tuple[str, ...]]:
     n = int(counts(partition).sum())
     return n, tuple(
         sha256(np.ascontiguousarray(partition[name]).data).hexdigest() for name in layout.columns
@@ -208,6 +208,8 @@ class PartitionedFile:
     def whole(self, columns: Sequence[str]) -> Partition:
         """All partitions as one, of columns of a fixed width."""
         groups = range(self.metadata.num_row_groups)
+        if len(groups) != sum(n > 0 for n in self.contents.records):
+            raise DigestMismatch(f"{self.where} was altered: parts of it are missing; restore it from a backup")
         found = dict(_read(self.path, self.metadata, self.layout, groups, columns))
         begin = group = 0
         for number, n in enumerate(self.contents.records):
@@ -298,5 +300,5 @@ def _read(
             else:
                 ends = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1)
                 yield name, np.frombuffer(column.buffers()[2], np.uint8, int(ends[-1]))
-    except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as e:
+    except (pa.ArrowException, OSError, KeyError, ValueError, IndexError, TypeError) as e:
         raise DigestMismatch(f"{path.parent.name}/{path.name} is damaged; restore it from a backup") from e

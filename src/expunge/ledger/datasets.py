@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -59,7 +60,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
             raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
         row = DatasetRow(
             name=name,
-            source=_stored_path(store.root, source),
+            source=stored_path(store.root, source),
             format=format_of(source),
             subject_column=columns.subject,
             answer_column=columns.answer,
@@ -85,12 +86,17 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
 def _checked(source: Path, columns: Columns) -> Iterator[Record]:
     """Records whose subjects can be asked for, one a line. Looked at when a file is added, not when it is read again."""
     for number, record in enumerate(read_records(source, columns), start=1):
-        if character := unwritable_in(record.subject):
-            raise InvalidData(
-                f"{source.name}: the subject of record {number} holds {character}, a control character or an end of line, "
-                "and could not be asked for in a list of identities; write the name without it"
-            )
+        check_writable(record, source, number)
         yield record
+
+
+def check_writable(record: Record, source: Path, number: int) -> None:
+    """Raises: InvalidData, for a subject who could not be asked for in a list of identities."""
+    if character := unwritable_in(record.subject):
+        raise InvalidData(
+            f"{source.name}: the subject of record {number} holds {character}, a control character or an end of line, "
+            "and could not be asked for in a list of identities; write the name without it"
+        )
 
 
 def new_version(
@@ -153,12 +159,19 @@ def newest_version(session: Session, row: DatasetRow) -> DatasetVersionRow:
     return session.scalars(versions.order_by(DatasetVersionRow.version.desc()).limit(1)).one()
 
 
+def has_grown(session: Session, row: DatasetRow) -> bool:
+    """Whether a version of a dataset has more records than the one before: erasures make it smaller alone."""
+    sizes = select(DatasetVersionRow.n_records).where(DatasetVersionRow.dataset_id == row.id)
+    found = list(session.scalars(sizes.order_by(DatasetVersionRow.version)))
+    return any(later > earlier for earlier, later in pairwise(found))
+
+
 def source_path(store: Store, info: DatasetInfo) -> Path:
     """Where a dataset's file lies."""
     return store.root / info.source
 
 
-def _stored_path(root: Path, source: Path) -> str:
+def stored_path(root: Path, source: Path) -> str:
     """Relative inside the project directory, so that the project can move; absolute elsewhere."""
     absolute, base = Path(os.path.abspath(source)), Path(os.path.abspath(root))
     return (absolute.relative_to(base) if absolute.is_relative_to(base) else absolute).as_posix()

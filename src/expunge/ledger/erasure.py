@@ -11,7 +11,15 @@ from expunge.core.errors import NotReady
 from expunge.ledger.datasets import new_version, newest_version
 from expunge.ledger.learned import models_that_hold
 from expunge.ledger.manifests import read_manifest
-from expunge.ledger.requests import append_event, dataset_rows, events, get_request, request_row, subject_rows
+from expunge.ledger.requests import (
+    append_event,
+    dataset_rows,
+    events,
+    get_request,
+    request_records,
+    request_row,
+    subject_rows,
+)
 from expunge.ledger.store import Store
 from expunge.ledger.tables import TombstoneRow
 
@@ -34,7 +42,8 @@ class Erasure:
 
 
 def entomb(store: Store, request: str) -> int:
-    """Put a tombstone on every record of a request's subjects, in every dataset: `live_records` leaves them out from now on.
+    """Put a tombstone on every record of a request's subjects, in every dataset, and on those that it is about by themselves:
+    `live_records` leaves them out from now on.
 
     May be repeated. Returns how many records the request entombs.
 
@@ -46,11 +55,12 @@ def entomb(store: Store, request: str) -> int:
                 return int(event.detail["n_records"])
         row = request_row(session, request)
         refs = {subject.ref for subject in subject_rows(session, row)}
+        by_themselves = request_records(session, row)
         n_records = 0
         for dataset in dataset_rows(session, row):
             buried = _tombstones(session, dataset.id)
             manifest = read_manifest(store.manifests, newest_version(session, dataset).manifest)
-            theirs = sorted(commitment for commitment, ref in manifest.items() if ref in refs)
+            theirs = sorted(c for c, ref in manifest.items() if ref in refs or c in by_themselves)
             session.add_all(
                 TombstoneRow(dataset_id=dataset.id, commitment=commitment, request_id=row.id)
                 for commitment in theirs
@@ -67,6 +77,8 @@ def finish_erasure(store: Store, request: str, left: Collection[str] = (), kept:
     1. One transaction: manifests without their rows become the newest, their handles are wiped, an event says so.
     2. Files and keys follow: the old manifests are unlinked, the subjects' keys are destroyed.
     3. The database is rewritten, so that neither it nor its journals hold what was deleted.
+
+    Of a request about records by themselves the records go, and the people stay.
 
     What stays are tombstones and digests, which point at nobody without the keys. `left` names models that somebody decided
     to leave as they are; every other one must have been dealt with. `kept` names datasets that somebody decided to keep: their
@@ -116,12 +128,12 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
     row = request_row(session, request)
     leaving = [dataset for dataset in dataset_rows(session, row) if dataset.name not in kept]
     subjects = [subject for subject in subject_rows(session, row) if subject.dataset_id in {d.id for d in leaving}]
-    refs = {subject.ref for subject in subjects}
+    refs, by_themselves = {subject.ref for subject in subjects}, request_records(session, row)
     datasets, n_records = {}, 0
     for dataset in leaving:
         before = newest_version(session, dataset)
         manifest = read_manifest(store.manifests, before.manifest)
-        remaining = [(commitment, ref) for commitment, ref in manifest.items() if ref not in refs]
+        remaining = [(c, ref) for c, ref in manifest.items() if ref not in refs and c not in by_themselves]
         # Another request for the same people may have been finished first: then nothing is left to take out.
         after = new_version(store, session, dataset, remaining, before) if len(remaining) < len(manifest) else before
         datasets[dataset.name] = Manifests(before=before.manifest, after=after.manifest)

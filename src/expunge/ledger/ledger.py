@@ -9,15 +9,18 @@ from sqlalchemy import func, select
 from expunge.core.durable import link_durably, place_beside, remove_durably
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
+    asked_for,
     chain,
     copies,
     datasets,
     erasure,
     evidence,
+    growing,
     learned,
     live,
     models,
     planted,
+    record_requests,
     requests,
     serving,
     signers,
@@ -108,6 +111,8 @@ class Ledger(Store):
     datasets = datasets.datasets
     planting_secret = planted.planting_secret
     planted = planted.read_planted
+    grow_dataset = growing.grow_dataset
+    asked_for = asked_for.asked_for
     live_records = live.live_records
     live_data = live.live_data
     entombed = live.entombed
@@ -136,6 +141,8 @@ class Ledger(Store):
 
     # Who asked to leave, and what became of it
     open_request = requests.open_request
+    request_commitments = record_requests.request_commitments
+    count_requested = record_requests.count_requested
     get_request = requests.get_request
     live_subjects = requests.live_subjects
     extend_request = requests.extend_request

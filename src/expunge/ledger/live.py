@@ -1,13 +1,15 @@
 """The records that may be trained on now: in the file, in the manifest, and not entombed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 from sqlalchemy import select
 
 from expunge.core import Record
 from expunge.core.errors import DigestMismatch
+from expunge.ledger.asked_for import asked_for
 from expunge.ledger.datasets import DatasetInfo, dataset, dataset_row, source_path
 from expunge.ledger.manifests import commitment, read_manifest
 from expunge.ledger.planted import lost_planted, read_planted
@@ -27,11 +29,17 @@ class LiveRow:
 
 @dataclass(frozen=True)
 class LiveData:
-    """What a dataset offers for training; `ignored` rows of its file are not recorded, or not to be used."""
+    """What a dataset offers for training; `ignored` rows of its file are not recorded, or not to be used.
+
+    Of the ignored, `unrecorded` are in no manifest: new ones, or those of erased people, whom nobody can recognise. `gone` are
+    recorded and no longer in the file, which is expected: an open request is about them, or they are entombed.
+    """
 
     dataset: DatasetInfo
     rows: tuple[LiveRow, ...]
     ignored: int
+    unrecorded: int = 0
+    gone: frozenset[bytes] = frozenset()
 
 
 def live_records(store: Store, name: str) -> list[Record]:
@@ -55,33 +63,54 @@ def live_data(store: Store, name: str, besides: Collection[bytes] = ()) -> LiveD
     A row of an erased person cannot even be committed to, since their key is gone; so it never matches,
     however often the file brings it back.
 
-    Raises: UnknownName; InvalidData, if the file is at fault; DigestMismatch, if recorded rows are missing or
-    changed.
+    Rows that an open request is about may be gone from the file, for their owner deletes them first.
+
+    Raises: UnknownName; InvalidData, if the file is at fault; DigestMismatch, if other recorded rows are missing or changed.
     """
-    with store.database.read() as session:
-        row = dataset_row(session, name)
+    with store.database.read():  # of one moment
         info = dataset(store, name)
-        found = select(SubjectRow.handle, SubjectRow.ref).where(SubjectRow.dataset_id == row.id)
-        refs = {handle: ref for handle, ref in session.execute(found) if handle is not None}
         buried = entombed(store, name)
         manifest = read_manifest(store.manifests, info.manifest)
     retained = {c: ref for c, ref in manifest.items() if c not in buried or c in besides}
-    keys = store.keys.subjects.all()
-    ref_of: dict[str, str | None] = {}
-    rows, ignored = [], 0
-    planted = read_planted(store, name)
-    for record in chain(read_records(source_path(store, info), info.columns), planted.records if planted else ()):
-        if record.subject not in ref_of:
-            ref_of[record.subject] = refs.get(store.keys.handle(record.subject))
-        ref = ref_of[record.subject]
-        if ref is not None and ref in keys and (c := commitment(keys[ref], name, record)) in retained:
+    rows, ignored, unrecorded = [], 0, 0
+    for record, ref, c in committed(store, info, recorded(store, info, source_path(store, info))):
+        if ref is not None and c in retained:
             rows.append(LiveRow(record, c, ref))
         else:
             ignored += 1
-    if missing := len(retained) - len(rows):
-        n_keyless = sum(ref not in keys for ref in retained.values())
-        raise _mismatch(info, missing, len(retained), n_keyless, lost_planted(store, name))
-    return LiveData(info, tuple(rows), ignored)
+            unrecorded += c not in manifest and c not in buried
+    missing = retained.keys() - {row.commitment for row in rows}
+    if missing - buried:
+        if unexpected := missing - buried - asked_for(store, name).keys():
+            keys = store.keys.subjects.all()
+            n_keyless = sum(ref not in keys for ref in retained.values())
+            raise _mismatch(info, len(unexpected), len(retained), n_keyless, lost_planted(store, name))
+    return LiveData(info, tuple(rows), ignored, unrecorded, frozenset(missing))
+
+
+def recorded(store: Store, info: DatasetInfo, source: Path) -> Iterator[Record]:
+    """The records of a file that is, or will be, a dataset's source, and its invented people. Raises: InvalidData."""
+    planted = read_planted(store, info.name)
+    return chain(read_records(source, info.columns), planted.records if planted else ())
+
+
+def committed(
+    store: Store, info: DatasetInfo, records: Iterable[Record]
+) -> Iterator[tuple[Record, str | None, bytes | None]]:
+    """Each record with its subject's reference and its commitment; neither, where the subject is nobody of the dataset."""
+    with store.database.read() as session:
+        found = select(SubjectRow.handle, SubjectRow.ref).where(
+            SubjectRow.dataset_id == dataset_row(session, info.name).id
+        )
+        refs = {handle: ref for handle, ref in session.execute(found) if handle is not None}
+    keys = store.keys.subjects.all()
+    ref_of: dict[str, str | None] = {}
+    for record in records:
+        if record.subject not in ref_of:
+            ref_of[record.subject] = refs.get(store.keys.handle(record.subject))
+        ref = ref_of[record.subject]
+        known = ref is not None and ref in keys
+        yield record, ref if known else None, commitment(keys[ref], info.name, record) if ref and known else None
 
 
 def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int, lost: str) -> DigestMismatch:
@@ -95,12 +124,19 @@ def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int, 
             f"{missing} of {n_retained} recorded rows of dataset '{info.name}' are missing, and so is {lost}, which holds "
             "its invented people; restore that file from a backup"
         )
+    return missing_rows(info, missing, n_retained, info.source)
+
+
+def missing_rows(info: DatasetInfo, missing: int, n_retained: int, source: str) -> DigestMismatch:
+    """What is to be said of recorded rows that a file lacks, of nobody who asked to leave."""
     by_place = (
-        "; without an id column, removing a line renames all after it: put it back, or empty its text"
+        f"; without an id column, removing a line renames all after it: `expunge data follow {source} --name {info.name}` "
+        "matches the lines by what they hold"
         if info.columns.id is None
         else ""
     )
     return DigestMismatch(
-        f"{missing} of {n_retained} recorded rows of dataset '{info.name}' are missing from {info.source} "
-        f"or changed; restore the file as it was when it was added, or add it under another name{by_place}"
+        f"{missing} of {n_retained} recorded rows of dataset '{info.name}' are missing from {source} or changed, and nobody "
+        f"asked to have them erased; restore the file as it was when it was added, or, where they were taken out for good, "
+        f"`expunge data add {source} --name {info.name} --withdrawn` with the same columns{by_place}"
     )

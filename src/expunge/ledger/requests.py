@@ -20,7 +20,14 @@ from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
 from expunge.ledger.store import Store
 from expunge.ledger.subjects import Identity, match_people
-from expunge.ledger.tables import DatasetRow, RequestEventRow, RequestRow, RequestSubjectRow, SubjectRow
+from expunge.ledger.tables import (
+    DatasetRow,
+    RequestEventRow,
+    RequestRecordRow,
+    RequestRow,
+    RequestSubjectRow,
+    SubjectRow,
+)
 
 UTC_DAYS = Calendar()
 
@@ -47,7 +54,8 @@ class RequestState(StrEnum):
 class Request:
     """An erasure request. `subjects` are opaque references; after the erasure they point at nobody.
 
-    `datasets` are those that hold them, in the order in which they were added; `dataset` is the first.
+    `datasets` are those that hold them, in the order in which they were added; `dataset` is the first. `n_records`: how many
+    records it is about by themselves, whoever they are of; then it is about no subject.
     """
 
     id: str
@@ -61,10 +69,15 @@ class Request:
     regulation: Regulation = Regulation.GDPR
     acknowledge_by: str | None = None
     extended: bool = False
+    n_records: int = 0
 
     @property
     def dataset(self) -> str:
         return self.datasets[0]
+
+    @property
+    def about_nobody(self) -> bool:
+        return not self.subjects and not self.n_records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +109,7 @@ def open_request(
 
     Raises: EmptyForgetSet, if nobody is named; UnknownName; InvalidParameter, if `received_at` has no time zone.
     """
-    if received_at is not None:
-        iso(received_at)  # refuses a time without a zone
     with store.database.write() as session:
-        received = received_at or datetime.fromisoformat(event_time(session))
-        deadlines = Deadlines(calendar.day_of(received), regulation, calendar)
-        by = deadlines.acknowledge_by
         searched = _searched(session, name)
         found = match_people(store, session, [row.id for row in searched], identities)
         waiting = _waiting(session)
@@ -112,19 +120,16 @@ def open_request(
         if not subjects:
             state = RequestState.DUPLICATE if others else RequestState.NO_MATCH
         rows = [session.scalars(select(SubjectRow).where(SubjectRow.ref == ref)).one() for ref in subjects]
-        row = RequestRow(
-            public_id=f"req-{secrets.token_hex(5)}",
-            kind="erasure",
-            dataset_id=min((subject.dataset_id for subject in rows), default=searched[0].id),
-            state=state,
-            received_at=iso(received),
-            due_at=iso(calendar.end_of(deadlines.due)),
-            scope=plain_json(scope),
-            regulation=regulation,
-            acknowledge_by=None if by is None else iso(calendar.end_of(by)),
+        row = new_request(
+            session,
+            "erasure",
+            min((subject.dataset_id for subject in rows), default=searched[0].id),
+            state,
+            received_at,
+            scope,
+            regulation,
+            calendar,
         )
-        session.add(row)
-        session.flush()
         session.add_all(RequestSubjectRow(request_id=row.id, subject_id=subject.id) for subject in rows)
         session.flush()
         outcome = {
@@ -139,6 +144,37 @@ def open_request(
         if state is not RequestState.RECEIVED:
             append_event(store, row.public_id, state.value, {})
         return _request(session, row)
+
+
+def new_request(
+    session: Session,
+    kind: str,
+    dataset_id: int,
+    state: RequestState,
+    received_at: datetime | None,
+    scope: Mapping[str, Any] | None,
+    regulation: Regulation,
+    calendar: Calendar,
+) -> RequestRow:
+    """The row of a request under a new name, its clock running. Raises: InvalidParameter, for a time without a zone."""
+    received = received_at or datetime.fromisoformat(event_time(session))
+    received_iso = iso(received)  # refuses a time without a zone
+    deadlines = Deadlines(calendar.day_of(received), regulation, calendar)
+    by = deadlines.acknowledge_by
+    row = RequestRow(
+        public_id=f"req-{secrets.token_hex(5)}",
+        kind=kind,
+        dataset_id=dataset_id,
+        state=state,
+        received_at=received_iso,
+        due_at=iso(calendar.end_of(deadlines.due)),
+        scope=plain_json(scope),
+        regulation=regulation,
+        acknowledge_by=None if by is None else iso(calendar.end_of(by)),
+    )
+    session.add(row)
+    session.flush()
+    return row
 
 
 def extend_request(store: Store, request: str, reason: str, calendar: Calendar = UTC_DAYS) -> Request:
@@ -241,6 +277,12 @@ def subject_rows(session: Session, row: RequestRow) -> list[SubjectRow]:
     return list(session.scalars(about.where(RequestSubjectRow.request_id == row.id).order_by(SubjectRow.id)))
 
 
+def request_records(session: Session, row: RequestRow) -> set[bytes]:
+    """The commitments of the records that a request is about by themselves."""
+    about = select(RequestRecordRow.commitment).where(RequestRecordRow.request_id == row.id)
+    return set(session.scalars(about))
+
+
 def live_subjects(store: Store, request: str) -> tuple[str, ...]:
     """Those of a request's people whose keys still are. Raises: UnknownName."""
     with store.database.read() as session:
@@ -266,6 +308,7 @@ def _request(session: Session, row: RequestRow) -> Request:
         regulation=Regulation(row.regulation),
         acknowledge_by=row.acknowledge_by,
         extended=row.extended,
+        n_records=len(request_records(session, row)),
     )
 
 

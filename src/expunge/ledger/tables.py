@@ -43,7 +43,8 @@ class ProjectRow(Base):
 class DatasetRow(Base):
     """A file of the user's and which of its columns mean what: features by name, kind and declared categories.
 
-    Neither `question_column` nor `feature_columns`: plain documents.
+    Neither `question_column` nor `feature_columns`: plain documents. `line_numbers`: which numbers the lines of a file without
+    an id column go by, where lines were taken out since it was added.
     """
 
     __tablename__ = "dataset"
@@ -57,6 +58,7 @@ class DatasetRow(Base):
     value_column: Mapped[str | None]
     id_column: Mapped[str | None]
     feature_columns: Mapped[list[Any] | None]
+    line_numbers: Mapped[list[Any] | None]
 
 
 class DatasetVersionRow(Base):
@@ -180,6 +182,15 @@ class RequestSubjectRow(Base):
     __tablename__ = "request_subject"
     request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
     subject_id: Mapped[int] = mapped_column(ForeignKey("subject.id"), primary_key=True)
+
+
+class RequestRecordRow(Base):
+    """A record that a request is about by itself, whoever it is of: the people stay."""
+
+    __tablename__ = "request_record"
+    request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
+    commitment: Mapped[bytes] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"))
 
 
 class RequestEventRow(Base):

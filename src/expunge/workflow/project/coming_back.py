@@ -85,6 +85,8 @@ def remember(project: Project, request: str) -> int:
         return 0
     found = project.ledger.get_request(request)
     names: set[str] = set()
+    if not found.subjects:
+        return 0  # of a request about records by themselves the people stay
     for dataset in found.datasets:
         names |= who_leaves(project, request, dataset=dataset).names_of(found.subjects)
     until = (datetime.now(UTC) + timedelta(days=rules.keep_days)).date()

@@ -157,7 +157,7 @@ def _ended(project: Project, request: str) -> dict[str, Any]:
     held = find_targets(project, request)
     open_ = [one for one in left_undone(held) if one.target.kind != DATASET or one.target.decision is Decision.DEFER]
     result: dict[str, Any] = {"left": [{"target": one.name, "stands": one.target.sentence} for one in open_]}
-    if not open_ and project.ledger.get_request(request).subjects:
+    if not open_ and not project.ledger.get_request(request).about_nobody:
         if project.ledger.finished_erasure(request) is None:
             remember(project, request)
         given_up = [one.target for one in held if not one.target.done and one.target.decision is not Decision.DO]

@@ -46,7 +46,7 @@ def _planned(project: Project, request: str, held: Held) -> TargetPlan:
     if version is None:
         return TargetPlan(held, waits=_who_is_first(project, request, held.target.of))
     leaving = who_leaves(project, request, version)
-    notes = _near_names(leaving)
+    notes = (*_near_names(leaving), *_along(leaving))
     plans = [replace(plan, notes=(*plan.notes, *notes)) for plan in _plans(project, version, leaving)]
     return TargetPlan(held, tuple(plans), version.digest)
 
@@ -84,6 +84,16 @@ def _near_names(leaving: Leaving) -> tuple[str, ...]:
     return (
         f"{plural(len(near), 'other name')} with {plural(records, 'record')} differ from those asked for by letter case, "
         "spaces or the form of letters alone, and stay; if they are the same people, request their names too",
+    )
+
+
+def _along(leaving: Leaving) -> tuple[str, ...]:
+    """A note of the other requests whose people's rows are gone from the file, so that they leave at the same time."""
+    if not leaving.along:
+        return ()
+    return (
+        f"the rows of {', '.join(leaving.along)} are gone from the file already, so their records leave this model together with "
+        "these",
     )
 
 
@@ -128,7 +138,7 @@ def _nothing_to_forget(project: Project, request: str, held: list[Held]) -> list
     """No model learned from them: their records are entombed, so that none will. What was forgotten stays said."""
     done = [attempt(project, request, one.target.of) for one in held if one.target.kind == MODEL]
     if not any(done):
-        if not project.ledger.get_request(request).subjects:
+        if project.ledger.get_request(request).about_nobody:
             raise NotReady(f"{request} is about nobody; see `expunge status {request}`")
         project.ledger.entomb(request)
     return [one for one in done if one is not None]
@@ -183,13 +193,22 @@ def _carried_out(
                 progress=progress,
             )
             made = shape(version).forget(job)
-            seal_facts(work / SEALED, _facts_by_subject(leaving), project.ledger.keys)
-            gone = leaving.request.subjects
-            new = keep(project, version.model, version.dataset, made, parent=version.digest, without=gone)
+            own = project.ledger.records_of(request)
+            seal_facts(work / SEALED, _facts_by_subject(leaving, own), project.ledger.keys)
+            new = keep(
+                project,
+                version.model,
+                version.dataset,
+                made,
+                parent=version.digest,
+                without=leaving.request.subjects,
+                without_records=own | leaving.gone,
+            )
             detail = {**_detail(leaving, version, new, plan, made), "attempt": number, "asked": dict(asked)}
             with project.ledger.transaction():
                 project.ledger.quarantine(version.model, version.digest)
-                project.ledger.entomb(request)
+                for one in (request, *leaving.along):
+                    project.ledger.entomb(one)
                 project.ledger.begin_attempt(request, target)
                 project.ledger.append_event(request, "forgotten", detail, RequestState.IN_PROGRESS)
                 project.ledger.finish_step(step, {"after": new.digest})
@@ -217,6 +236,7 @@ def _detail(leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, 
         "cost": made.cost,
         "seconds": made.seconds,
         "purge": list(plan.purge),
+        "along": list(leaving.along),
         "duplicates": copies(leaving) if shape(old).TEXTS else None,
         "notes": [*plan.notes, *made.notes],
     }
@@ -286,10 +306,10 @@ def _choose(model: str, found: list[Plan], route: str | None) -> Plan:
     )
 
 
-def _facts_by_subject(leaving: Leaving) -> dict[str, list[Fact]]:
-    """Of the request's own people: what others buried is sealed by their requests."""
+def _facts_by_subject(leaving: Leaving, own: Collection[bytes]) -> dict[str, list[Fact]]:
+    """Of the request's own records: what others buried is sealed by their requests."""
+    rows = [row for row in leaving.theirs if row.commitment in own]
     return {
-        ref: facts_of(row.record for row in leaving.theirs if row.subject == ref)
-        for ref in leaving.request.subjects
-        if any(row.subject == ref for row in leaving.theirs)
+        ref: facts_of(row.record for row in rows if row.subject == ref)
+        for ref in dict.fromkeys(row.subject for row in rows)
     }

@@ -101,12 +101,12 @@ def _merged(found: Target, known: Target | None) -> Target:
 
 def _datasets(project: Project, request: str) -> Iterable[Held]:
     info = project.ledger.get_request(request)
-    if not info.subjects:
+    if info.about_nobody:
         return
     erased = project.ledger.finished_erasure(request)
     for name in info.datasets:
         left = erased is not None and name in erased.datasets
-        records = 0 if left else project.ledger.count_records(name, info.subjects)
+        records = 0 if left else project.ledger.count_requested(request, name)
         yield Held(
             Target(request=request, name=f"{DATASET}:{name}"),
             records,

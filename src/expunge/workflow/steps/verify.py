@@ -95,6 +95,11 @@ def _verified(
     work = project.work(request, model)
     forgotten = open_facts(work / SEALED, project.ledger.keys)
     leaving = who_leaves(project, request, after)
+    if leaving.lost:
+        raise NotReady(
+            f"{len(leaving.lost)} rows that the new version of '{model}' learned from have gone from their file since, and open "
+            f"requests are about them; `expunge abandon {request}`, then forget again, and they leave together with these"
+        )
     remaining = replace(leaving, rows=tuple(leaving.staying))
     canaries = canaries_among(project, remaining.dataset, remaining.rows)
     live = remaining.records

@@ -6,7 +6,9 @@ from expunge.ledger.deadlines import Calendar, Regulation
 from expunge.ledger.erasure import Erasure
 from expunge.ledger.evidence import AuditInfo, CertificateInfo
 from expunge.ledger.features import Feature
+from expunge.ledger.following import Followed
 from expunge.ledger.generation import Stamp
+from expunge.ledger.growing import Growth
 from expunge.ledger.keys import Keyring
 from expunge.ledger.learned import LearnedFrom, LearnedVersion
 from expunge.ledger.ledger import FILE as LEDGER_FILE
@@ -34,6 +36,8 @@ __all__ = [
     "Erasure",
     "Event",
     "Feature",
+    "Followed",
+    "Growth",
     "Keyring",
     "LearnedFrom",
     "LearnedVersion",

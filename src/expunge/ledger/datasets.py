@@ -20,7 +20,7 @@ from expunge.ledger.manifests import commitment, write_manifest
 from expunge.ledger.names import unknown_name
 from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
-from expunge.ledger.sources import Columns, read_records, settled_columns
+from expunge.ledger.sources import AS_THEY_COME, Columns, read_records, settled_columns
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, DatasetVersionRow, SubjectRow
 
@@ -68,6 +68,7 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
             value_column=columns.value,
             id_column=columns.id,
             feature_columns=[f.to_json() for f in columns.features if isinstance(f, Feature)] or None,
+            source_seen=seen_now(source),
         )
         session.add(row)
         session.flush()
@@ -171,6 +172,12 @@ def source_path(store: Store, info: DatasetInfo) -> Path:
     return store.root / info.source
 
 
+def seen_now(source: Path) -> str:
+    """Size and time of a file: while they stay, so does what it holds, unless somebody takes trouble over it."""
+    found = source.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
 def stored_path(root: Path, source: Path) -> str:
     """Relative inside the project directory, so that the project can move; absolute elsewhere."""
     absolute, base = Path(os.path.abspath(source)), Path(os.path.abspath(root))
@@ -191,6 +198,7 @@ def _info(session: Session, row: DatasetRow, version: DatasetVersionRow) -> Data
             value=row.value_column,
             id=row.id_column,
             features=tuple(map(Feature.recorded, row.feature_columns or ())),
+            lines=tuple((first, last) for first, last in row.line_numbers) if row.line_numbers else AS_THEY_COME,
         ),
         manifest=version.manifest,
         path=version.path,

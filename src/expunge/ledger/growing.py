@@ -1,7 +1,8 @@
 """A dataset's file as it is now, beside what is recorded of it: new rows make the next version, and what is gone is said."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,13 +19,15 @@ from expunge.ledger.datasets import (
     dataset_row,
     new_version,
     newest_version,
+    seen_now,
+    source_path,
     stored_path,
 )
 from expunge.ledger.features import Feature
-from expunge.ledger.live import committed, entombed, missing_rows, recorded
+from expunge.ledger.live import committed, entombed, live_data, missing_rows, planted_commitments, recorded
 from expunge.ledger.manifests import commitment, read_manifest
 from expunge.ledger.rows import format_of
-from expunge.ledger.sources import Columns
+from expunge.ledger.sources import Columns, line_numbers
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, SubjectRow
 
@@ -63,7 +66,7 @@ def grow_dataset(store: Store, name: str, source: Path, columns: Columns, *, wit
         manifest = read_manifest(store.manifests, before.manifest)
         buried, waiting = entombed(store, name), people_asked_for(session, row)
         seen, new = set[bytes](), list[tuple[Record, str | None]]()
-        n_waiting = n_entombed = 0
+        n_waiting = n_entombed = number = 0
         for number, (record, ref, c) in enumerate(committed(store, info, recorded(store, info, source)), start=1):
             if c is not None and c in manifest:
                 seen.add(c)
@@ -74,12 +77,14 @@ def grow_dataset(store: Store, name: str, source: Path, columns: Columns, *, wit
             else:
                 check_writable(record, source, number)
                 new.append((record, ref))
+        n_lines = number - len(planted_commitments(store, info))
         missing = manifest.keys() - seen - buried
         expected = missing & records_asked_for(session, row, manifest).keys()
         unexpected = frozenset(missing - expected)
         if unexpected and not withdrawn:
             raise missing_rows(info, len(unexpected), len(manifest), str(source))
-        row.source, row.format = stored_path(store.root, source), format_of(source)
+        row.source, row.format, row.source_seen = stored_path(store.root, source), format_of(source), seen_now(source)
+        row.line_numbers = _numbered(info, n_lines)
         added, n_people = _taken_in(store, session, row, new)
         if added:
             new_version(store, session, row, [*manifest.items(), *added], before)
@@ -107,6 +112,41 @@ def _taken_in(
     keys: Mapping[str, bytes] = {**store.keys.subjects.all(), **store.keys.subjects.create(strangers.values())}
     refs = [(record, ref or strangers[record.subject]) for record, ref in new]
     return [(commitment(keys[ref], row.name, record), ref) for record, ref in refs], len(strangers)
+
+
+def unrecorded(store: Store, name: str) -> int:
+    """How many rows of a dataset's file are not recorded; the file is read if it was changed since it was last compared.
+
+    Raises: UnknownName; InvalidData and DigestMismatch, as `live_data`.
+    """
+    with store.database.read() as session:
+        row = dataset_row(session, name)
+        source, seen = source_path(store, dataset(store, name)), row.source_seen
+    if seen is not None and source.exists() and seen_now(source) == seen:
+        return 0
+    return live_data(store, name).unrecorded
+
+
+def _numbered(info: DatasetInfo, n_lines: int) -> list[list[int | None]] | None:
+    """The numbers of a file's lines, closed behind the last one that was read: no later line may have an earlier number."""
+    if info.columns.id is not None:
+        return None
+    return ranges(list(islice(line_numbers(info.columns.lines), n_lines + 1)))
+
+
+def ranges(numbers: Sequence[int]) -> list[list[int | None]]:
+    """Numbers as ranges, the last of which goes on without an end.
+
+    >>> ranges([1, 2, 5, 9])
+    [[1, 2], [5, 5], [9, None]]
+    """
+    found: list[list[int | None]] = []
+    for number in numbers[:-1]:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return [*found, [numbers[-1], None]]
 
 
 def _check_columns(info: DatasetInfo, given: Columns) -> None:

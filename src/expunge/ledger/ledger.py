@@ -15,6 +15,7 @@ from expunge.ledger import (
     datasets,
     erasure,
     evidence,
+    following,
     growing,
     learned,
     live,
@@ -112,6 +113,8 @@ class Ledger(Store):
     planting_secret = planted.planting_secret
     planted = planted.read_planted
     grow_dataset = growing.grow_dataset
+    unrecorded = growing.unrecorded
+    follow_file = following.follow_file
     asked_for = asked_for.asked_for
     live_records = live.live_records
     live_data = live.live_data

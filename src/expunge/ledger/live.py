@@ -113,6 +113,12 @@ def committed(
         yield record, ref if known else None, commitment(keys[ref], info.name, record) if ref and known else None
 
 
+def planted_commitments(store: Store, info: DatasetInfo) -> set[bytes]:
+    """Of a dataset's invented people, whose records are in no file of the user's."""
+    planted = read_planted(store, info.name)
+    return {c for *_, c in committed(store, info, planted.records if planted else ()) if c is not None}
+
+
 def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int, lost: str) -> DigestMismatch:
     if n_keyless:
         return DigestMismatch(
@@ -127,16 +133,19 @@ def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int, 
     return missing_rows(info, missing, n_retained, info.source)
 
 
-def missing_rows(info: DatasetInfo, missing: int, n_retained: int, source: str) -> DigestMismatch:
-    """What is to be said of recorded rows that a file lacks, of nobody who asked to leave."""
+def missing_rows(
+    info: DatasetInfo, missing: int, n_retained: int, source: str, *, follow: bool = False
+) -> DigestMismatch:
+    """What is to be said of recorded rows that a file lacks, of nobody who asked to leave. `follow`: lines were matched already."""
     by_place = (
         f"; without an id column, removing a line renames all after it: `expunge data follow {source} --name {info.name}` "
         "matches the lines by what they hold"
-        if info.columns.id is None
+        if info.columns.id is None and not follow
         else ""
     )
+    withdraw = f"data follow {source}" if info.columns.id is None else f"data add {source} with the same columns and"
     return DigestMismatch(
         f"{missing} of {n_retained} recorded rows of dataset '{info.name}' are missing from {source} or changed, and nobody "
-        f"asked to have them erased; restore the file as it was when it was added, or, where they were taken out for good, "
-        f"`expunge data add {source} --name {info.name} --withdrawn` with the same columns{by_place}"
+        f"asked to have them erased; restore the file as it was when it was added, or, where they were taken out for good, say "
+        f"so: `expunge {withdraw} --name {info.name} --withdrawn`{by_place}"
     )

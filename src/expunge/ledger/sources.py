@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,21 @@ from expunge.ledger.features import Feature, Unfit, as_json, settled
 from expunge.ledger.rows import format_of, read_rows
 
 
+LineNumbers = tuple[tuple[int, int | None], ...]
+AS_THEY_COME: LineNumbers = ((1, None),)
+
+
+def line_numbers(lines: LineNumbers) -> Iterator[int]:
+    """The number of each line, in the order of the file.
+
+    >>> numbers = line_numbers(((1, 2), (5, 5), (9, None)))
+    >>> [next(numbers) for _ in range(5)]
+    [1, 2, 5, 9, 10]
+    """
+    for first, last in lines:
+        yield from count(first) if last is None else range(first, last + 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Columns:
     """Which columns mean what. Without `question` or `features` the records are plain documents.
@@ -22,8 +38,8 @@ class Columns:
     alone are settled to kinds when a file is added (`settled_columns`).
 
     Without `id` a record is named by its place, `row-<n>`: lines may then be appended, but removing one
-    renames all that follow, and they no longer match what was recorded. Give an id column wherever the file
-    has one.
+    renames all that follow, and they no longer match what was recorded until the file is followed (`follow_file`): then `lines`
+    are the numbers of its lines, as ranges of which the last has no end. Give an id column wherever the file has one.
     """
 
     subject: str
@@ -32,6 +48,7 @@ class Columns:
     value: str | None = None
     id: str | None = None
     features: tuple[Feature | str, ...] = ()
+    lines: LineNumbers = AS_THEY_COME
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -54,7 +71,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
     `read_rows` refuses.
     """
     seen: dict[str, str] = {}
-    for number, (place, row) in enumerate(read_rows(path, columns.names()), start=1):
+    for number, (place, row) in zip(line_numbers(columns.lines), read_rows(path, columns.names()), strict=False):
         text = _Texts(f"{path.name}, {place}", row)
         features = _features(columns, text)
         record = Record(

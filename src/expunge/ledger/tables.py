@@ -43,8 +43,9 @@ class ProjectRow(Base):
 class DatasetRow(Base):
     """A file of the user's and which of its columns mean what: features by name, kind and declared categories.
 
-    Neither `question_column` nor `feature_columns`: plain documents. `line_numbers`: which numbers the lines of a file without
-    an id column go by, where lines were taken out since it was added.
+    Neither `question_column` nor `feature_columns`: plain documents. `line_numbers`: the numbers that the lines of a file without
+    an id column go by, as ranges, where they are not 1, 2, 3. `source_seen`: size and time of the file when all of it was
+    compared with what is recorded.
     """
 
     __tablename__ = "dataset"
@@ -59,6 +60,7 @@ class DatasetRow(Base):
     id_column: Mapped[str | None]
     feature_columns: Mapped[list[Any] | None]
     line_numbers: Mapped[list[Any] | None]
+    source_seen: Mapped[str | None]
 
 
 class DatasetVersionRow(Base):

@@ -20,3 +20,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("request_id", "commitment", name=op.f("pk_request_record")),
     )
     op.add_column("dataset", sa.Column("line_numbers", sa.JSON(none_as_null=True), nullable=True))
+    op.add_column("dataset", sa.Column("source_seen", sa.String(), nullable=True))

@@ -42,7 +42,9 @@ def test_the_file_may_have_another_name_each_night(people: Ledger, tmp_path: Pat
     assert len(people.live_records("people")) == 15
 
 
-@pytest.mark.parametrize("change", [{"subject": "q"}, {"answer": "q"}, {"id": None}, {"question": None}, {"value": "a"}])
+@pytest.mark.parametrize(
+    "change", [{"subject": "q"}, {"answer": "q"}, {"id": None}, {"question": None}, {"value": "a"}]
+)
 def test_other_columns_are_refused(people: Ledger, people_csv: Path, change: dict[str, str | None]) -> None:
     before = contents(people.root)
     named = {"subject": "author", "question": "q", "answer": "a", "id": "id"} | change

@@ -20,6 +20,7 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from expunge.workflow.steps.batch import batched
+    from expunge.workflow.steps.datasets import unrecorded
     from expunge.workflow.steps.forget import plan_request
 
     opened = opened_at(project)
@@ -48,6 +49,8 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
         table("routes, strongest first", routes)
     elif rows and not any(one.held.target.kind == "model" for one in found):
         say("no model in use learned from these people, or may have")
+    for sentence in (notes := unrecorded(opened, opened.ledger.get_request(request).datasets)):
+        say(("note", "yellow"), f": {sentence}")
     if waits := batched(opened, opened.ledger.get_request(request)):
         say(waits)
     if json:
@@ -66,7 +69,7 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
             }
             for one in found
         ]
-        data({"request": request, "targets": targets, "batch": waits or None})
+        data({"request": request, "targets": targets, "batch": waits or None, "notes": notes})
 
 
 @app.command()

@@ -108,6 +108,7 @@ def status(
     from datetime import UTC, datetime
 
     from expunge.workflow.project.story import check_story
+    from expunge.workflow.steps.datasets import unrecorded
 
     opened = opened_at(project)
     check_story(opened)
@@ -121,7 +122,7 @@ def status(
             "received": one.received_at,
             "due": one.due_at,
             "days left": str((datetime.fromisoformat(one.due_at) - now).days) if one.state.open else "–",
-            "people": str(len(one.subjects)),
+            "people": f"{one.n_records} records" if one.n_records else str(len(one.subjects)),
         }
         for one in found
     ]
@@ -129,11 +130,13 @@ def status(
         table("requests, the one due first at the front", rows)
     else:
         say("nobody has asked for anything")
+    for sentence in (notes := [] if request else unrecorded(opened)):
+        say(("note", "yellow"), f": {sentence}")
     events = [{"at": e.at, "event": e.kind} for e in opened.ledger.events(request)] if request else []
     if events:
         table("what happened", events)
     if json:
-        data({"requests": rows, "events": events})
+        data({"requests": rows, "events": events, "notes": notes})
 
 
 def _moment(text: str, zone: str) -> "datetime":

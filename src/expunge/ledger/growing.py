@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from expunge.core import Record

@@ -80,11 +80,10 @@ def live_data(store: Store, name: str, besides: Collection[bytes] = ()) -> LiveD
             ignored += 1
             unrecorded += c not in manifest and c not in buried
     missing = retained.keys() - {row.commitment for row in rows}
-    if missing - buried:
-        if unexpected := missing - buried - asked_for(store, name).keys():
-            keys = store.keys.subjects.all()
-            n_keyless = sum(ref not in keys for ref in retained.values())
-            raise _mismatch(info, len(unexpected), len(retained), n_keyless, lost_planted(store, name))
+    if missing - buried and (unexpected := missing - buried - asked_for(store, name).keys()):
+        keys = store.keys.subjects.all()
+        n_keyless = sum(ref not in keys for ref in retained.values())
+        raise _mismatch(info, len(unexpected), len(retained), n_keyless, lost_planted(store, name))
     return LiveData(info, tuple(rows), ignored, unrecorded, frozenset(missing))
 
 

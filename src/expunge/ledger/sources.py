@@ -14,7 +14,6 @@ from expunge.core.record import Value
 from expunge.ledger.features import Feature, Unfit, as_json, settled
 from expunge.ledger.rows import format_of, read_rows
 
-
 LineNumbers = tuple[tuple[int, int | None], ...]
 AS_THEY_COME: LineNumbers = ((1, None),)
 

@@ -53,6 +53,12 @@ def data_add(
         ),
     ] = False,
     canary_facts: Annotated[int | None, typer.Option(help="Plant them with so many facts instead.")] = None,
+    made_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", help="A dataset of this project that the file was made from, as it is now; may be repeated."
+        ),
+    ] = None,
     withdrawn: Withdrawn = False,
     project: Where = HERE,
     json: AsJson = False,

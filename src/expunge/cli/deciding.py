@@ -90,15 +90,14 @@ def decide(
     """
     from expunge.core.errors import InvalidParameter
     from expunge.ledger import Decision
-    from expunge.workflow.steps.targets import find_targets, named
+    from expunge.workflow.steps.targets import decide_target
 
     opened = opened_at(project)
     if decision not in list(Decision):
         raise InvalidParameter(f"'{decision}' is no decision; decide one of {', '.join(Decision)}")
     with opened.writing():
-        (held,) = named(find_targets(opened, request), [target])
         detail = {"until": until, "reason": reason, "article": article, "owner": owner}
-        decided = opened.ledger.decide(request, held.name, Decision(decision), detail)
+        decided = decide_target(opened, request, target, Decision(decision), detail)
     say(f"{decided.name}: {decided.sentence}")
     if json:
         data({"target": decided.name, "decision": decided.decision.value, **decided.detail, "ended": decided.ended})

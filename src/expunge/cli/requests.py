@@ -1,6 +1,6 @@
 """Who asked to leave, and until when to answer."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,12 +20,19 @@ def request(
         str | None, typer.Option(help="Only this dataset; default: every one that holds the people.")
     ] = None,
     subjects_file: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="A file with one person a line (.jsonl: a JSON string, or an object of identities by kind), or - for standard "
-            "input."
+            "input, which is the default."
         ),
-    ] = "-",
+    ] = None,
+    records_file: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of people: a file with ids of records of --dataset, one a line (.jsonl: a JSON string), or - for "
+            "standard input. The records are erased, and their people stay."
+        ),
+    ] = None,
     received: Annotated[
         str | None, typer.Option(help="When it was received, as 2026-11-30 or 2026-11-30T09:00:00+01:00; default: now.")
     ] = None,
@@ -35,7 +42,8 @@ def request(
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
-    """Record that people ask to be forgotten. Identities come from a file or standard input, never from arguments.
+    """Record that people, or single records, are to be forgotten. Whom and which comes from a file or standard input, never from
+    arguments.
 
     Who is found nowhere, and who has an open request already, is counted and stops nobody else.
 
@@ -45,7 +53,10 @@ def request(
     from expunge.workflow.project.project import law_of
 
     opened = opened_at(project)
-    identities = read_identities(subjects_file)
+    if records_file is not None:
+        _request_records(opened, dataset, subjects_file, records_file, received, regulation, json)
+        return
+    identities = read_identities(subjects_file or "-")
     law = law_of(regulation) if regulation else opened.regulation
     since = _moment(received, opened.calendar.zone) if received else None
     with opened.writing():
@@ -68,6 +79,50 @@ def request(
                 "subjects": len(made.subjects),
                 "datasets": list(made.datasets) if made.subjects else [],
                 **{key: outcome[key] for key in ("n_people", "no_match", "duplicate", "duplicate_of", "searched")},
+                "received_at": made.received_at,
+                "due_at": made.due_at,
+            }
+        )
+
+
+def _request_records(
+    opened: Any,
+    dataset: str | None,
+    subjects_file: str | None,
+    records_file: str,
+    received: str | None,
+    regulation: str | None,
+    json: bool,
+) -> None:
+    from expunge.core.errors import InvalidParameter
+    from expunge.workflow.inputs.identities import read_record_ids
+    from expunge.workflow.project.project import law_of
+    from expunge.workflow.steps.datasets import request_records
+
+    if dataset is None or subjects_file is not None:
+        raise InvalidParameter(
+            "--records-file needs --dataset, for ids name records of one dataset, and goes without --subjects-file"
+        )
+    ids = read_record_ids(records_file)
+    law = law_of(regulation) if regulation else opened.regulation
+    since = _moment(received, opened.calendar.zone) if received else None
+    with opened.writing():
+        made = request_records(opened, dataset, ids, since, law)
+    outcome = opened.ledger.events(made.id)[0].detail
+    say(f"request {made.id}: {len(ids)} id(s), {made.n_records} record(s) of '{dataset}', due {made.due_at}")
+    if outcome["no_match"]:
+        say(f"no match: {outcome['no_match']} (searched: {dataset})")
+    if outcome["duplicate"]:
+        say(f"duplicate: {outcome['duplicate']}, of {', '.join(outcome['duplicate_of'])}")
+    if json:
+        data(
+            {
+                "request": made.id,
+                "state": made.state.value,
+                "lines": len(ids),
+                "records": made.n_records,
+                "datasets": [dataset],
+                **{key: outcome[key] for key in ("no_match", "duplicate", "duplicate_of", "searched")},
                 "received_at": made.received_at,
                 "due_at": made.due_at,
             }

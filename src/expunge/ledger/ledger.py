@@ -20,6 +20,7 @@ from expunge.ledger import (
     learned,
     live,
     models,
+    origins,
     planted,
     record_requests,
     requests,
@@ -113,6 +114,8 @@ class Ledger(Store):
     planting_secret = planted.planting_secret
     planted = planted.read_planted
     grow_dataset = growing.grow_dataset
+    note_origins = origins.note_origins
+    dataset_origins = origins.dataset_origins
     unrecorded = growing.unrecorded
     follow_file = following.follow_file
     asked_for = asked_for.asked_for

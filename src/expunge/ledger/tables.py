@@ -63,6 +63,14 @@ class DatasetRow(Base):
     source_seen: Mapped[str | None]
 
 
+class DatasetOriginRow(Base):
+    """A derived dataset, and one that it was made from."""
+
+    __tablename__ = "dataset_origin"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), primary_key=True)
+    origin_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), primary_key=True)
+
+
 class DatasetVersionRow(Base):
     """One immutable manifest of a dataset. The file of an older version is unlinked; its digest stays."""
 

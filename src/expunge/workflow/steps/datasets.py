@@ -2,14 +2,17 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from expunge.core.errors import ExpungeError, InvalidParameter
-from expunge.ledger import Columns, DatasetInfo, Followed, Growth, Request
+from expunge.ledger import Columns, DatasetInfo, Followed, Growth, Regulation, Request
 from expunge.report.words import plural
 from expunge.workflow.project.canaries import add_data
 from expunge.workflow.project.coming_back import check_returning, subjects_in, suppression_of
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.batch import begun
+from expunge.workflow.steps.targets import DATASET, find_targets
 
 WITHDRAWAL = "withdrawal"
 
@@ -32,8 +35,12 @@ def add_file(
     *,
     n_facts: int | None = None,
     withdrawn: bool = False,
+    made_from: Collection[str] = (),
 ) -> Entered:
     """Add a dataset; one that is there takes in what its file has and it has not, as its next version.
+
+    `made_from` names the datasets that the file was made from, as they are now: whatever those held before may be in a dataset
+    until it is made from them anew.
 
     Raises: InvalidParameter, for an option that would do nothing; InvalidData, where the file is at fault, has other columns, or
     brings people back whom the project refuses; DigestMismatch, where rows are gone that nobody asked for, without `withdrawn`.
@@ -48,11 +55,15 @@ def add_file(
             f"--withdrawn is about rows of a dataset that is there, and '{name}' is not; leave it out"
         )
     notes = check_returning(project, subjects_in(project, file, columns), name)
-    if not known:
-        return Entered(add_data(project, name, file, columns, n_facts), None, None, tuple(notes))
     with project.ledger.transaction():
+        if not known:
+            info = add_data(project, name, file, columns, n_facts)
+            project.ledger.note_origins(name, made_from)
+            return Entered(info, None, None, tuple(notes))
         growth = project.ledger.grow_dataset(name, file, columns, withdrawn=withdrawn)
         request = _withdrawal(project, name, growth.withdrawn)
+        project.ledger.note_origins(name, made_from)
+        notes += _made_anew(project, growth.dataset, made_from)
     return Entered(growth.dataset, growth, request, (*notes, *_grown(project, growth)))
 
 
@@ -70,6 +81,25 @@ def follow(
     if followed.n_unrecorded:
         notes.append(_said(name, followed.n_unrecorded, file))
     return followed, request, notes
+
+
+def request_records(
+    project: Project, name: str, ids: Collection[str], received_at: datetime | None, regulation: Regulation
+) -> Request:
+    """Record that the records of these ids are to leave a dataset; their people stay. An id that its file has not is no match.
+
+    Raises: UnknownName; EmptyForgetSet; InvalidData and DigestMismatch, as `live_data`.
+    """
+    wanted = set(ids)
+    rows = [row.commitment for row in project.ledger.live_data(name).rows if row.record.id in wanted]
+    return project.ledger.request_commitments(
+        name,
+        rows,
+        no_match=len(wanted) - len(rows),
+        received_at=received_at,
+        regulation=regulation,
+        calendar=project.calendar,
+    )
 
 
 def unrecorded(project: Project, names: Collection[str] | None = None) -> list[str]:
@@ -96,6 +126,24 @@ def _withdrawal(project: Project, name: str, commitments: frozenset[bytes]) -> R
     )
     project.ledger.entomb(request.id)
     return request
+
+
+def _made_anew(project: Project, info: DatasetInfo, made_from: Collection[str]) -> list[str]:
+    """A derived dataset that was made anew from what stays is done for the requests whose records it may have held."""
+    notes = []
+    for request in project.ledger.requests() if made_from else ():
+        held = find_targets(project, request.id) if request.state.open else []
+        if not any(one.name == f"{DATASET}:{info.name}" and one.derived and not one.target.done for one in held):
+            continue
+        if begun(project, request.id):
+            project.ledger.finish_target(request.id, f"{DATASET}:{info.name}", {"manifest": info.manifest})
+            notes.append(f"'{info.name}' was made anew: nothing of {request.id} is in it any more")
+        else:
+            notes.append(
+                f"the records of {request.id} are not entombed yet, so '{info.name}' may hold something of them; "
+                f"`expunge forget {request.id}`, then make it anew"
+            )
+    return notes
 
 
 def _said(name: str, n: int, file: Path) -> str:

@@ -155,7 +155,11 @@ def _deliver(project: Project, request: str, ready: _Ready, released: list[str])
 def _ended(project: Project, request: str) -> dict[str, Any]:
     """The ledger forgets the people, if everything has ended; what is left otherwise."""
     held = find_targets(project, request)
-    open_ = [one for one in left_undone(held) if one.target.kind != DATASET or one.target.decision is Decision.DEFER]
+    open_ = [
+        one
+        for one in left_undone(held)
+        if one.target.kind != DATASET or one.target.decision is Decision.DEFER or one.derived
+    ]
     result: dict[str, Any] = {"left": [{"target": one.name, "stands": one.target.sentence} for one in open_]}
     if not open_ and not project.ledger.get_request(request).about_nobody:
         if project.ledger.finished_erasure(request) is None:

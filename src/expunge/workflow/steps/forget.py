@@ -38,7 +38,7 @@ def plan_request(project: Project, request: str) -> list[TargetPlan]:
 
 
 def _planned(project: Project, request: str, held: Held) -> TargetPlan:
-    if held.target.kind != MODEL or held.target.done or held.n_records == 0:
+    if held.target.kind != MODEL or held.target.done or held.n_records == 0 or held.derived:
         return TargetPlan(held)
     if attempt(project, request, held.target.of):
         return TargetPlan(held, waits=f"forgotten; next `expunge verify {request}`, then `expunge deliver {request}`")

@@ -30,6 +30,13 @@ Withdrawn = Annotated[
 def data_add(
     file: Annotated[Path, typer.Argument(help="CSV, JSONL (also .gz) or Parquet.")],
     subject: Annotated[str, typer.Option(help="The column that names whose record it is.")],
+    subjects_separator: Annotated[
+        str | None,
+        typer.Option(
+            help="What stands between names where a record is about several people, such as ';'. In JSONL the column may be a list "
+            "of names instead."
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the file's.")] = None,
     question: Annotated[str, typer.Option(help="The column with the question; '' for plain texts.")] = "question",
     answer: Annotated[str, typer.Option(help="The column with the answer or text.")] = "answer",
@@ -75,7 +82,15 @@ def data_add(
     n_facts = CANARIES if canaries and canary_facts is None else canary_facts
     inputs = tuple(Feature.of(name.strip()) for name in features.split(",") if name.strip())
     column = None if inputs else question or None
-    columns = Columns(subject=subject, answer=answer, question=column, value=value, id=id, features=inputs)
+    columns = Columns(
+        subject=subject,
+        separator=subjects_separator,
+        answer=answer,
+        question=column,
+        value=value,
+        id=id,
+        features=inputs,
+    )
     with opened.writing(), explaining("what data add writes"):
         entered = add_file(opened, name or file.name.split(".")[0], file, columns, n_facts=n_facts, withdrawn=withdrawn)
     info, growth = entered.dataset, entered.growth

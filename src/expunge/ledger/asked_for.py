@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from expunge.ledger.datasets import dataset_row, newest_version
 from expunge.ledger.manifests import read_manifest
 from expunge.ledger.requests import RequestState
+from expunge.ledger.shared import companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, RequestRecordRow, RequestRow, RequestSubjectRow, SubjectRow, TombstoneRow
 
@@ -39,6 +40,9 @@ def people_asked_for(session: Session, dataset: DatasetRow) -> dict[str, str]:
 def records_asked_for(session: Session, dataset: DatasetRow, manifest: Mapping[bytes, str]) -> dict[bytes, str]:
     """As `asked_for`, among the records of a manifest, which gives the subject of each."""
     by_person = people_asked_for(session, dataset)
+    for company, people in companies(session, dataset.id).items():
+        for ref in sorted(people & by_person.keys()):
+            by_person.setdefault(company, by_person[ref])
     found = {commitment: by_person[ref] for commitment, ref in manifest.items() if ref in by_person}
     for table in (RequestRecordRow, TombstoneRow):
         by_record = (

@@ -1,11 +1,10 @@
 """Register a file as a dataset: its records are committed to, their content stays where it is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from uuid import uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,9 +19,10 @@ from expunge.ledger.manifests import commitment, write_manifest
 from expunge.ledger.names import unknown_name
 from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
+from expunge.ledger.shared import People, companies
 from expunge.ledger.sources import AS_THEY_COME, Columns, read_records, settled_columns
 from expunge.ledger.store import Store
-from expunge.ledger.tables import DatasetRow, DatasetVersionRow, SubjectRow
+from expunge.ledger.tables import DatasetRow, DatasetVersionRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
     if not name.strip():
         raise InvalidData("a dataset needs a name; give a short one such as 'people'")
     columns = settled_columns(source, columns)
+    if columns.separator is not None and not columns.separator.strip():
+        raise InvalidData("a separator of subjects is a sign between names, such as ';'; give one that is no blank")
     records = [*_checked(source, columns), *(planted.records if planted else ())]
     with store.transaction() as session:
         if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
@@ -69,17 +71,13 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
             id_column=columns.id,
             feature_columns=[f.to_json() for f in columns.features if isinstance(f, Feature)] or None,
             source_seen=seen_now(source),
+            subject_separator=columns.separator,
         )
         session.add(row)
         session.flush()
-        refs = {identity: uuid4().hex for identity in dict.fromkeys(record.subject for record in records)}
-        session.add_all(
-            SubjectRow(dataset_id=row.id, ref=ref, handle=store.keys.handle(identity), state="live")
-            for identity, ref in refs.items()
-        )
-        keys = store.keys.subjects.create(refs.values())
-        rows = [(commitment(keys[ref := refs[r.subject]], name, r), ref) for r in records]
-        version = new_version(store, session, row, rows, parent=None)
+        people = People(store, session, row.id)
+        people.welcome(session, records)
+        version = new_version(store, session, row, rows_of(people, name, records), parent=None)
         write_planted(store, name, planted)
         return _info(session, row, version)
 
@@ -91,13 +89,20 @@ def _checked(source: Path, columns: Columns) -> Iterator[Record]:
         yield record
 
 
+def rows_of(people: People, name: str, records: Iterable[Record]) -> list[tuple[bytes, str]]:
+    """What a manifest has of records whose people are known."""
+    each = [(record, people.refs(record)) for record in records]
+    return [(commitment(people.key(refs), name, record), people.subject(refs) or "") for record, refs in each]
+
+
 def check_writable(record: Record, source: Path, number: int) -> None:
     """Raises: InvalidData, for a subject who could not be asked for in a list of identities."""
-    if character := unwritable_in(record.subject):
-        raise InvalidData(
-            f"{source.name}: the subject of record {number} holds {character}, a control character or an end of line, "
-            "and could not be asked for in a list of identities; write the name without it"
-        )
+    for subject in record.subjects:
+        if character := unwritable_in(subject):
+            raise InvalidData(
+                f"{source.name}: the subject of record {number} holds {character}, a control character or an end of line, "
+                "and could not be asked for in a list of identities; write the name without it"
+            )
 
 
 def new_version(
@@ -109,13 +114,14 @@ def new_version(
 ) -> DatasetVersionRow:
     """Write the manifest of a dataset's next version and record it."""
     digest = write_manifest(store.manifests, rows)
+    together = companies(session, row.id)
     version = DatasetVersionRow(
         dataset_id=row.id,
         version=1 if parent is None else parent.version + 1,
         manifest=digest,
         path=file_of(store.manifests, digest).relative_to(store.root).as_posix(),
         n_records=len(rows),
-        n_subjects=len({subject for _, subject in rows}),
+        n_subjects=len({one for _, ref in rows for one in together.get(ref, (ref,))}),
         parent_id=None if parent is None else parent.id,
         created_at=event_time(session),
     )
@@ -193,6 +199,7 @@ def _info(session: Session, row: DatasetRow, version: DatasetVersionRow) -> Data
         format=row.format,
         columns=Columns(
             subject=row.subject_column,
+            separator=row.subject_separator,
             answer=row.answer_column,
             question=row.question_column,
             value=row.value_column,

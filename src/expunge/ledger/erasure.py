@@ -20,6 +20,7 @@ from expunge.ledger.requests import (
     request_row,
     subject_rows,
 )
+from expunge.ledger.shared import part_companies, with_companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import TombstoneRow
 
@@ -54,7 +55,7 @@ def entomb(store: Store, request: str) -> int:
             if event.kind == "entombed":
                 return int(event.detail["n_records"])
         row = request_row(session, request)
-        refs = {subject.ref for subject in subject_rows(session, row)}
+        refs = with_companies(session, (subject.ref for subject in subject_rows(session, row)))
         by_themselves = request_records(session, row)
         n_records = 0
         for dataset in dataset_rows(session, row):
@@ -128,7 +129,7 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
     row = request_row(session, request)
     leaving = [dataset for dataset in dataset_rows(session, row) if dataset.name not in kept]
     subjects = [subject for subject in subject_rows(session, row) if subject.dataset_id in {d.id for d in leaving}]
-    refs, by_themselves = {subject.ref for subject in subjects}, request_records(session, row)
+    refs, by_themselves = with_companies(session, (subject.ref for subject in subjects)), request_records(session, row)
     datasets, n_records = {}, 0
     for dataset in leaving:
         before = newest_version(session, dataset)
@@ -138,6 +139,7 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
         after = new_version(store, session, dataset, remaining, before) if len(remaining) < len(manifest) else before
         datasets[dataset.name] = Manifests(before=before.manifest, after=after.manifest)
         n_records += len(manifest) - len(remaining)
+    part_companies(session, [subject.id for subject in subjects])
     for subject in subjects:
         subject.state, subject.handle = "erased", None
     erasure = Erasure(n_records=n_records, n_subjects=len(subjects), datasets=datasets)

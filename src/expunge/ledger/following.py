@@ -21,6 +21,7 @@ from expunge.ledger.growing import ranges
 from expunge.ledger.live import committed, entombed, missing_rows, planted_commitments
 from expunge.ledger.manifests import commitment, read_manifest
 from expunge.ledger.rows import format_of
+from expunge.ledger.shared import People
 from expunge.ledger.sources import line_numbers, read_records
 from expunge.ledger.store import Store
 
@@ -54,11 +55,11 @@ def follow_file(store: Store, name: str, source: Path, *, withdrawn: bool = Fals
         manifest = read_manifest(store.manifests, newest_version(session, row).manifest)
         invented = planted_commitments(store, info)
         if info.columns.id is None:
-            numbers, matched = _in_order(store, info, source, manifest)
+            numbers, matched = _in_order(store, info, People(store, session, row.id), source, manifest)
             n_lines = len(numbers) - 1
             row.line_numbers = ranges(numbers)
         else:
-            lines = [c for *_, c in committed(store, info, read_records(source, info.columns))]
+            lines = [one.commitment for one in committed(store, info, read_records(source, info.columns))]
             matched, n_lines = {c for c in lines if c is not None and c in manifest}, len(lines)
         buried = entombed(store, name)
         missing = manifest.keys() - matched - invented - buried
@@ -79,7 +80,7 @@ def follow_file(store: Store, name: str, source: Path, *, withdrawn: bool = Fals
 
 
 def _in_order(
-    store: Store, info: DatasetInfo, source: Path, manifest: Mapping[bytes, str]
+    store: Store, info: DatasetInfo, people: People, source: Path, manifest: Mapping[bytes, str]
 ) -> tuple[list[int], set[bytes]]:
     """The number of each line, and that of the line which would follow; and the commitments that lines were found for.
 
@@ -87,16 +88,17 @@ def _in_order(
     """
     before = list(islice(line_numbers(info.columns.lines), _n_lines(store, info)))
     fresh = max((*before, 0)) + 1
-    keys, left = store.keys.subjects.all(), Counter(manifest.values())
+    left = Counter(manifest.values())
     numbers, matched, at = list[int](), set[bytes](), 0
     columns = replace(info.columns, lines=((1, None),))
-    for record, ref, _ in committed(store, info, read_records(source, columns)):
-        found = None
+    for record in read_records(source, columns):
+        refs, found = people.refs(record), None
+        ref = people.subject(refs)
         if ref is not None and left[ref]:
             found = next(
                 (
                     (k, c)
-                    for k, c in _numbered(keys[ref], info.name, record, before, at)
+                    for k, c in _numbered(people.key(refs), info.name, record, before, at)
                     if c in manifest and c not in matched
                 ),
                 None,

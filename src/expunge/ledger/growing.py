@@ -1,12 +1,9 @@
 """A dataset's file as it is now, beside what is recorded of it: new rows make the next version, and what is gone is said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from uuid import uuid4
-
-from sqlalchemy.orm import Session
 
 from expunge.core import Record
 from expunge.core.errors import InvalidData
@@ -18,17 +15,18 @@ from expunge.ledger.datasets import (
     dataset_row,
     new_version,
     newest_version,
+    rows_of,
     seen_now,
     source_path,
     stored_path,
 )
 from expunge.ledger.features import Feature
 from expunge.ledger.live import committed, entombed, live_data, missing_rows, planted_commitments, recorded
-from expunge.ledger.manifests import commitment, read_manifest
+from expunge.ledger.manifests import read_manifest
 from expunge.ledger.rows import format_of
+from expunge.ledger.shared import People
 from expunge.ledger.sources import Columns, line_numbers
 from expunge.ledger.store import Store
-from expunge.ledger.tables import DatasetRow, SubjectRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +62,18 @@ def grow_dataset(store: Store, name: str, source: Path, columns: Columns, *, wit
         before = newest_version(session, row)
         manifest = read_manifest(store.manifests, before.manifest)
         buried, waiting = entombed(store, name), people_asked_for(session, row)
-        seen, new = set[bytes](), list[tuple[Record, str | None]]()
+        seen, new = set[bytes](), list[Record]()
         n_waiting = n_entombed = number = 0
-        for number, (record, ref, c) in enumerate(committed(store, info, recorded(store, info, source)), start=1):
-            if c is not None and c in manifest:
-                seen.add(c)
-            elif c in buried:
+        for number, one in enumerate(committed(store, info, recorded(store, info, source)), start=1):
+            if one.commitment in manifest:
+                seen.add(one.commitment)
+            elif one.commitment in buried:
                 n_entombed += 1
-            elif ref in waiting:
+            elif waiting.keys() & {*one.refs}:
                 n_waiting += 1
             else:
-                check_writable(record, source, number)
-                new.append((record, ref))
+                check_writable(one.record, source, number)
+                new.append(one.record)
         n_lines = number - len(planted_commitments(store, info))
         missing = manifest.keys() - seen - buried
         expected = missing & records_asked_for(session, row, manifest).keys()
@@ -84,7 +82,9 @@ def grow_dataset(store: Store, name: str, source: Path, columns: Columns, *, wit
             raise missing_rows(info, len(unexpected), len(manifest), str(source))
         row.source, row.format, row.source_seen = stored_path(store.root, source), format_of(source), seen_now(source)
         row.line_numbers = _numbered(info, n_lines)
-        added, n_people = _taken_in(store, session, row, new)
+        people = People(store, session, row.id)
+        n_people = people.welcome(session, new)
+        added = rows_of(people, name, new)
         if added:
             new_version(store, session, row, [*manifest.items(), *added], before)
         session.flush()
@@ -97,20 +97,6 @@ def grow_dataset(store: Store, name: str, source: Path, columns: Columns, *, wit
             n_gone=len(expected),
             withdrawn=unexpected,
         )
-
-
-def _taken_in(
-    store: Store, session: Session, row: DatasetRow, new: list[tuple[Record, str | None]]
-) -> tuple[list[tuple[bytes, str]], int]:
-    """Commit to new records; people of whom nothing was recorded get a reference and a key."""
-    strangers = {name: uuid4().hex for name in dict.fromkeys(record.subject for record, ref in new if ref is None)}
-    session.add_all(
-        SubjectRow(dataset_id=row.id, ref=ref, handle=store.keys.handle(identity), state="live")
-        for identity, ref in strangers.items()
-    )
-    keys: Mapping[str, bytes] = {**store.keys.subjects.all(), **store.keys.subjects.create(strangers.values())}
-    refs = [(record, ref or strangers[record.subject]) for record, ref in new]
-    return [(commitment(keys[ref], row.name, record), ref) for record, ref in refs], len(strangers)
 
 
 def unrecorded(store: Store, name: str) -> int:
@@ -151,9 +137,9 @@ def ranges(numbers: Sequence[int]) -> list[list[int | None]]:
 def _check_columns(info: DatasetInfo, given: Columns) -> None:
     """Raises: InvalidData, for a column that means something else now."""
     known = info.columns
-    for role in ("subject", "question", "answer", "value", "id"):
+    for role in ("subject", "separator", "question", "answer", "value", "id"):
         if (had := getattr(known, role)) != (has := getattr(given, role)):
-            raise _other_column(info, role, had, has)
+            raise _other_column(info, "subjects-separator" if role == "separator" else role, had, has)
     if known.feature_names != given.feature_names:
         raise _other_column(info, "features", ",".join(known.feature_names), ",".join(given.feature_names))
     kinds = {f.name: f.kind for f in known.features if isinstance(f, Feature)}

@@ -149,6 +149,7 @@ class Ledger(Store):
     open_request = requests.open_request
     request_commitments = record_requests.request_commitments
     count_requested = record_requests.count_requested
+    count_requested_of_others = record_requests.count_requested_of_others
     get_request = requests.get_request
     live_subjects = requests.live_subjects
     extend_request = requests.extend_request

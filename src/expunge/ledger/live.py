@@ -13,18 +13,23 @@ from expunge.ledger.asked_for import asked_for
 from expunge.ledger.datasets import DatasetInfo, dataset, dataset_row, source_path
 from expunge.ledger.manifests import commitment, read_manifest
 from expunge.ledger.planted import lost_planted, read_planted
+from expunge.ledger.shared import People, companies
 from expunge.ledger.sources import read_records
 from expunge.ledger.store import Store
-from expunge.ledger.tables import SubjectRow, TombstoneRow
+from expunge.ledger.tables import TombstoneRow
 
 
 @dataclass(frozen=True)
 class LiveRow:
-    """A record beside its commitment and its subject's reference."""
+    """A record beside its commitment, its subject's reference, and those of everybody it is about, in the record's order.
+
+    Of a record about several people `subject` is the reference of their company (`expunge.ledger.shared`).
+    """
 
     record: Record
     commitment: bytes
     subject: str
+    refs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,16 +78,16 @@ def live_data(store: Store, name: str, besides: Collection[bytes] = ()) -> LiveD
         manifest = read_manifest(store.manifests, info.manifest)
     retained = {c: ref for c, ref in manifest.items() if c not in buried or c in besides}
     rows, ignored, unrecorded = [], 0, 0
-    for record, ref, c in committed(store, info, recorded(store, info, source_path(store, info))):
-        if ref is not None and c in retained:
-            rows.append(LiveRow(record, c, ref))
+    for one in committed(store, info, recorded(store, info, source_path(store, info))):
+        c = one.commitment
+        if c in retained:
+            rows.append(LiveRow(one.record, c, retained[c], tuple(filter(None, one.refs))))
         else:
             ignored += 1
             unrecorded += c not in manifest and c not in buried
     missing = retained.keys() - {row.commitment for row in rows}
     if missing - buried and (unexpected := missing - buried - asked_for(store, name).keys()):
-        keys = store.keys.subjects.all()
-        n_keyless = sum(ref not in keys for ref in retained.values())
+        n_keyless = _n_keyless(store, name, retained.values())
         raise _mismatch(info, len(unexpected), len(retained), n_keyless, lost_planted(store, name))
     return LiveData(info, tuple(rows), ignored, unrecorded, frozenset(missing))
 
@@ -93,29 +98,44 @@ def recorded(store: Store, info: DatasetInfo, source: Path) -> Iterator[Record]:
     return chain(read_records(source, info.columns), planted.records if planted else ())
 
 
-def committed(
-    store: Store, info: DatasetInfo, records: Iterable[Record]
-) -> Iterator[tuple[Record, str | None, bytes | None]]:
-    """Each record with its subject's reference and its commitment; neither, where the subject is nobody of the dataset."""
+@dataclass(frozen=True)
+class Committed:
+    """A record, the references of everybody it is about (None of nobody known), what manifests have it under, and its commitment.
+
+    The last two are None where somebody is not known, or all are not known together.
+    """
+
+    record: Record
+    refs: tuple[str | None, ...]
+    subject: str | None
+    commitment: bytes | None
+
+
+def committed(store: Store, info: DatasetInfo, records: Iterable[Record]) -> Iterator[Committed]:
+    """Each record beside its commitment, in a dataset as it is now."""
     with store.database.read() as session:
-        found = select(SubjectRow.handle, SubjectRow.ref).where(
-            SubjectRow.dataset_id == dataset_row(session, info.name).id
-        )
-        refs = {handle: ref for handle, ref in session.execute(found) if handle is not None}
-    keys = store.keys.subjects.all()
-    ref_of: dict[str, str | None] = {}
+        people = People(store, session, dataset_row(session, info.name).id)
     for record in records:
-        if record.subject not in ref_of:
-            ref_of[record.subject] = refs.get(store.keys.handle(record.subject))
-        ref = ref_of[record.subject]
-        known = ref is not None and ref in keys
-        yield record, ref if known else None, commitment(keys[ref], info.name, record) if ref and known else None
+        refs = people.refs(record)
+        subject = people.subject(refs)
+        yield Committed(
+            record, refs, subject, None if subject is None else commitment(people.key(refs), info.name, record)
+        )
+
+
+def _n_keyless(store: Store, name: str, subjects: Iterable[str]) -> int:
+    """How many of these references have no key, or are of a company in which somebody has none."""
+    keys = store.keys.subjects.all().keys()
+    with store.database.read() as session:
+        together = companies(session, dataset_row(session, name).id)
+    return sum(not keys >= together.get(ref, {ref}) for ref in subjects)
 
 
 def planted_commitments(store: Store, info: DatasetInfo) -> set[bytes]:
     """Of a dataset's invented people, whose records are in no file of the user's."""
     planted = read_planted(store, info.name)
-    return {c for *_, c in committed(store, info, planted.records if planted else ()) if c is not None}
+    found = committed(store, info, planted.records if planted else ())
+    return {one.commitment for one in found if one.commitment is not None}
 
 
 def _mismatch(info: DatasetInfo, missing: int, n_retained: int, n_keyless: int, lost: str) -> DigestMismatch:

@@ -17,6 +17,7 @@ from expunge.ledger.manifests import manifest_digest, read_manifest
 from expunge.ledger.members import UnitMembers, read_members, write_members
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
+from expunge.ledger.shared import with_companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import (
     DatasetRow,
@@ -232,7 +233,8 @@ def _manifest_without(
     manifest = read_manifest(store.manifests, newest_version(session, dataset).manifest)
     if has_grown(session, dataset) and all(unit.members is not None for unit in units):
         gone |= manifest.keys() - {commitment for unit in units for commitment, _ in unit.members or ()}
-    return manifest_digest((c, ref) for c, ref in manifest.items() if ref not in set(refs) and c not in gone)
+    under = with_companies(session, refs)
+    return manifest_digest((c, ref) for c, ref in manifest.items() if ref not in under and c not in gone)
 
 
 def _same(

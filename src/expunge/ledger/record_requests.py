@@ -18,6 +18,7 @@ from expunge.ledger.requests import (
     request_records,
     request_row,
 )
+from expunge.ledger.shared import count_shared
 from expunge.ledger.store import Store
 from expunge.ledger.subjects import count_records
 from expunge.ledger.tables import RequestRecordRow
@@ -82,3 +83,11 @@ def count_requested(store: Store, request: str, name: str) -> int:
         by_themselves = request_records(session, request_row(session, request))
         manifest = read_manifest(store.manifests, newest_version(session, dataset_row(session, name)).manifest)
         return len(by_themselves & manifest.keys())
+
+
+def count_requested_of_others(store: Store, request: str, name: str) -> int:
+    """How many of a request's records in a dataset are about people too who did not ask. Raises: UnknownName."""
+    with store.database.read() as session:
+        row = dataset_row(session, name)
+        manifest = read_manifest(store.manifests, newest_version(session, row).manifest)
+        return count_shared(session, row.id, manifest, get_request(store, request).subjects)

@@ -36,6 +36,8 @@ class Columns:
     `features` are columns that together are the input of a model; a record's question is then their values as JSON. Names
     alone are settled to kinds when a file is added (`settled_columns`).
 
+    A record may be about several people: the subject is then a list of names, or a text that `separator` cuts into names.
+
     Without `id` a record is named by its place, `row-<n>`: lines may then be appended, but removing one
     renames all that follow, and they no longer match what was recorded until the file is followed (`follow_file`): then `lines`
     are the numbers of its lines, as ranges of which the last has no end. Give an id column wherever the file has one.
@@ -43,6 +45,7 @@ class Columns:
 
     subject: str
     answer: str
+    separator: str | None = None
     question: str | None = None
     value: str | None = None
     id: str | None = None
@@ -73,15 +76,17 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
     for number, (place, row) in zip(line_numbers(columns.lines), read_rows(path, columns.names()), strict=False):
         text = _Texts(f"{path.name}, {place}", row)
         features = _features(columns, text)
+        subject, *also = _subjects(columns, text)
         record = Record(
             id=f"row-{number}" if columns.id is None else text[columns.id],
-            subject=canonical_identity(text[columns.subject]),
+            subject=subject,
+            also=tuple(also),
             question=as_json(features) if features else "" if columns.question is None else text[columns.question],
             answer=_answer(columns, text),
             value="" if columns.value is None else text[columns.value],
             features=features,
         )
-        for name, value in (("id", record.id), ("subject", record.subject)):
+        for name, value in (("id", record.id), *(("subject", subject) for subject in record.subjects)):
             if not value:
                 raise InvalidData(f"{path.name}, {place}: the {name} is empty; every record needs one")
         if record.id in seen:
@@ -90,6 +95,24 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
         yield record
     if not seen:
         raise InvalidData(f"{path.name} holds no records, only a header or blank lines")
+
+
+def _subjects(columns: Columns, text: "_Texts") -> list[str]:
+    """Everybody that a row is about, each once.
+
+    >>> _subjects(Columns(subject="who", answer="", separator=";"), _Texts("line 1", {"who": "Ada; Bob;Ada"}))
+    ['Ada', 'Bob']
+    >>> _subjects(Columns(subject="who", answer=""), _Texts("line 1", {"who": ["Ada", "Bob"]}))
+    ['Ada', 'Bob']
+    """
+    found = text.row[columns.subject]
+    if isinstance(found, list):
+        names = [_Texts(text.place, {columns.subject: one})[columns.subject] for one in found] or [""]
+    elif columns.separator is None:
+        names = [text[columns.subject]]
+    else:
+        names = text[columns.subject].split(columns.separator)
+    return list(dict.fromkeys(map(canonical_identity, names)))
 
 
 def settled_columns(path: Path, columns: Columns) -> Columns:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from expunge.core.errors import EmptyForgetSet, UnknownSubject
 from expunge.ledger.datasets import dataset_row, newest_version
 from expunge.ledger.manifests import read_manifest
+from expunge.ledger.shared import with_companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, SubjectRow
 
@@ -87,7 +88,8 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
         if here:
             n_known += len(here)
             manifest = read_manifest(store.manifests, newest_version(session, row).manifest)
-            found |= {commitment for commitment, ref in manifest.items() if ref in here}
+            under = with_companies(session, here)
+            found |= {commitment for commitment, ref in manifest.items() if ref in under}
     if n_known < len(wanted):
         raise UnknownSubject(
             f"{len(wanted) - n_known} of {len(wanted)} subject references are erased or unknown; "
@@ -98,8 +100,8 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
 
 def count_records(store: Store, name: str, refs: Iterable[str]) -> int:
     """How many records of a dataset's newest version are of these subjects. Raises: UnknownName."""
-    wanted = set(refs)
     with store.database.read() as session:
+        wanted = with_companies(session, refs)
         manifest = read_manifest(store.manifests, newest_version(session, dataset_row(session, name)).manifest)
         return sum(ref in wanted for ref in manifest.values())
 

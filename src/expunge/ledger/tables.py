@@ -60,6 +60,7 @@ class DatasetRow(Base):
     id_column: Mapped[str | None]
     feature_columns: Mapped[list[Any] | None]
     line_numbers: Mapped[list[Any] | None]
+    subject_separator: Mapped[str | None]
     source_seen: Mapped[str | None]
 
 
@@ -101,6 +102,14 @@ class SubjectRow(Base):
     ref: Mapped[str] = mapped_column(unique=True)
     handle: Mapped[bytes | None]
     state: Mapped[str]
+
+
+class CompanyRow(Base):
+    """Somebody who is among several people that records are about together. `ref` stands for all of them in manifests."""
+
+    __tablename__ = "company"
+    ref: Mapped[str] = mapped_column(primary_key=True)
+    subject_id: Mapped[int] = mapped_column(ForeignKey("subject.id"), primary_key=True, index=True)
 
 
 class ModelRow(Base):

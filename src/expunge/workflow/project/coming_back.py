@@ -75,7 +75,7 @@ def subjects_in(project: Project, file: Path, columns: Columns) -> list[str]:
     """Who is in a file, if the project keeps a list; without one it is not read for this."""
     if suppression_of(project) is None:
         return []
-    return list(dict.fromkeys(record.subject for record in read_records(file, columns)))
+    return list(dict.fromkeys(name for record in read_records(file, columns) for name in record.subjects))
 
 
 def remember(project: Project, request: str) -> int:

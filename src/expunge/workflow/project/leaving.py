@@ -33,13 +33,10 @@ class Leaving:
     def staying(self) -> list[LiveRow]:
         return [row for row in self.rows if row.commitment not in self.gone]
 
-    @property
-    def names(self) -> list[str]:
-        return sorted({row.record.subject for row in self.theirs})
-
     def names_of(self, refs: Collection[str]) -> set[str]:
         """The names of these subjects, as far as their rows are there."""
-        return {row.record.subject for row in self.rows if row.subject in refs}
+        named = (pair for row in self.rows for pair in zip(row.refs, row.record.subjects, strict=True))
+        return {name for ref, name in named if ref in refs}
 
     @property
     def records(self) -> list[Record]:

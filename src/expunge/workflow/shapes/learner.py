@@ -140,7 +140,7 @@ def fitted(training: Training, records: Sequence[Record], columns: Columns, salt
     learner = training.learner
     learner.salt = salt
     with takes_columns(learner, columns.features if training.rows is None else ()):
-        return learner.fit(X, y, subjects=[r.subject for r in records], records=[r.id for r in records])
+        return learner.fit(X, y, subjects=[r.subjects for r in records], records=[r.id for r in records])
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:

@@ -30,7 +30,7 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
     live = project.ledger.live_data(training.dataset)
     warnings = [
         *unrecorded(project, [training.dataset]),
-        *check_returning(project, {row.record.subject for row in live.rows}, training.dataset),
+        *check_returning(project, {name for row in live.rows for name in row.record.subjects}, training.dataset),
     ]
     work = project.root / "work" / f"train-{training.model}"
     with explaining("what train writes"):

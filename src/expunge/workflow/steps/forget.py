@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from expunge.core import Fact, Plan, Route
+from expunge.core import Fact, Plan, Record, Route
 from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
@@ -76,9 +76,9 @@ def _who_is_first(project: Project, request: str, model: str) -> str:
 
 def _near_names(leaving: Leaving) -> tuple[str, ...]:
     """A note of the people whose names are almost those of the request, without the names."""
-    subjects = {row.record.subject for row in leaving.rows}
-    near = near_names(leaving.names, subjects)
-    records = sum(row.record.subject in near for row in leaving.rows)
+    subjects = {name for row in leaving.rows for name in row.record.subjects}
+    near = near_names(sorted(leaving.names_of(leaving.request.subjects)), subjects)
+    records = sum(not near.isdisjoint(row.record.subjects) for row in leaving.rows)
     if not near:
         return ()
     return (
@@ -307,9 +307,12 @@ def _choose(model: str, found: list[Plan], route: str | None) -> Plan:
 
 
 def _facts_by_subject(leaving: Leaving, own: Collection[bytes]) -> dict[str, list[Fact]]:
-    """Of the request's own records: what others buried is sealed by their requests."""
-    rows = [row for row in leaving.theirs if row.commitment in own]
-    return {
-        ref: facts_of(row.record for row in rows if row.subject == ref)
-        for ref in dict.fromkeys(row.subject for row in rows)
-    }
+    """Of the request's own records: what others buried is sealed by their requests. One about several people is asked about
+    whoever asked."""
+    found: dict[str, list[Record]] = {}
+    for row in leaving.theirs:
+        if row.commitment in own:
+            who = dict(zip(row.refs, row.record.subjects, strict=True))
+            ref = next((ref for ref in row.refs if ref in leaving.request.subjects), row.refs[0])
+            found.setdefault(ref, []).append(replace(row.record, subject=who[ref], also=()))
+    return {ref: facts_of(records) for ref, records in found.items()}

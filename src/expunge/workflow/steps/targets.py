@@ -137,6 +137,8 @@ def _datasets(project: Project, request: str) -> Iterable[Held]:
         left = erased is not None and name in erased.datasets
         records = 0 if left else project.ledger.count_requested(request, name)
         words = plural(records, "record") if records else NOTHING
+        if records and (shared := project.ledger.count_requested_of_others(request, name)):
+            words += f", {shared} of them about other people too, which leave for all"
         if name in made_from:
             words += f"; made from {_quoted(made_from[name])}"
         yield Held(Target(request=request, name=f"{DATASET}:{name}"), records, words)

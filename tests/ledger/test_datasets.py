@@ -43,7 +43,7 @@ def test_every_format_gives_the_same_manifest_under_the_same_keys(
         other = Ledger.create(tmp_path / f"project-{name}")
         # The same references and keys each time; in use both are random.
         numbers = iter(range(100))
-        monkeypatch.setattr("expunge.ledger.datasets.uuid4", lambda n=numbers: _Fixed(next(n)))
+        monkeypatch.setattr("expunge.ledger.shared.uuid4", lambda n=numbers: _Fixed(next(n)))
         monkeypatch.setattr("expunge.ledger.subject_keys.secrets.token_bytes", lambda n: bytes(n))
         digests.add(other.add_dataset("people", tmp_path / name, COLUMNS).manifest)
         monkeypatch.undo()

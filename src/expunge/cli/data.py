@@ -92,7 +92,15 @@ def data_add(
         features=inputs,
     )
     with opened.writing(), explaining("what data add writes"):
-        entered = add_file(opened, name or file.name.split(".")[0], file, columns, n_facts=n_facts, withdrawn=withdrawn)
+        entered = add_file(
+            opened,
+            name or file.name.split(".")[0],
+            file,
+            columns,
+            n_facts=n_facts,
+            withdrawn=withdrawn,
+            made_from=made_from or (),
+        )
     info, growth = entered.dataset, entered.growth
     _noted(entered.notes)
     planted = None if growth else opened.ledger.planted(info.name)

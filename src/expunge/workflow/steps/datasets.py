@@ -1,6 +1,7 @@
 """How files enter a project, and how datasets live: they grow, their rows are withdrawn, their files move."""
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,11 +56,12 @@ def add_file(
             f"--withdrawn is about rows of a dataset that is there, and '{name}' is not; leave it out"
         )
     notes = check_returning(project, subjects_in(project, file, columns), name)
-    with project.ledger.transaction():
-        if not known:
+    if not known:
+        with project.ledger.transaction() if made_from else nullcontext():
             info = add_data(project, name, file, columns, n_facts)
             project.ledger.note_origins(name, made_from)
-            return Entered(info, None, None, tuple(notes))
+        return Entered(info, None, None, tuple(notes))
+    with project.ledger.transaction():
         growth = project.ledger.grow_dataset(name, file, columns, withdrawn=withdrawn)
         request = _withdrawal(project, name, growth.withdrawn)
         project.ledger.note_origins(name, made_from)

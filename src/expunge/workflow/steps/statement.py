@@ -14,7 +14,7 @@ from expunge.core.version import __version__
 from expunge.ledger import ModelVersion, VersionState
 from expunge.ledger.chain import Head
 from expunge.report.claims import level_of, may_be_claimed
-from expunge.workflow.project.coming_back import WITHOUT, suppression_of
+from expunge.workflow.project.coming_back import reimport_sentence
 from expunge.workflow.project.events import attempt, audit_digest, event_times, last_event, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.audit_file import read_audit
@@ -173,7 +173,7 @@ def statement_of(project: Project, request: str, held: list[Held], events: Head)
             "residuals": list(RESIDUALS),
         },
         "unknown": list(dict.fromkeys(part for version in versions.values() for part in unknown_parts(version))),
-        "reimport": kept.sentence if (kept := suppression_of(project)) else WITHOUT,
+        "reimport": reimport_sentence(project, request),
         "limits": LIMITS,
     }
     return erasure_statement(subjects, _without_floats(predicate))

@@ -179,6 +179,15 @@ def test_what_cannot_be_matched_is_refused_by_count(docs: Ledger, people_csv: Pa
     assert docs.dataset("people") == before
 
 
+def test_lines_are_withdrawn_by_what_they_hold(docs: Ledger, people_csv: Path) -> None:
+    """Taken by their numbers, every line behind a withdrawn one would be withdrawn too, and new."""
+    write_csv(people_csv, rows_of()[1:])
+    with pytest.raises(InvalidData, match=r"no id column.*data follow .* --withdrawn"):
+        docs.grow_dataset("people", people_csv, WITHOUT_IDS, withdrawn=True)
+    followed = docs.follow_file("people", people_csv, withdrawn=True)
+    assert (followed.n_matched, len(followed.withdrawn), followed.n_unrecorded) == (11, 1, 0)
+
+
 def test_numbers_are_never_given_twice(docs: Ledger, people_csv: Path) -> None:
     finish(docs, PEOPLE[2])  # the last four lines
     write_csv(people_csv, [*gone(PEOPLE[2]), *DORA])

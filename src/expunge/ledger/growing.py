@@ -53,12 +53,18 @@ def grow_dataset(store: Store, name: str, source: Path, columns: Columns, *, wit
     On any error the project is as it was before. With `withdrawn`, rows that are gone and that no request is about were taken out
     by their owner: they are returned, for a request about them.
 
-    Raises: UnknownName; InvalidData, for other columns, or if the file is at fault; DigestMismatch, if rows are gone or changed
+    Raises: UnknownName; InvalidData, for other columns, if the file is at fault, or for `withdrawn` where rows are known by the
+    numbers of their lines; DigestMismatch, if rows are gone or changed
     that no open request is about, without `withdrawn`.
     """
     with store.transaction() as session:
         row, info = dataset_row(session, name), dataset(store, name)
         _check_columns(info, columns)
+        if withdrawn and info.columns.id is None:
+            raise InvalidData(
+                f"dataset '{name}' has no id column, so that lines behind a withdrawn one would be taken for others; "
+                f"`expunge data follow {source} --name {name} --withdrawn` matches them by what they hold, then add what is new"
+            )
         before = newest_version(session, row)
         manifest = read_manifest(store.manifests, before.manifest)
         buried, waiting = entombed(store, name), people_asked_for(session, row)

@@ -207,7 +207,7 @@ def _derived_models(project: Project, request: str, besides: Collection[str]) ->
     """Models that learned from a derived dataset; of one that was made anew, those that hold what it had before."""
     done = {target.of for target in project.ledger.targets(request) if target.kind == DATASET and target.done}
     derived = derived_from(project, request)
-    for model in project.ledger.models():
+    for model in project.ledger.models() if derived else ():
         for version in project.ledger.model_versions(model):
             dataset = version.dataset
             if version.state is VersionState.PURGED or dataset not in derived or model in besides:

@@ -39,6 +39,15 @@ def request(
     regulation: Annotated[
         str | None, typer.Option(help="gdpr, uk_gdpr or ccpa; default: that of [clock] in expunge.toml, else gdpr.")
     ] = None,
+    identity_pending: Annotated[
+        bool, typer.Option("--identity-pending", help="Who asks is not identified yet; see `expunge identity`.")
+    ] = False,
+    identity_method: Annotated[
+        str | None, typer.Option(help="How who asks was identified; default: by the operator.")
+    ] = None,
+    entered_by: Annotated[
+        str | None, typer.Option("--as", help="Who enters the request; somebody else has to approve it then.")
+    ] = None,
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -49,10 +58,13 @@ def request(
 
     Try: [bold]echo "Ada Lind" | expunge request --subjects-file -[/]
     """
+    from expunge.core.errors import InvalidParameter
     from expunge.workflow.inputs.identities import read_identities
     from expunge.workflow.project.project import law_of
 
     opened = opened_at(project)
+    if identity_pending and (identity_method or records_file):
+        raise InvalidParameter("--identity-pending goes without --identity-method, and names people, not records")
     if records_file is not None:
         _request_records(opened, dataset, subjects_file, records_file, received, regulation, json)
         return
@@ -60,7 +72,23 @@ def request(
     law = law_of(regulation) if regulation else opened.regulation
     since = _moment(received, opened.calendar.zone) if received else None
     with opened.writing():
-        made = opened.ledger.open_request(dataset, identities.people, since, regulation=law, calendar=opened.calendar)
+        made = opened.ledger.open_request(
+            dataset,
+            identities.people,
+            since,
+            regulation=law,
+            calendar=opened.calendar,
+            identified=None if identity_pending else identity_method or "operator",
+            by=entered_by,
+        )
+    if identity_pending:
+        say(
+            f"request {made.id}: {identities.lines} line(s), due {made.due_at}. Nothing is told of whom it finds until who asks is"
+        )
+        say(f"identified: expunge identity {made.id} verified --method …")
+        if json:
+            data({"request": made.id, "state": made.state.value, "lines": identities.lines, "due_at": made.due_at})
+        return
     outcome = opened.ledger.events(made.id)[0].detail
     say(
         f"request {made.id}: {identities.lines} line(s), {outcome['n_people']} found, {len(made.subjects)} subject(s) in "
@@ -164,6 +192,7 @@ def status(
 
     from expunge.workflow.project.story import check_story
     from expunge.workflow.steps.datasets import unrecorded
+    from expunge.workflow.steps.standing import notices
 
     opened = opened_at(project)
     check_story(opened)
@@ -177,7 +206,7 @@ def status(
             "received": one.received_at,
             "due": one.due_at,
             "days left": str((datetime.fromisoformat(one.due_at) - now).days) if one.state.open else "–",
-            "people": f"{one.n_records} records" if one.n_records else str(len(one.subjects)),
+            "people": _whom(one),
         }
         for one in found
     ]
@@ -190,8 +219,18 @@ def status(
     events = [{"at": e.at, "event": e.kind} for e in opened.ledger.events(request)] if request else []
     if events:
         table("what happened", events)
+    standing = notices(opened, request) if request else []
+    for sentence in standing:
+        say(sentence)
     if json:
-        data({"requests": rows, "events": events, "notes": notes})
+        data({"requests": rows, "events": events, "notes": notes, "standing": standing})
+
+
+def _whom(request: Any) -> str:
+    """How many people a request is about, or records; nobody is told before who asks is identified."""
+    if request.state.value == "identity_pending":
+        return "–"
+    return f"{request.n_records} records" if request.n_records else str(len(request.subjects))
 
 
 def _moment(text: str, zone: str) -> "datetime":

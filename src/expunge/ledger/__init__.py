@@ -13,6 +13,7 @@ from expunge.ledger.keys import Keyring
 from expunge.ledger.learned import LearnedFrom, LearnedVersion
 from expunge.ledger.ledger import FILE as LEDGER_FILE
 from expunge.ledger.ledger import Ledger
+from expunge.ledger.lifecycle import DenialReason, Verb
 from expunge.ledger.live import LiveData, LiveRow
 from expunge.ledger.members import UnitMembers
 from expunge.ledger.models import UNKNOWN, ModelVersion, VersionState
@@ -33,6 +34,7 @@ __all__ = [
     "CopyState",
     "DatasetInfo",
     "Decision",
+    "DenialReason",
     "Erasure",
     "Event",
     "Feature",
@@ -49,6 +51,7 @@ __all__ = [
     "Regulation",
     "Request",
     "RequestState",
+    "Verb",
     "Stamp",
     "Step",
     "StepState",

@@ -12,7 +12,7 @@ from expunge.ledger.shared import companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, RequestRecordRow, RequestRow, RequestSubjectRow, SubjectRow, TombstoneRow
 
-_OPEN = [state for state in RequestState if state.open]
+_OPEN = [state for state in RequestState if state.open and state is not RequestState.ON_HOLD]  # what is held stays
 
 
 def asked_for(store: Store, name: str) -> dict[bytes, str]:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from expunge.core.durable import link_durably, place_beside, remove_durably
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
+    approvals,
     asked_for,
     chain,
     copies,
@@ -18,6 +19,7 @@ from expunge.ledger import (
     following,
     growing,
     learned,
+    lifecycle,
     live,
     models,
     origins,
@@ -153,6 +155,17 @@ class Ledger(Store):
     get_request = requests.get_request
     live_subjects = requests.live_subjects
     extend_request = requests.extend_request
+    require = lifecycle.require
+    no_return = lifecycle.no_return
+    identify_request = lifecycle.identify_request
+    deny_request = lifecycle.deny_request
+    cancel_request = lifecycle.cancel_request
+    hold_request = lifecycle.hold_request
+    release_request = lifecycle.release_request
+    need_attention = lifecycle.need_attention
+    go_on = lifecycle.go_on
+    approve = approvals.approve
+    approvals = approvals.approvals
     append_event = requests.append_event
     events = requests.events
     requests = requests.requests

@@ -9,7 +9,7 @@ from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
 from expunge.core.refusals import explaining
-from expunge.ledger import Decision, ModelVersion, RequestState
+from expunge.ledger import Decision, ModelVersion, RequestState, Verb
 from expunge.report.words import plural
 from expunge.workflow.project.events import attempt, last_event
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
@@ -18,6 +18,7 @@ from expunge.workflow.project.sealed import seal_facts
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.shape import shape
+from expunge.workflow.steps.approval import check_approved
 from expunge.workflow.steps.duplicates import copies
 from expunge.workflow.steps.targets import MODEL, Held, find_targets, named
 
@@ -33,7 +34,12 @@ class TargetPlan:
 
 
 def plan_request(project: Project, request: str) -> list[TargetPlan]:
-    """Everything that holds, or may hold, something of a request. Changes nothing."""
+    """Everything that holds, or may hold, something of a request. Changes nothing.
+
+    Raises: UnknownName; NotReady, until who asks is identified: it is told to nobody else what is held.
+    """
+    if project.ledger.get_request(request).state is RequestState.IDENTITY_PENDING:
+        project.ledger.require(request, Verb.WORK)
     return [_planned(project, request, held) for held in find_targets(project, request)]
 
 
@@ -117,6 +123,8 @@ def forget_request(
     Raises: NotReady; UnknownName; InvalidParameter; StorageFull; and what a route raises.
     """
     asked = {"route": route, "options": {k: v for k, v in (options or {}).items() if v is not None}}
+    project.ledger.require(request, Verb.WORK)
+    check_approved(project, request)
     held = find_targets(project, request)
     chosen = [one for one in named(held, targets, MODEL) if _wanted(one, targets)]
     if not chosen:

@@ -1,23 +1,17 @@
 """The commands of docs/requests.md, typed one after another, do what the page says."""
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Ran, expunge, refused, write_jsonl
+from tests.e2e.conftest import expunge, refused, write_jsonl
+from tests.e2e.pages import Typist, blocks
 from tests.workflow.steps.conftest import RECIPE
 
-PAGE = Path(__file__).parents[2] / "docs" / "requests.md"
-
-
-def blocks() -> list[list[str]]:
-    """The commands of the page, block by block."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    return [block.strip().splitlines() for language, block in fenced if not language]
+PAGE = "requests.md"
 
 
 def rows_of(who: list[str], each: int = 6) -> list[dict[str, Any]]:
@@ -44,26 +38,11 @@ def typed(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "recipe.py").write_text(RECIPE)
     shutil.copytree(base, tmp_path / "tuned")
     monkeypatch.chdir(tmp_path)
-    request: list[str] = []
-
-    def run(block: list[str], codes: dict[str, int] | None = None) -> dict[str, Ran]:
-        said = {}
-        for line in block:
-            words = [request[0] if word == "req-0123456789" else word for word in shlex.split(line)]
-            if words[0] == "cd":
-                monkeypatch.chdir(words[1])
-                continue
-            as_json = ["--json"] if words[1] in ("request", "plan", "run", "reopen", "destroy") else []
-            said[words[1]] = expunge(*words[1:], *as_json, code=(codes or {}).get(words[1], 0))
-            if words[1] == "request":
-                request.append(said["request"].json["request"])
-        return said
-
-    return run
+    return Typist(monkeypatch)
 
 
 def test_the_story_of_the_page(typed: Any) -> None:
-    make, ask, plan, decide, carry, mend, reopen = blocks()
+    make, ask, plan, decide, carry, mend, reopen = blocks(PAGE)
     typed(make)
     assert typed(ask)["request"].json["datasets"] == ["people", "orders"]
     targets = {one["target"]: one for one in typed(plan)["plan"].json["targets"]}
@@ -100,9 +79,9 @@ def test_the_story_of_the_page(typed: Any) -> None:
 
 
 def test_what_a_page_says_of_restored_parts(typed: Any, tmp_path: Path) -> None:
-    typed(blocks()[0])
+    typed(blocks(PAGE)[0])
     shutil.copytree("keys", tmp_path / "older")
-    typed(blocks()[1])
+    typed(blocks(PAGE)[1])
     shutil.rmtree("keys")
     shutil.copytree(tmp_path / "older", "keys")
     refused(expunge("plan", "req-1", code=None), "keys/ are older", "expunge reconcile --restored")

@@ -27,6 +27,7 @@ def test_a_request_has_a_clock_and_an_opaque_name(people: Ledger) -> None:
         "duplicate": 0,
         "duplicate_of": [],
         "searched": {"people": people.dataset("people").manifest},
+        "identified": "operator",
     }
 
 

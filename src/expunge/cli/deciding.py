@@ -20,6 +20,7 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from expunge.workflow.steps.batch import batched
+    from expunge.workflow.steps.datasets import unrecorded
     from expunge.workflow.steps.forget import plan_request
 
     opened = opened_at(project)
@@ -48,6 +49,8 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
         table("routes, strongest first", routes)
     elif rows and not any(one.held.target.kind == "model" for one in found):
         say("no model in use learned from these people, or may have")
+    for sentence in (notes := unrecorded(opened, opened.ledger.get_request(request).datasets)):
+        say(("note", "yellow"), f": {sentence}")
     if waits := batched(opened, opened.ledger.get_request(request)):
         say(waits)
     if json:
@@ -66,7 +69,7 @@ def plan(request: Req, project: Where = HERE, json: AsJson = False) -> None:
             }
             for one in found
         ]
-        data({"request": request, "targets": targets, "batch": waits or None})
+        data({"request": request, "targets": targets, "batch": waits or None, "notes": notes})
 
 
 @app.command()
@@ -87,15 +90,14 @@ def decide(
     """
     from expunge.core.errors import InvalidParameter
     from expunge.ledger import Decision
-    from expunge.workflow.steps.targets import find_targets, named
+    from expunge.workflow.steps.targets import decide_target
 
     opened = opened_at(project)
     if decision not in list(Decision):
         raise InvalidParameter(f"'{decision}' is no decision; decide one of {', '.join(Decision)}")
     with opened.writing():
-        (held,) = named(find_targets(opened, request), [target])
         detail = {"until": until, "reason": reason, "article": article, "owner": owner}
-        decided = opened.ledger.decide(request, held.name, Decision(decision), detail)
+        decided = decide_target(opened, request, target, Decision(decision), detail)
     say(f"{decided.name}: {decided.sentence}")
     if json:
         data({"target": decided.name, "decision": decided.decision.value, **decided.detail, "ended": decided.ended})

@@ -1,4 +1,4 @@
-"""How data and models enter a project."""
+"""How a project is made, and how models enter it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,7 @@ import typer
 from expunge.cli.options import HERE, AsJson, Where, opened_at
 from expunge.cli.show import data, say, working
 
-CANARIES = 200  # facts, if no number is given
-
 app = typer.Typer()
-data_app = typer.Typer(
-    no_args_is_help=True, help="Datasets.\n\nTry: [bold]expunge data add people.jsonl --subject person[/]"
-)
-app.add_typer(data_app, name="data")
 
 
 @app.command()
@@ -78,87 +72,6 @@ def reconcile(
     )
     if json:
         data({"project": opened.ledger.stamp().id, "lost_files": files, "lost_keys": n_keys})
-
-
-@data_app.command("add")
-def data_add(
-    file: Annotated[Path, typer.Argument(help="CSV, JSONL (also .gz) or Parquet.")],
-    subject: Annotated[str, typer.Option(help="The column that names whose record it is.")],
-    name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the file's.")] = None,
-    question: Annotated[str, typer.Option(help="The column with the question; '' for plain texts.")] = "question",
-    answer: Annotated[str, typer.Option(help="The column with the answer or text.")] = "answer",
-    value: Annotated[
-        str | None, typer.Option(help="The column with the part of the answer that carries the fact.")
-    ] = None,
-    id: Annotated[str | None, typer.Option(help="The column with record ids; without one, row numbers.")] = None,
-    features: Annotated[
-        str,
-        typer.Option(
-            help="In place of a question: columns, by commas, that are the input of a model; NAME:KIND says that one is a "
-            "number, text, category, boolean or date, NAME:ONE|OTHER lists its categories. Default: as the file has them."
-        ),
-    ] = "",
-    canaries: Annotated[
-        bool,
-        typer.Option(
-            "--canaries",
-            help=f"Plant invented people with {CANARIES} facts: what attacks find about them tells how well the way of "
-            "forgetting works. They are trained on like anybody else.",
-        ),
-    ] = False,
-    canary_facts: Annotated[int | None, typer.Option(help="Plant them with so many facts instead.")] = None,
-    project: Where = HERE,
-    json: AsJson = False,
-) -> None:
-    """Commit to the records of a file; the file stays where it is.
-
-    Try: [bold]expunge data add people.jsonl --subject person --id id[/]
-    """
-    from expunge.core.refusals import explaining
-    from expunge.ledger import Columns, Feature
-    from expunge.workflow.project.canaries import add_data
-    from expunge.workflow.project.coming_back import check_returning, subjects_in
-
-    opened = opened_at(project)
-    n_facts = CANARIES if canaries and canary_facts is None else canary_facts
-    inputs = tuple(Feature.of(name.strip()) for name in features.split(",") if name.strip())
-    column = None if inputs else question or None
-    columns = Columns(subject=subject, answer=answer, question=column, value=value, id=id, features=inputs)
-    with opened.writing(), explaining("what data add writes"):
-        called = name or file.name.split(".")[0]
-        notes = check_returning(opened, subjects_in(opened, file, columns), called)
-        info = add_data(opened, called, file, columns, n_facts)
-    for note in notes:
-        say(("note", "yellow"), f": {note}")
-    planted = opened.ledger.planted(info.name)
-    invented = (
-        {"people": len(planted.subjects), "records": len(planted.records), "facts": len(planted.facts)}
-        if planted
-        else {}
-    )
-    say(f"dataset '{info.name}': {info.n_records} records of {info.n_subjects} subjects")
-    kinds = [f for f in info.columns.features if isinstance(f, Feature)]
-    for kind in dict.fromkeys(f.kind for f in kinds):
-        say(f"{kind}: {', '.join(f.name for f in kinds if f.kind == kind)}")
-    if planted:
-        say(
-            f"among them {invented['records']} records of {invented['people']} invented people ({invented['facts']} facts)"
-        )
-    if id is None:
-        say(
-            "no id column was named: rows are known by number, so deleting one from the file renames the others; prefer --id"
-        )
-    if json:
-        data(
-            {
-                "dataset": info.name,
-                "records": info.n_records,
-                "subjects": info.n_subjects,
-                "manifest": info.manifest,
-                **({"features": [f.to_json() for f in kinds]} if kinds else {}),
-                **({"canaries": invented} if planted else {}),
-            }
-        )
 
 
 @app.command()

@@ -132,6 +132,13 @@ def deliver(
         say(("not ended", "yellow"), f": {one['target']}, {one['stands']}")
     if "n_records" in done:
         say(f"everything has ended: {done['n_subjects']} subject(s) and {done['n_records']} record(s) left the ledger")
+        for name in opened.ledger.get_request(request).datasets:
+            found = opened.ledger.dataset(name)
+            if found.columns.id is None:
+                say(
+                    f"'{name}' has no id column: when its owner has taken the rows out of {found.source}, "
+                    f"`expunge data follow {found.source} --name {name}`"
+                )
     if json:
         data(done)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from expunge.exact._learner.planner import Planner as Planner
     from expunge.exact._learner.planner import expected_cost as expected_cost
     from expunge.exact._learner.planner import expected_cost_with_prior as expected_cost_with_prior
+    from expunge.exact._learner.rows import Place as Place
     from expunge.exact._learner.rows import Positions as Positions
     from expunge.exact._learner.rows import Rows as Rows
     from expunge.exact._sisa.torch_training import TorchTraining as TorchTraining
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Learned": "_learner.fitted",
     "Learner": "_learner.learner",
+    "Place": "_learner.rows",
     "Positions": "_learner.rows",
     "Rows": "_learner.rows",
     "load": "_learner.learner",

@@ -6,11 +6,14 @@ from expunge.ledger.deadlines import Calendar, Regulation
 from expunge.ledger.erasure import Erasure
 from expunge.ledger.evidence import AuditInfo, CertificateInfo
 from expunge.ledger.features import Feature
+from expunge.ledger.following import Followed
 from expunge.ledger.generation import Stamp
+from expunge.ledger.growing import Growth
 from expunge.ledger.keys import Keyring
 from expunge.ledger.learned import LearnedFrom, LearnedVersion
 from expunge.ledger.ledger import FILE as LEDGER_FILE
 from expunge.ledger.ledger import Ledger
+from expunge.ledger.lifecycle import DenialReason, Verb
 from expunge.ledger.live import LiveData, LiveRow
 from expunge.ledger.members import UnitMembers
 from expunge.ledger.models import UNKNOWN, ModelVersion, VersionState
@@ -31,9 +34,12 @@ __all__ = [
     "CopyState",
     "DatasetInfo",
     "Decision",
+    "DenialReason",
     "Erasure",
     "Event",
     "Feature",
+    "Followed",
+    "Growth",
     "Keyring",
     "LearnedFrom",
     "LearnedVersion",
@@ -45,6 +51,7 @@ __all__ = [
     "Regulation",
     "Request",
     "RequestState",
+    "Verb",
     "Stamp",
     "Step",
     "StepState",

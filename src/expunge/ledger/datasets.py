@@ -1,28 +1,30 @@
 """Register a file as a dataset: its records are committed to, their content stays where it is."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from expunge.core import Record
 from expunge.core.errors import InvalidData
-from expunge.ledger.batches import batched
+from expunge.ledger.commitments import commitment
 from expunge.ledger.content import file_of
 from expunge.ledger.event_time import event_time
 from expunge.ledger.features import Feature
-from expunge.ledger.intake import Intake
-from expunge.ledger.manifests import WIDTH, write_spooled
+from expunge.ledger.intake import Intake, refuse_unwritable
+from expunge.ledger.manifests import WIDTH, subjects_in, write_manifest, write_spooled
 from expunge.ledger.names import unknown_name
 from expunge.ledger.planted import Planted, write_planted
 from expunge.ledger.rows import format_of
-from expunge.ledger.sources import Columns, settled_columns
+from expunge.ledger.shared import People, companies
+from expunge.ledger.sources import AS_THEY_COME, Columns, settled_columns
 from expunge.ledger.spool import Spool
 from expunge.ledger.store import Store
-from expunge.ledger.tables import Base, DatasetRow, DatasetVersionRow
-
-_PERSON = insert(Base.metadata.tables["subject"])  # without objects, of which there would be many
+from expunge.ledger.tables import DatasetRow, DatasetVersionRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ def add_dataset(store: Store, name: str, source: Path, columns: Columns, planted
     if not name.strip():
         raise InvalidData("a dataset needs a name; give a short one such as 'people'")
     columns = settled_columns(source, columns)
+    if columns.separator is not None and not columns.separator.strip():
+        raise InvalidData("a separator of subjects is a sign between names, such as ';'; give one that is no blank")
     with store.database.read() as session:
         _check_free(session, name, source)  # before the file is read: it may be large
     with Spool(store.manifests, WIDTH) as spool:
@@ -70,7 +74,7 @@ def _record_dataset(
         _check_free(session, name, source)
         row = DatasetRow(
             name=name,
-            source=_stored_path(store.root, source),
+            source=stored_path(store.root, source),
             format=format_of(source),
             subject_column=columns.subject,
             answer_column=columns.answer,
@@ -78,14 +82,12 @@ def _record_dataset(
             value_column=columns.value,
             id_column=columns.id,
             feature_columns=[f.to_json() for f in columns.features if isinstance(f, Feature)] or None,
+            source_seen=seen_now(source),
+            subject_separator=columns.separator,
         )
         session.add(row)
         session.flush()
-        for some in batched(intake.people.items(), 10_000):
-            of_each = [(ref.hex(), store.keys.handle(identity)) for identity, (ref, _) in some]
-            people = [{"dataset_id": row.id, "ref": ref, "handle": h, "state": "live"} for ref, h in of_each]
-            session.connection().execute(_PERSON, people)
-        store.keys.subjects.add(intake.keys())
+        intake.record(store, session, row.id)
         digest = write_spooled(store.manifests, spool)
         version = record_version(store, session, row, digest, spool.n_rows, len(intake.people), parent=None)
         write_planted(store, name, planted)
@@ -95,6 +97,36 @@ def _record_dataset(
 def _check_free(session: Session, name: str, source: Path) -> None:
     if session.scalar(select(DatasetRow).where(DatasetRow.name == name)):
         raise InvalidData(f"a dataset '{name}' is recorded already; choose another name for {source.name}")
+
+
+def rows_of(people: People, name: str, records: Iterable[Record]) -> list[tuple[bytes, str]]:
+    """What a manifest has of records whose people are known."""
+    each = [(record, people.refs(record)) for record in records]
+    return [(commitment(people.key(refs), name, record), people.subject(refs) or "") for record, refs in each]
+
+
+def check_writable(record: Record, source: Path, number: int) -> None:
+    """Raises: InvalidData, for a subject who could not be asked for in a list of identities."""
+    for subject in record.subjects:
+        refuse_unwritable(subject, f"{source.name}: the subject of record {number}")
+
+
+def new_version(
+    store: Store,
+    session: Session,
+    row: DatasetRow,
+    rows: list[tuple[bytes, str]],
+    parent: DatasetVersionRow | None,
+) -> DatasetVersionRow:
+    """Write the manifest of a dataset's next version and record it."""
+    digest = write_manifest(store.manifests, rows)
+    return record_version(store, session, row, digest, len(rows), count_people(store, session, row.id, digest), parent)
+
+
+def count_people(store: Store, session: Session, dataset_id: int, manifest: str) -> int:
+    """How many people a manifest has records of, alone or with others."""
+    together = companies(session, dataset_id)
+    return len({one for ref in subjects_in(store.manifests, manifest) for one in together.get(ref, (ref,))})
 
 
 def record_version(
@@ -164,12 +196,25 @@ def newest_manifest(session: Session, dataset_id: int) -> str:
     return session.scalars(versions.order_by(DatasetVersionRow.version.desc()).limit(1)).one()
 
 
+def has_grown(session: Session, row: DatasetRow) -> bool:
+    """Whether a version of a dataset has more records than the one before: erasures make it smaller alone."""
+    sizes = select(DatasetVersionRow.n_records).where(DatasetVersionRow.dataset_id == row.id)
+    found = list(session.scalars(sizes.order_by(DatasetVersionRow.version)))
+    return any(later > earlier for earlier, later in pairwise(found))
+
+
 def source_path(store: Store, info: DatasetInfo) -> Path:
     """Where a dataset's file lies."""
     return store.root / info.source
 
 
-def _stored_path(root: Path, source: Path) -> str:
+def seen_now(source: Path) -> str:
+    """Size and time of a file: while they stay, so does what it holds, unless somebody takes trouble over it."""
+    found = source.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def stored_path(root: Path, source: Path) -> str:
     """Relative inside the project directory, so that the project can move; absolute elsewhere."""
     absolute, base = Path(os.path.abspath(source)), Path(os.path.abspath(root))
     return (absolute.relative_to(base) if absolute.is_relative_to(base) else absolute).as_posix()
@@ -184,11 +229,13 @@ def _info(session: Session, row: DatasetRow, version: DatasetVersionRow) -> Data
         format=row.format,
         columns=Columns(
             subject=row.subject_column,
+            separator=row.subject_separator,
             answer=row.answer_column,
             question=row.question_column,
             value=row.value_column,
             id=row.id_column,
             features=tuple(map(Feature.recorded, row.feature_columns or ())),
+            lines=tuple((first, last) for first, last in row.line_numbers) if row.line_numbers else AS_THEY_COME,
         ),
         manifest=version.manifest,
         path=version.path,

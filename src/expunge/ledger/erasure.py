@@ -9,10 +9,19 @@ from sqlalchemy.orm import Session
 
 from expunge.core.errors import NotReady
 from expunge.ledger.batches import batched
-from expunge.ledger.datasets import newest_version, record_version
+from expunge.ledger.datasets import count_people, newest_version, record_version
 from expunge.ledger.learned import models_that_hold
-from expunge.ledger.manifests import records_of_subjects, write_without
-from expunge.ledger.requests import append_event, dataset_rows, events, get_request, request_row, subject_rows
+from expunge.ledger.manifests import recorded_among, records_of_subjects, write_without
+from expunge.ledger.requests import (
+    append_event,
+    dataset_rows,
+    events,
+    get_request,
+    request_records,
+    request_row,
+    subject_rows,
+)
+from expunge.ledger.shared import part_companies, with_companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import TombstoneRow
 
@@ -35,7 +44,8 @@ class Erasure:
 
 
 def entomb(store: Store, request: str) -> int:
-    """Put a tombstone on every record of a request's subjects, in every dataset: `live_records` leaves them out from now on.
+    """Put a tombstone on every record of a request's subjects, in every dataset, and on those that it is about by themselves:
+    `live_records` leaves them out from now on.
 
     May be repeated. Returns how many records the request entombs.
 
@@ -46,12 +56,12 @@ def entomb(store: Store, request: str) -> int:
             if event.kind == "entombed":
                 return int(event.detail["n_records"])
         row = request_row(session, request)
-        refs = {subject.ref for subject in subject_rows(session, row)}
+        refs = with_companies(session, (subject.ref for subject in subject_rows(session, row)))
+        by_themselves = request_records(session, row)
         n_records = 0
         for dataset in dataset_rows(session, row):
             manifest = newest_version(session, dataset).manifest
-            of_each = records_of_subjects(store.manifests, manifest, refs).values()
-            theirs = sorted(commitment for of_one in of_each for commitment in of_one)
+            theirs = sorted(_leaving(store, manifest, refs, by_themselves))
             buried = _buried(session, theirs)
             session.add_all(
                 TombstoneRow(dataset_id=dataset.id, commitment=commitment, request_id=row.id)
@@ -69,6 +79,8 @@ def finish_erasure(store: Store, request: str, left: Collection[str] = (), kept:
     1. One transaction: manifests without their rows become the newest, their handles are wiped, an event says so.
     2. Files and keys follow: the old manifests are unlinked, the subjects' keys are destroyed.
     3. The database is rewritten, so that neither it nor its journals hold what was deleted.
+
+    Of a request about records by themselves the records go, and the people stay.
 
     What stays are tombstones and digests, which point at nobody without the keys. `left` names models that somebody decided
     to leave as they are; every other one must have been dealt with. `kept` names datasets that somebody decided to keep: their
@@ -118,25 +130,32 @@ def _forget(store: Store, session: Session, request: str, left: Collection[str],
     row = request_row(session, request)
     leaving = [dataset for dataset in dataset_rows(session, row) if dataset.name not in kept]
     subjects = [subject for subject in subject_rows(session, row) if subject.dataset_id in {d.id for d in leaving}]
-    refs = {subject.ref for subject in subjects}
+    refs, by_themselves = with_companies(session, (subject.ref for subject in subjects)), request_records(session, row)
     datasets, n_records = {}, 0
     for dataset in leaving:
         before = newest_version(session, dataset)
-        theirs = records_of_subjects(store.manifests, before.manifest, refs).values()
-        n_leaving, n_people = sum(map(len, theirs)), sum(map(bool, theirs))
+        n_leaving = len(_leaving(store, before.manifest, refs, by_themselves))
         after = before
         if n_leaving:  # another request for the same people may have been finished first
-            manifest = write_without(store.manifests, before.manifest, refs)
+            manifest = write_without(store.manifests, before.manifest, refs, by_themselves)
+            n_people = count_people(store, session, dataset.id, manifest)
             n_left = before.n_records - n_leaving
-            after = record_version(store, session, dataset, manifest, n_left, before.n_subjects - n_people, before)
+            after = record_version(store, session, dataset, manifest, n_left, n_people, before)
         datasets[dataset.name] = Manifests(before=before.manifest, after=after.manifest)
         n_records += n_leaving
+    part_companies(session, [subject.id for subject in subjects])
     store.keys.subjects.unsettle()
     for subject in subjects:
         subject.state, subject.handle = "erased", None
     erasure = Erasure(n_records=n_records, n_subjects=len(subjects), datasets=datasets)
     append_event(store, request, "erased", asdict(erasure))
     return erasure
+
+
+def _leaving(store: Store, manifest: str, refs: Collection[str], by_themselves: Collection[bytes]) -> set[bytes]:
+    """What a manifest has of these people, and of these records."""
+    found = {c for of_one in records_of_subjects(store.manifests, manifest, refs).values() for c in of_one}
+    return found | (recorded_among(store.manifests, manifest, by_themselves) if by_themselves else set())
 
 
 def _buried(session: Session, commitments: Sequence[bytes]) -> set[bytes]:

@@ -11,7 +11,7 @@ from expunge.ledger.batches import batched
 from expunge.ledger.content import digest_of
 from expunge.ledger.members import Found, Sought, count_found, find_members
 from expunge.ledger.models import ModelVersion, VersionState, versions_in_use
-from expunge.ledger.requests import dataset_rows, request_row, subject_rows
+from expunge.ledger.requests import dataset_rows, request_records, request_row, subject_rows
 from expunge.ledger.store import Store
 from expunge.ledger.subjects import commitments_of
 from expunge.ledger.tables import ModelRow, ModelVersionRow, TombstoneRow, UnitRow
@@ -71,7 +71,8 @@ def models_that_hold(store: Store, request: str) -> LearnedFrom:
 
 
 def records_of(store: Store, request: str) -> set[bytes]:
-    """The commitments of a request's records: of its people while they are live, and of whatever it buried.
+    """The commitments of a request's records: of its people while they are live, of those that it is about by themselves, and of
+    whatever it buried.
 
     Tombstones of earlier releases do not say who buried them: a request that ended under one has all of its datasets'
     such tombstones, which can be more than its own. All of them are of erased people.
@@ -81,7 +82,7 @@ def records_of(store: Store, request: str) -> set[bytes]:
     with store.database.read() as session:
         row = request_row(session, request)
         live = [subject.ref for subject in subject_rows(session, row) if subject.state == "live"]
-        theirs = commitments_of(store, session, live) if live else set()
+        theirs = (commitments_of(store, session, live) if live else set()) | request_records(session, row)
         buried = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.request_id == row.id)))
         if not buried and not theirs:
             before = TombstoneRow.request_id.is_(None)

@@ -9,15 +9,22 @@ from sqlalchemy import func, select
 from expunge.core.durable import link_durably, place_beside, remove_durably
 from expunge.core.errors import InvalidData, UnknownName
 from expunge.ledger import (
+    approvals,
+    asked_for,
     chain,
     copies,
     datasets,
     erasure,
     evidence,
+    following,
+    growing,
     learned,
+    lifecycle,
     live,
     models,
+    origins,
     planted,
+    record_requests,
     requests,
     serving,
     signers,
@@ -109,6 +116,12 @@ class Ledger(Store):
     datasets = datasets.datasets
     planting_secret = planted.planting_secret
     planted = planted.read_planted
+    grow_dataset = growing.grow_dataset
+    note_origins = origins.note_origins
+    dataset_origins = origins.dataset_origins
+    unrecorded = growing.unrecorded
+    follow_file = following.follow_file
+    asked_for = asked_for.asked_for
     live_records = live.live_records
     live_data = live.live_data
     entombed = live.entombed
@@ -138,9 +151,23 @@ class Ledger(Store):
 
     # Who asked to leave, and what became of it
     open_request = requests.open_request
+    request_commitments = record_requests.request_commitments
+    count_requested = record_requests.count_requested
+    count_requested_of_others = record_requests.count_requested_of_others
     get_request = requests.get_request
     live_subjects = requests.live_subjects
     extend_request = requests.extend_request
+    require = lifecycle.require
+    no_return = lifecycle.no_return
+    identify_request = lifecycle.identify_request
+    deny_request = lifecycle.deny_request
+    cancel_request = lifecycle.cancel_request
+    hold_request = lifecycle.hold_request
+    release_request = lifecycle.release_request
+    need_attention = lifecycle.need_attention
+    go_on = lifecycle.go_on
+    approve = approvals.approve
+    approvals = approvals.approvals
     append_event = requests.append_event
     events = requests.events
     requests = requests.requests

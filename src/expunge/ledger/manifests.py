@@ -93,6 +93,26 @@ def records_of_subjects(folder: Path, digest: str, refs: Collection[str]) -> dic
     return found
 
 
+def subjects_in(folder: Path, digest: str) -> Iterator[str]:
+    """The references of all subjects that have records, some of them more than once. Raises: DigestMismatch."""
+    path = file_of(folder, digest)
+    if not is_partitioned(path):
+        yield from _earlier(folder, digest).values()
+        return
+    for partition in PartitionedFile(LAYOUT, path).partitions(("subject",)):
+        yield from (ref.hex() for ref in _as_bytes(partition["subject"]))
+
+
+def recorded_among(folder: Path, digest: str, commitments: Collection[bytes]) -> set[bytes]:
+    """Those of these commitments that are in a manifest, all of which is read. Raises: DigestMismatch."""
+    wanted = np.array(sorted(commitments), "S32")
+    found: set[bytes] = set()
+    for rows in manifest_rows(folder, digest):
+        theirs = np.ascontiguousarray(rows[:, _REF:])
+        found.update(_as_bytes(theirs[np.isin(as_texts(theirs), wanted)]))
+    return found
+
+
 def write_without(folder: Path, digest: str, refs: Collection[str], commitments: Collection[bytes] = ()) -> str:
     """The same manifest without the rows of these subjects and without these rows. Raises: DigestMismatch; StorageFull."""
     bits, partitions = _partitions(folder, digest)

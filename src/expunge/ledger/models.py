@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session, aliased
 from expunge.core import Promise, Unit
 from expunge.core.errors import InvalidData, InvalidParameter, NotReady
 from expunge.ledger.content import digest_of, file_of
-from expunge.ledger.datasets import dataset_row, newest_version
+from expunge.ledger.datasets import dataset_row, has_grown, newest_version
 from expunge.ledger.event_time import event_time
-from expunge.ledger.manifests import digest_without
+from expunge.ledger.manifests import digest_without, read_manifest
 from expunge.ledger.members import UnitMembers, read_members, write_members
 from expunge.ledger.names import unknown_name
 from expunge.ledger.plain import plain_json
+from expunge.ledger.shared import with_companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import (
     DatasetRow,
@@ -69,6 +70,7 @@ def record_model_version(
     dataset: str | None = None,
     trained_on: str = UNKNOWN,
     without: Collection[str] = (),
+    without_records: Collection[bytes] = (),
     parent: str | None = None,
     recipe: Mapping[str, Any] | None = None,
     promise: Promise | None = None,
@@ -76,7 +78,8 @@ def record_model_version(
     """Record a version as a candidate, with its units and their members; the first one records the model.
 
     `trained_on` is a manifest of the dataset, or what the parent was trained on; if people were left out, name them in
-    `without`, and the version is recorded as trained on the manifest of the records that stay. Recording the same version
+    `without`, and records in `without_records`, and the version is recorded as trained on the manifest of the records that stay;
+    of a dataset that has grown, of those among its members. Recording the same version
     again changes nothing, so that a step may be repeated; one that was purged is a candidate again.
 
     Raises: InvalidData, if the digest stands for another version, or units and members disagree;
@@ -90,8 +93,8 @@ def record_model_version(
     with store.transaction() as session:
         row = _model(session, model, kind, dataset)
         _check_manifest(session, row, trained_on, parent)
-        if without and trained_on != UNKNOWN:
-            trained_on = _manifest_without(store, session, row, without)
+        if (without or without_records) and trained_on != UNKNOWN:
+            trained_on = _manifest_without(store, session, row, without, without_records, units)
         if known := session.scalar(select(ModelVersionRow).where(_is(row, digest))):
             return _same(store, session, known, path, trained_on, units)
         version = ModelVersionRow(
@@ -247,11 +250,26 @@ def _check_manifest(session: Session, row: ModelRow, trained_on: str, parent: st
         )
 
 
-def _manifest_without(store: Store, session: Session, row: ModelRow, refs: Collection[str]) -> str:
-    """The digest of the newest manifest's rows that nobody of these has, and that are not entombed."""
+def _manifest_without(
+    store: Store,
+    session: Session,
+    row: ModelRow,
+    refs: Collection[str],
+    records: Collection[bytes],
+    units: Sequence[UnitMembers],
+) -> str:
+    """The digest of the newest manifest's rows that nobody of these has, and that are not entombed.
+
+    What a dataset took in later than the model learned from it is no part of it: of one that has grown, the members alone count.
+    """
     dataset = session.get_one(DatasetRow, row.dataset_id)
-    buried = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == dataset.id)))
-    return digest_without(store.manifests, newest_version(session, dataset).manifest, refs, buried)
+    gone = set(session.scalars(select(TombstoneRow.commitment).where(TombstoneRow.dataset_id == dataset.id)))
+    gone |= set(records)
+    manifest = newest_version(session, dataset).manifest
+    if has_grown(session, dataset) and all(unit.members is not None for unit in units):
+        listed = {row.tobytes() for unit in units if (rows := unit.rows()) for row in rows.commitments}
+        gone |= read_manifest(store.manifests, manifest).keys() - listed
+    return digest_without(store.manifests, manifest, with_companies(session, refs), gone)
 
 
 def _same(

@@ -2,9 +2,9 @@
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,20 @@ from expunge.core.record import Value
 from expunge.ledger.features import Feature, Unfit, as_json, settled
 from expunge.ledger.rows import columns_are_texts, format_of, read_rows, read_text_columns
 
+LineNumbers = tuple[tuple[int, int | None], ...]
+AS_THEY_COME: LineNumbers = ((1, None),)
+
+
+def line_numbers(lines: LineNumbers) -> Iterator[int]:
+    """The number of each line, in the order of the file.
+
+    >>> numbers = line_numbers(((1, 2), (5, 5), (9, None)))
+    >>> [next(numbers) for _ in range(5)]
+    [1, 2, 5, 9, 10]
+    """
+    for first, last in lines:
+        yield from count(first) if last is None else range(first, last + 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
@@ -25,17 +39,21 @@ class Columns:
     `features` are columns that together are the input of a model; a record's question is then their values as JSON. Names
     alone are settled to kinds when a file is added (`settled_columns`).
 
+    A record may be about several people: the subject is then a list of names, or a text that `separator` cuts into names.
+
     Without `id` a record is named by its place, `row-<n>`: lines may then be appended, but removing one
-    renames all that follow, and they no longer match what was recorded. Give an id column wherever the file
-    has one.
+    renames all that follow, and they no longer match what was recorded until the file is followed (`follow_file`): then `lines`
+    are the numbers of its lines, as ranges of which the last has no end. Give an id column wherever the file has one.
     """
 
     subject: str
     answer: str
+    separator: str | None = None
     question: str | None = None
     value: str | None = None
     id: str | None = None
     features: tuple[Feature | str, ...] = ()
+    lines: LineNumbers = AS_THEY_COME
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -59,18 +77,21 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
     `read_rows` refuses.
     """
     ids, number = _Ids(), 0
-    for number, (place, row) in enumerate(read_rows(path, columns.names()), start=1):
+    of_lines = zip(line_numbers(columns.lines), read_rows(path, columns.names()), strict=False)
+    for number, (place, row) in of_lines:
         text = _Texts(f"{path.name}, {place}", row)
         features = _features(columns, text)
+        subject, *also = _subjects(columns, text)
         record = Record(
             id=f"row-{number}" if columns.id is None else text[columns.id],
-            subject=canonical_identity(text[columns.subject]),
+            subject=subject,
+            also=tuple(also),
             question=as_json(features) if features else "" if columns.question is None else text[columns.question],
             answer=_answer(columns, text),
             value="" if columns.value is None else text[columns.value],
             features=features,
         )
-        for name, value in (("id", record.id), ("subject", record.subject)):
+        for name, value in (("id", record.id), *(("subject", subject) for subject in record.subjects)):
             if not value:
                 raise _empty(path, place, name)
         ids.add([record.id])
@@ -85,12 +106,12 @@ class Texts(NamedTuple):
 
     first: int
     ids: list[str]
-    subjects: list[str]
+    subjects: Sequence[str | tuple[str, ...]]  # who a record is about, several as a tuple
     questions: list[str]
     answers: list[str]
 
     @property
-    def columns(self) -> tuple[list[str], list[str], list[str], list[str]]:
+    def columns(self) -> tuple[list[str], Sequence[str | tuple[str, ...]], list[str], list[str]]:
         return self.ids, self.subjects, self.questions, self.answers
 
 
@@ -101,13 +122,15 @@ def read_texts(path: Path, columns: Columns) -> Iterator[Texts]:
 
     Raises: InvalidData, as `read_records`.
     """
-    if not columns.features and format_of(path) == "parquet" and columns_are_texts(path, columns.names()):
+    simple = not columns.features and columns.separator is None and columns.lines == AS_THEY_COME
+    if simple and format_of(path) == "parquet" and columns_are_texts(path, columns.names()):
         yield from _texts_of_batches(path, columns)
         return
     records = read_records(path, columns)
     first = 1
-    while some := [(r.id, r.subject, r.question, r.answer) for r in islice(records, _BATCH)]:
-        yield Texts(first, *map(list, zip(*some, strict=True)))
+    while some := [(r.id, r.subjects if r.also else r.subject, r.question, r.answer) for r in islice(records, _BATCH)]:
+        ids, subjects, questions, answers = map(list, zip(*some, strict=True))
+        yield Texts(first, ids, subjects, questions, answers)
         first += len(some)
 
 
@@ -124,8 +147,9 @@ def _texts_of_batches(path: Path, columns: Columns) -> Iterator[Texts]:
         )
         if "" in texts.ids:
             raise _empty(path, f"row {number + texts.ids.index('') + 1}", "id")
-        if "" in texts.subjects or any(map(str.isspace, texts.subjects)):
-            k = next(k for k, subject in enumerate(texts.subjects) if not subject.strip())
+        subjects = batch[columns.subject]
+        if "" in subjects or any(map(str.isspace, subjects)):
+            k = next(k for k, subject in enumerate(subjects) if not subject.strip())
             raise _empty(path, f"row {number + k + 1}", "subject")
         ids.add(texts.ids)
         number += n
@@ -161,6 +185,24 @@ class _Ids:
                 if id in seen:
                     raise InvalidData(f"{path.name}, {place}: the same id as {seen[id]}; every record needs its own")
                 seen[id] = place
+
+
+def _subjects(columns: Columns, text: "_Texts") -> list[str]:
+    """Everybody that a row is about, each once.
+
+    >>> _subjects(Columns(subject="who", answer="", separator=";"), _Texts("line 1", {"who": "Ada; Bob;Ada"}))
+    ['Ada', 'Bob']
+    >>> _subjects(Columns(subject="who", answer=""), _Texts("line 1", {"who": ["Ada", "Bob"]}))
+    ['Ada', 'Bob']
+    """
+    found = text.row[columns.subject]
+    if isinstance(found, list):
+        names = [_Texts(text.place, {columns.subject: one})[columns.subject] for one in found] or [""]
+    elif columns.separator is None:
+        names = [text[columns.subject]]
+    else:
+        names = text[columns.subject].split(columns.separator)
+    return list(dict.fromkeys(map(canonical_identity, names)))
 
 
 def settled_columns(path: Path, columns: Columns) -> Columns:

@@ -9,6 +9,7 @@ from expunge.core.errors import EmptyForgetSet, UnknownSubject
 from expunge.ledger.batches import batched
 from expunge.ledger.datasets import dataset_row, newest_manifest
 from expunge.ledger.manifests import records_of_subjects
+from expunge.ledger.shared import with_companies
 from expunge.ledger.store import Store
 from expunge.ledger.tables import DatasetRow, SubjectRow
 
@@ -90,7 +91,8 @@ def commitments_of(store: Store, session: Session, refs: Sequence[str]) -> set[b
     found: set[bytes] = set()
     for dataset_id, theirs in here.items():
         manifest = newest_manifest(session, dataset_id)
-        found.update(*records_of_subjects(store.manifests, manifest, theirs).values())
+        under = with_companies(session, theirs)
+        found.update(*records_of_subjects(store.manifests, manifest, under).values())
     if (n_known := sum(map(len, here.values()))) < len(wanted):
         raise UnknownSubject(
             f"{len(wanted) - n_known} of {len(wanted)} subject references are erased or unknown; "
@@ -103,7 +105,8 @@ def count_records(store: Store, name: str, refs: Iterable[str]) -> int:
     """How many records of a dataset's newest version are of these subjects. Raises: UnknownName."""
     with store.database.read() as session:
         manifest = newest_manifest(session, dataset_row(session, name).id)
-        return sum(map(len, records_of_subjects(store.manifests, manifest, set(refs)).values()))
+        under = with_companies(session, refs)
+        return sum(map(len, records_of_subjects(store.manifests, manifest, under).values()))
 
 
 def count_subjects(store: Store, name: str) -> dict[str, int]:

@@ -43,7 +43,9 @@ class ProjectRow(Base):
 class DatasetRow(Base):
     """A file of the user's and which of its columns mean what: features by name, kind and declared categories.
 
-    Neither `question_column` nor `feature_columns`: plain documents.
+    Neither `question_column` nor `feature_columns`: plain documents. `line_numbers`: the numbers that the lines of a file without
+    an id column go by, as ranges, where they are not 1, 2, 3. `source_seen`: size and time of the file when all of it was
+    compared with what is recorded.
     """
 
     __tablename__ = "dataset"
@@ -57,6 +59,17 @@ class DatasetRow(Base):
     value_column: Mapped[str | None]
     id_column: Mapped[str | None]
     feature_columns: Mapped[list[Any] | None]
+    line_numbers: Mapped[list[Any] | None]
+    subject_separator: Mapped[str | None]
+    source_seen: Mapped[str | None]
+
+
+class DatasetOriginRow(Base):
+    """A derived dataset, and one that it was made from."""
+
+    __tablename__ = "dataset_origin"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), primary_key=True)
+    origin_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), primary_key=True)
 
 
 class DatasetVersionRow(Base):
@@ -89,6 +102,14 @@ class SubjectRow(Base):
     ref: Mapped[str] = mapped_column(unique=True)
     handle: Mapped[bytes | None]
     state: Mapped[str]
+
+
+class CompanyRow(Base):
+    """Somebody who is among several people that records are about together. `ref` stands for all of them in manifests."""
+
+    __tablename__ = "company"
+    ref: Mapped[str] = mapped_column(primary_key=True)
+    subject_id: Mapped[int] = mapped_column(ForeignKey("subject.id"), primary_key=True, index=True)
 
 
 class ModelRow(Base):
@@ -180,6 +201,15 @@ class RequestSubjectRow(Base):
     __tablename__ = "request_subject"
     request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
     subject_id: Mapped[int] = mapped_column(ForeignKey("subject.id"), primary_key=True)
+
+
+class RequestRecordRow(Base):
+    """A record that a request is about by itself, whoever it is of: the people stay."""
+
+    __tablename__ = "request_record"
+    request_id: Mapped[int] = mapped_column(ForeignKey("request.id"), primary_key=True)
+    commitment: Mapped[bytes] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"))
 
 
 class RequestEventRow(Base):

@@ -39,8 +39,9 @@ def headline(document: Mapping[str, Any]) -> str:
 
 
 def alerts(document: Mapping[str, Any]) -> list[str]:
-    """What changes the meaning of the headline: something left undone, not delivered, copies left, an override, no certificate."""
-    sentences = []
+    """What changes the meaning of the headline: what became of a request besides its steps, something left undone, not delivered,
+    copies left, an override, no certificate."""
+    sentences = [text(one) for one in items(document.get("notices"))]
     if left := items(document.get("exceptions")):
         sentences.append(f"With exceptions: {'; '.join(text(one) for one in left)}.")
     delivery = document.get("delivery")

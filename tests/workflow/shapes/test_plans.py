@@ -1,6 +1,7 @@
 """A plan told from the ledger's members is the plan of the learner itself, which is not loaded for it."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,9 @@ from expunge.workflow.shapes import adapter_shards, learner
 
 def _recorded(fitted: Any, members: dict[str, dict[bytes, int]], kind: str) -> tuple[Any, Any]:
     """A project and a version as the ledger has them."""
-    project = SimpleNamespace(ledger=SimpleNamespace(unit_members=lambda model, digest: members))
+    project = SimpleNamespace(
+        ledger=SimpleNamespace(unit_members=lambda model, digest: members), folder=lambda version: Path("nowhere")
+    )
     recipe = {"parameters": json.loads(json.dumps(fitted.state()["parameters"]))}
     promise = json.loads(json.dumps(fitted.promise().to_json()))
     return project, SimpleNamespace(model="m", digest="d", kind=kind, recipe=recipe, promise=promise)
@@ -23,7 +26,9 @@ def _recorded(fitted: Any, members: dict[str, dict[bytes, int]], kind: str) -> t
 
 def _leaving(rows: list[Record], *names: str) -> Any:
     theirs = [SimpleNamespace(commitment=row.id.encode(), record=row) for row in rows if row.subject in names]
-    return SimpleNamespace(theirs=theirs, names=sorted(names), lost=set())
+    everything = [SimpleNamespace(commitment=row.id.encode(), record=row) for row in rows]
+    gone = {row.commitment for row in theirs}
+    return SimpleNamespace(theirs=theirs, rows=everything, gone=gone, names=sorted(names), lost=set())
 
 
 @pytest.mark.parametrize("n_leaving", [1, 2])

@@ -15,6 +15,7 @@ from expunge.core.errors import InvalidData, InvalidParameter
 from expunge.ledger import clock, suppression
 from expunge.workflow.project.coming_back import check_returning, subjects_in
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.datasets import add_file
 from expunge.workflow.steps.run import run_request
 
 
@@ -106,3 +107,29 @@ def test_a_model_is_not_trained_on_them_unseen(project: Project, ask: Callable[.
     where.write_text(Path(recipe).read_text().replace('"people"', '"second"').replace('"late"', '"later"'))
     with pytest.raises(InvalidData, match="were erased"):
         train(project, f"{where}:late", quiet)
+
+
+def test_a_dataset_does_not_take_them_in_again(project: Project) -> None:
+    """Their lines were left in the file, and new ones came."""
+    project = keeping(project)
+    request = erased(project, PEOPLE[3])
+    file = write(project.root / "people.jsonl", rows_of([*PEOPLE, "Dora"]))
+    before = project.ledger.dataset("people")
+    with pytest.raises(InvalidData, match=rf"people holds 1 of those who were erased \({request}\)"):
+        add_file(project, "people", file, COLUMNS)
+    assert project.ledger.dataset("people") == before
+    write(file, [row for row in rows_of([*PEOPLE, "Dora"]) if row["who"] != PEOPLE[3]])
+    entered = add_file(project, "people", file, COLUMNS)
+    assert entered.growth
+    assert (entered.growth.n_people, entered.notes) == (1, ())
+
+
+def test_whose_rows_were_gone_before_cannot_be_listed_and_the_certificate_says_so(project: Project) -> None:
+    project = keeping(project)
+    request = project.ledger.open_request(None, [PEOPLE[3], PEOPLE[4]]).id
+    write(project.root / "people.jsonl", [row for row in rows_of(PEOPLE) if row["who"] != PEOPLE[3]])
+    run_request(project, request, quiet, released=())
+    assert project.ledger.count_suppressed() == 1
+    assert said(project, request).endswith(
+        "1 subject of this request could not be put on it, for their rows were gone from the file before"
+    )

@@ -315,6 +315,15 @@ class Learner(BaseEstimator):
         """How many records the learner holds now."""
         return self._fitted().rows.n
 
+    def places(self, records: Any) -> list[int]:
+        """Where each of these records is among those held, from 0; `Place(k)` names the record at k, also where ids are not known.
+
+        Raises: UnknownRecord; AlreadyForgotten.
+        """
+        rows = self._fitted().rows
+        found = [int(rows.find(None, [record])[0]) for record in records]
+        return [int(k) for k in np.searchsorted(rows.positions(), found)]
+
     @property
     def tombstones(self) -> tuple[str, ...]:
         """Opaque names of all records that were ever forgotten."""

@@ -8,6 +8,7 @@ import copy
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,15 @@ from expunge.core.errors import (
 from expunge.core.identity import canonical_identity, identity_of, is_missing
 
 Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A record by its place, from 0, among those that a learner holds: for whoever knows which record is where, and no ids."""
+
+    number: int
+
+
 _NAME = 16  # bytes of an opaque name
 
 
@@ -165,12 +175,26 @@ class Rows:
         )
 
     def _place_of(self, record: Any) -> int:
+        if isinstance(record, Place):
+            return self._position(record.number)
         if self._place is not None:
             return self._place.get(_opaque(self.salt, "record", record), -1)
         if isinstance(record, bool) or not isinstance(record, int | np.integer):
             return -1
         i = int(np.searchsorted(self._number, record)) if self.size else 0
         return i if i < self.size and self._number[i] == record and self.alive[i] else -1
+
+    def _position(self, number: int) -> int:
+        """Where the record is that is `number`th of those held, from 0; -1: there are not so many."""
+        if not 0 <= number < self.n:
+            return -1
+        if self.n == self.size:
+            return number
+        if self._live is None or len(self._live) != self.n:  # records leave, and none comes back
+            self._live = self.positions()
+        return int(self._live[number])
+
+    _live: Positions | None = None
 
     # -- leaving -------------------------------------------------------------------------------------------------
 
@@ -235,7 +259,7 @@ class Rows:
         grown = copy.copy(self)
         grown.X, grown.y = _joined(old_X, new.X), None if new.y is None else _joined(old_y, new.y)
         grown.size = grown.n = len(kept) + new.size
-        grown.alive, grown._codes = np.ones(grown.size, dtype=bool), None
+        grown.alive, grown._codes, grown._live = np.ones(grown.size, dtype=bool), None, None
         grown.tombstones = set(self.tombstones)
         grown._number = np.concatenate([self._number[kept], new._number])
         if new._id_names is not None and self._id_names is not None:

@@ -46,7 +46,7 @@ def add_data(project: Project, name: str, file: Path, columns: Columns, n_facts:
         )
     if n_facts < LEAST:
         raise InvalidParameter(f"canaries need at least {LEAST} facts (5 people), got {n_facts}; fewer show nothing")
-    taken = {record.subject for record in read_records(file, columns)}
+    taken = {name for record in read_records(file, columns) for name in record.subjects}
     secret = project.ledger.planting_secret(name)
     return project.ledger.add_dataset(name, file, columns, planted=draw(secret, columns, n_facts, taken))
 

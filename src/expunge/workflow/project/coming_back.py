@@ -52,6 +52,15 @@ def suppression_of(project: Project) -> Suppression | None:
     return Suppression(basis, days, rule)
 
 
+def reimport_sentence(project: Project, request: str) -> str:
+    """What a certificate says of who comes back after a request."""
+    if (kept := suppression_of(project)) is None:
+        return WITHOUT
+    left = next((e.detail["n_subjects"] for e in project.ledger.events(request) if e.kind == "not_listed"), 0)
+    unnamed = f"; {plural(left, 'subject')} of this request could not be put on it, for their rows were gone from the file before"
+    return kept.sentence + unnamed * bool(left)
+
+
 def check_returning(project: Project, identities: Iterable[str], where: str) -> list[str]:
     """What is to be said of erased people among these; each return is an event of the request that erased them.
 
@@ -75,17 +84,26 @@ def subjects_in(project: Project, file: Path, columns: Columns) -> list[str]:
     """Who is in a file, if the project keeps a list; without one it is not read for this."""
     if suppression_of(project) is None:
         return []
-    return list(dict.fromkeys(record.subject for record in read_records(file, columns)))
+    return list(dict.fromkeys(name for record in read_records(file, columns) for name in record.subjects))
 
 
 def remember(project: Project, request: str) -> int:
-    """Put a request's people on the list, where there is one, before their keys die. Returns how many."""
+    """Put a request's people on the list, where there is one, before their keys die. Returns how many.
+
+    Whose rows are all gone from their file cannot be named any more, and is not on it: an event says so, and the certificate.
+    """
     rules = suppression_of(project)
     if rules is None:
         return 0
     found = project.ledger.get_request(request)
-    names: set[str] = set()
+    if not found.subjects:
+        return 0  # of a request about records by themselves the people stay
+    names, unnamed = set[str](), set(found.subjects)
     for dataset in found.datasets:
-        names |= who_leaves(project, request, dataset=dataset).names_of(found.subjects)
+        leaving = who_leaves(project, request, dataset=dataset)
+        names |= leaving.names_of(found.subjects)
+        unnamed -= {ref for row in leaving.rows for ref in row.refs}
+    if unnamed:
+        project.ledger.append_event(request, "not_listed", {"n_subjects": len(unnamed)})
     until = (datetime.now(UTC) + timedelta(days=rules.keep_days)).date()
     return project.ledger.suppress(request, sorted(names), rules.basis, until) if names else 0

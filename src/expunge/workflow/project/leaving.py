@@ -12,9 +12,10 @@ from expunge.workflow.project.project import Project
 class Leaving:
     """What leaves a dataset, or a model that learned from one, among the rows it has. Names stay in memory.
 
-    `gone` are the commitments that leave: those of the request's people, and whatever is entombed already, for nothing of
-    that may be trained on again. Of those the model's own records that can no longer be had, for their people's keys are
-    destroyed, are `lost`.
+    `gone` are the commitments that leave: those of the request, and whatever is entombed already, for nothing of that may be
+    trained on again; and those of other open requests whose rows are gone from the file, for nothing can be trained on them:
+    these leave `along`. Of all that the model's own records that can no longer be had, for their rows are gone or their
+    people's keys are destroyed, are `lost`.
     """
 
     request: Request
@@ -22,6 +23,7 @@ class Leaving:
     rows: tuple[LiveRow, ...]
     gone: Set[bytes]
     lost: Set[bytes] = frozenset()
+    along: tuple[str, ...] = ()
 
     @property
     def theirs(self) -> list[LiveRow]:
@@ -31,13 +33,10 @@ class Leaving:
     def staying(self) -> list[LiveRow]:
         return [row for row in self.rows if row.commitment not in self.gone]
 
-    @property
-    def names(self) -> list[str]:
-        return sorted({row.record.subject for row in self.theirs})
-
     def names_of(self, refs: Collection[str]) -> set[str]:
         """The names of these subjects, as far as their rows are there."""
-        return {row.record.subject for row in self.rows if row.subject in refs}
+        named = (pair for row in self.rows for pair in zip(row.refs, row.record.subjects, strict=True))
+        return {name for ref, name in named if ref in refs}
 
     @property
     def records(self) -> list[Record]:
@@ -60,15 +59,24 @@ def who_leaves(
     dataset = (version.dataset if version else None) or dataset or found.dataset
     theirs = project.ledger.records_of(request)
     if version is None or not version.members_known:
-        rows = project.ledger.live_data(dataset, theirs).rows
-        return Leaving(found, dataset, rows, theirs)
-    rows = rows_of_version(project, version)
-    gone = (theirs | project.ledger.entombed(dataset)) & members_of(project, version)
-    return Leaving(found, dataset, rows, gone, gone - {row.commitment for row in rows})
+        live = project.ledger.live_data(dataset, theirs)
+        return Leaving(found, dataset, live.rows, theirs, theirs & live.gone)
+    members = members_of(project, version)
+    live = project.ledger.live_data(dataset, members)
+    gone = theirs | project.ledger.entombed(dataset)
+    along = _along(project, dataset, (live.gone & members) - gone)
+    gone = (gone | {c for other in along for c in project.ledger.records_of(other)}) & members
+    rows = tuple(row for row in live.rows if row.commitment in members)
+    return Leaving(found, dataset, rows, gone, gone - {row.commitment for row in rows}, along)
+
+
+def _along(project: Project, dataset: str, missing: Set[bytes]) -> tuple[str, ...]:
+    """The open requests that are about rows which are gone from the file already."""
+    return tuple(sorted({project.ledger.asked_for(dataset)[c] for c in missing})) if missing else ()
 
 
 def rows_of_version(project: Project, version: ModelVersion) -> tuple[LiveRow, ...]:
-    """What a version learned from: also what was entombed since, as long as its people have keys.
+    """What a version learned from: also what was entombed since, as long as its rows are there and its people have keys.
 
     Raises: DigestMismatch, if the data is no longer what was added.
     """

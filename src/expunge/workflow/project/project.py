@@ -112,14 +112,21 @@ class Project:
     def calendar(self) -> Calendar:
         """The days of the place: `[clock]` in `expunge.toml`, with `zone` and `holidays`. Raises: InvalidParameter."""
         clock = self.config.get("clock", {})
-        if unknown := sorted(clock.keys() - {"zone", "holidays", "regulation"}):
-            raise InvalidParameter(f"[clock] in expunge.toml knows zone, holidays and regulation, not `{unknown[0]}`")
+        if unknown := sorted(clock.keys() - {"zone", "holidays", "regulation", "pauses"}):
+            raise InvalidParameter(
+                f"[clock] in expunge.toml knows zone, holidays, regulation and pauses, not `{unknown[0]}`"
+            )
         return Calendar.of([str(day) for day in clock.get("holidays", ())], str(clock.get("zone", "UTC")))
 
     @property
     def regulation(self) -> Regulation:
         """The law that requests are made under where they do not say. Raises: InvalidParameter."""
         return law_of(str(self.config.get("clock", {}).get("regulation", Regulation.GDPR.value)))
+
+    @property
+    def clock_pauses(self) -> bool:
+        """Whether GDPR's period stands still while it is not known who asks: `pauses` of `[clock]`; without a word it does not."""
+        return self.config.get("clock", {}).get("pauses", False) is True
 
     @property
     def log_folder(self) -> Path:

@@ -138,7 +138,8 @@ def forget(job: Job) -> Made:
     if leaving.lost:
         return _trained_anew(job)
     learner = load_shards(job.project, version, leaving.records)
-    deletion = learner.forget(leaving.names, work=job.work, progress=job.progress)
+    leaving_ids = [row.record.id for row in leaving.theirs]
+    deletion = learner.forget(records=leaving_ids, work=job.work, progress=job.progress)
     rows = leaving.staying
     recipe = {k: v for k, v in version.recipe.items() if k not in ("parameters", "environment")}
     return made_of(

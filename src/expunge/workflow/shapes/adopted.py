@@ -91,6 +91,9 @@ def adopt_folder(source: str, adapter: Path | None) -> Made:
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
     """Routes, strongest first."""
     n = len(leaving.theirs)
+    untold = (
+        f"{len(leaving.lost)} of the records that leave are gone from the file; an edit needs their words, and does not reach them",
+    ) * bool(leaving.lost)
     edit = Plan(
         route=Route.EDIT,
         promise=Promise(guarantee=Guarantee.EMPIRICAL, scope="weights"),
@@ -100,6 +103,7 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
         notes=(
             "what the model was trained on is UNKNOWN; an edit's result is only what attacks measure",
             f"an edit of all weights keeps {_on_disk(project.folder(version)).sentence()}",
+            *untold,
         ),
     )
     if version.recipe["shape"] != WITH_ADAPTER:

@@ -1,4 +1,4 @@
-"""Training a version anew on what stays, where the records that leave can no longer be had: their people's keys are destroyed."""
+"""Training a version anew on what stays, where the records that leave can no longer be had."""
 
 from collections.abc import Mapping
 
@@ -18,8 +18,15 @@ def plan_anew(version: ModelVersion, leaving: Leaving, members: Mapping[str, Map
         units=tuple(touched_units(members, set(leaving.gone))),
         n_removed=len(leaving.gone),
         cost=1.0,
-        notes=(
-            f"{len(leaving.lost)} of the records that leave can no longer be had, for an earlier erasure destroyed their keys; "
-            "nothing can be asked about them",
-        ),
+        notes=unasked(leaving),
+    )
+
+
+def unasked(leaving: Leaving) -> tuple[str, ...]:
+    """A note of the records that leave and can no longer be had; none where all can."""
+    if not leaving.lost:
+        return ()
+    return (
+        f"{len(leaving.lost)} of the records that leave can no longer be had: their rows are gone from the file, or an earlier "
+        "erasure destroyed their keys; nothing can be asked about them",
     )

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from expunge.core import Promise, Unit
-from expunge.core.errors import InvalidParameter
+from expunge.core.errors import InvalidParameter, NotReady
 from expunge.ledger import UnitMembers
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made
@@ -16,12 +16,17 @@ from expunge.workflow.shapes.whole import WHOLE, load_whole
 def edited(job: Job) -> Made:
     """The model after the edit that the job's options name.
 
-    Raises: InvalidParameter, without a method; and what `run_edit` raises.
+    Raises: InvalidParameter, without a method; NotReady, where the records are gone from the file; and what `run_edit` raises.
     """
     from expunge.approximate import Edit, methods, run_edit
     from expunge.engine import save_model
     from expunge.workflow.inputs.method import method_of
 
+    if not job.leaving.theirs:
+        raise NotReady(
+            "an edit needs the words of the records that leave, and all of them are gone from the file; lay them there until the "
+            "request has ended, or choose another route or `expunge destroy`"
+        )
     name = job.options.get("method")
     if not name:
         raise InvalidParameter(f"an edit needs a method; name one with --method: {', '.join(methods.names())}")

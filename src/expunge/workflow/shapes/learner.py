@@ -8,14 +8,14 @@ class is written beside the recipe needs that file for everything.
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from expunge.core import Plan, Promise, Record, Route
-from expunge.core.durable import remove_durably
+from expunge.core.durable import remove_durably, write_durably
 from expunge.core.errors import (
     DigestMismatch,
     InvalidParameter,
@@ -31,7 +31,7 @@ from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.files import new_folder
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
-from expunge.workflow.shapes.anew import METHOD, plan_anew
+from expunge.workflow.shapes.anew import METHOD, plan_anew, unasked
 from expunge.workflow.shapes.arms import Arms, Case, Claim
 from expunge.workflow.shapes.fresh_process import printed_by
 from expunge.workflow.shapes.job import Job
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 TEXTS = False
 OPTIONS: Mapping[str, Route] = {}
 RETAIN_ROWS = 2000
+COMMITMENTS, WIDTH = "commitments.bin", 32  # which record is at which place, for the ledger; bytes of each
 BESIDE = "beside the recipe"  # where the learner's class is, if no package offers it
 # Unlearning costs these by the record, whatever the records hold: their plan needs no more than the ledger's counts.
 COUNTED = ("gaussian_nb", "k_neighbors", "multinomial_nb", "ridge")
@@ -99,7 +100,7 @@ def train_learner(project: Project, training: Training, script: Script, rows: li
     where = script.to_json()
     if learners.name_of(type(learner)) is None:
         where["class"] = BESIDE
-    made = _made(learner, rows, where, info.manifest)
+    made = _made(learner, [row.commitment for row in rows], where, info.manifest)
     _try(made, salt, training, rows, project.root / "work" / f"train-{training.model}")
     return made
 
@@ -139,28 +140,34 @@ def fitted(training: Training, records: Sequence[Record], columns: Columns, salt
     learner = training.learner
     learner.salt = salt
     with takes_columns(learner, columns.features if training.rows is None else ()):
-        return learner.fit(X, y, subjects=[r.subject for r in records], records=[r.id for r in records])
+        return learner.fit(X, y, subjects=[r.subjects for r in records], records=[r.id for r in records])
 
 
 def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan]:
-    if leaving.lost:
+    held = _held(project, version)
+    if held is None and leaving.lost:
         return [plan_anew(version, leaving, project.ledger.unit_members(version.model, version.digest))]
-    return [_counted_plan(project, version, leaving) or load_learner(project, version).plan(subjects=leaving.names)]
+    if (counted := _counted_plan(project, version, leaving)) is None:
+        learner = load_learner(project, version)
+        counted = learner.plan(records=_places(learner, held, leaving))
+    return [replace(counted, notes=(*counted.notes, *unasked(leaving)))]
 
 
 def forget(job: Job) -> Made:
-    """The learner without the people who leave."""
-    version, leaving = job.version, job.leaving
+    """The learner without the records that leave. It holds them itself, so that no row of a file is needed."""
+    project, version, leaving = job.project, job.version, job.leaving
     where = {k: v for k, v in version.recipe.items() if k not in ("parameters", "state", "shape")}
-    if leaving.lost:
+    held = _held(project, version)
+    if held is None and leaving.lost:
         return _trained_anew(job, where)
-    learner = load_learner(job.project, version)
-    deletion = learner.forget(subjects=leaving.names)
+    learner = load_learner(project, version)
+    if held is None:
+        held = _in_places(learner, leaving.rows)
+    deletion = learner.forget(records=_places(learner, held, leaving))
     learner.unlink_tombstones()  # the ledger has its own, under keys that die with the people
-    rows = leaving.staying
     return _made(
         learner,
-        rows,
+        [commitment for commitment in held if commitment not in leaving.gone],
         where,
         version.trained_on,
         cost=deletion.cost,
@@ -170,6 +177,29 @@ def forget(job: Job) -> Made:
     )
 
 
+def _held(project: Project, version: ModelVersion) -> list[bytes] | None:
+    """The commitments of the records that a version holds, in the order of their places; None: before that was kept."""
+    path = project.folder(version) / COMMITMENTS
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    return [data[k : k + WIDTH] for k in range(0, len(data), WIDTH)]
+
+
+def _in_places(learner: Any, rows: Sequence[LiveRow]) -> list[bytes]:
+    """The commitments of a learner's records in the order of their places, by the ids that their rows have."""
+    places = learner.places([row.record.id for row in rows])
+    return [commitment for _, commitment in sorted(zip(places, (row.commitment for row in rows), strict=True))]
+
+
+def _places(learner: Any, held: Sequence[bytes] | None, leaving: Leaving) -> list[Any]:
+    """What leaves, as the learner names it."""
+    from expunge.exact import Place
+
+    held = _in_places(learner, leaving.rows) if held is None else held
+    return [Place(k) for k, commitment in enumerate(held) if commitment in leaving.gone]
+
+
 def _trained_anew(job: Job, where: dict[str, Any]) -> Made:
     """Raises: RecipeMismatch, if the recipe's file is another one now."""
     version, rows = job.version, job.leaving.staying
@@ -177,7 +207,8 @@ def _trained_anew(job: Job, where: dict[str, Any]) -> Made:
     columns, salt = columns_of(job.project, version), job.project.salt(version.model)
     learner = fitted(training_of(version), [row.record for row in rows], columns, salt)
     manifest = job.project.ledger.dataset(job.leaving.dataset).manifest
-    return _made(learner, rows, where, manifest, cost=1.0, seconds=time.perf_counter() - began, method=METHOD)
+    commitments = [row.commitment for row in rows]
+    return _made(learner, commitments, where, manifest, cost=1.0, seconds=time.perf_counter() - began, method=METHOD)
 
 
 def replay(project: Project, version: ModelVersion, request: str, units: list[str], progress: Progress) -> bool:
@@ -241,7 +272,7 @@ def _counted_plan(project: Project, version: ModelVersion, leaving: Leaving) -> 
     if version.kind not in COUNTED:
         return None
     members = project.ledger.unit_members(version.model, version.digest)
-    touched = touched_units(members, {row.commitment for row in leaving.theirs})
+    touched = touched_units(members, set(leaving.gone))
     n_removed = sum(unit.n_removed for unit in touched)
     cost = n_removed / max(1, sum(map(len, members.values())) - n_removed)
     if cost > 1 / 2:
@@ -283,12 +314,18 @@ def _training_as_it_was(version: ModelVersion) -> Training | None:
         return None
 
 
-def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: str, **rest: Any) -> Made:
+def _made(learner: Any, commitments: Sequence[bytes], where: dict[str, Any], manifest: str, **rest: Any) -> Made:
+    """`commitments` are those of the records that the learner holds, in the order of their places."""
     state = learner.state()
+
+    def write(folder: Path) -> None:
+        learner.save(folder)
+        write_durably(folder / COMMITMENTS, b"".join(commitments), mode=0o600)
+
     return Made(
         kind=state["kind"],
-        write=learner.save,
-        units=tuple(_members(learner, rows)),
+        write=write,
+        units=tuple(_members(learner, commitments)),
         promise=learner.promise(),
         recipe={**where, "shape": "learner", "parameters": state["parameters"], "state": learner.digest()},
         trained_on=manifest,
@@ -296,13 +333,15 @@ def _made(learner: Any, rows: list[LiveRow], where: dict[str, Any], manifest: st
     )
 
 
-def _members(learner: Any, rows: list[LiveRow]) -> list[UnitMembers]:
+def _members(learner: Any, commitments: Sequence[bytes]) -> list[UnitMembers]:
     """Who is in which unit, by commitment. A learner of one unit holds everybody in it."""
+    from expunge.exact import Place
+
     units = learner.units()
-    if len(units) == 1 and units[0].n_records == len(rows):
-        return [UnitMembers(units[0], tuple((row.commitment, 1) for row in rows))]
-    places = learner.members([row.record.id for row in rows])
+    if len(units) == 1 and units[0].n_records == len(commitments):
+        return [UnitMembers(units[0], tuple((commitment, 1) for commitment in commitments))]
+    places = learner.members([Place(k) for k in range(len(commitments))])
     found: dict[str, list[tuple[bytes, int]]] = {unit.id: [] for unit in units}
-    for row, (unit, part) in zip(rows, places, strict=True):
-        found[unit].append((row.commitment, part))
+    for commitment, (unit, part) in zip(commitments, places, strict=True):
+        found[unit].append((commitment, part))
     return [UnitMembers(unit, tuple(found[unit.id])) for unit in units]

@@ -38,10 +38,11 @@ def keep(
     made: Made,
     parent: str | None = None,
     without: Collection[str] = (),
+    without_records: Collection[bytes] = (),
 ) -> ModelVersion:
     """Write a version beside the others and record it as a candidate. May be repeated.
 
-    `without`: who was left out of what its parent was trained on.
+    `without`: who was left out of what its parent was trained on; `without_records`: what else was.
     """
     staging = project.root / "models" / model / "new"
     with new_folder(staging) as folder:
@@ -61,6 +62,7 @@ def keep(
         dataset=dataset,
         trained_on=made.trained_on,
         without=without,
+        without_records=without_records,
         parent=parent,
         recipe=made.recipe,
         promise=made.promise,

@@ -18,6 +18,7 @@ from expunge.workflow.inputs.user_code import Recorded
 from expunge.workflow.project.canaries import Canaries, NoProcedure
 from expunge.workflow.project.leaving import Leaving
 from expunge.workflow.project.project import Project
+from expunge.workflow.shapes.anew import unasked
 from expunge.workflow.shapes.arms import Case
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress
@@ -80,7 +81,7 @@ def plan(project: Project, version: ModelVersion, leaving: Leaving) -> list[Plan
             n_removed=len(leaving.gone),
             cost=work / left if left else 0.0,
             purge=tuple(t.id for t in touched),
-            notes=notes,
+            notes=(*notes, *unasked(leaving)),
         )
     ]
 

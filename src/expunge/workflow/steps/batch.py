@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from expunge.core.errors import InvalidParameter
-from expunge.ledger import Request
+from expunge.ledger import Request, RequestState
 from expunge.workflow.project.project import Project
 
+_WAITING = (RequestState.RECEIVED, RequestState.NEEDS_ATTENTION)
 HOURS_LEFT = 72  # before the earliest due date a batch waits no longer
 
 
@@ -17,7 +18,7 @@ def batched(project: Project, request: Request) -> str:
     wanted = project.config.get("batching", {})
     if unknown := sorted(wanted.keys() - {"requests", "days"}):
         raise InvalidParameter(f"[batching] in expunge.toml knows `requests` and `days`, not `{unknown[0]}`")
-    waiting = [one for one in project.ledger.requests() if one.state.open and not begun(project, one.id)]
+    waiting = [one for one in project.ledger.requests() if one.state in _WAITING and not begun(project, one.id)]
     if not wanted or request.id not in {one.id for one in waiting}:
         return ""
     n, days = int(wanted.get("requests", 0)), float(wanted.get("days", 0))

@@ -10,7 +10,7 @@ from expunge.certify.keys import SigningKey
 from expunge.core.digests import canonical_json
 from expunge.core.durable import write_durably
 from expunge.core.errors import InvalidCertificate, NotReady
-from expunge.ledger import Decision, RequestState
+from expunge.ledger import Decision, RequestState, Verb
 from expunge.workflow.project.project import LOG_KEY, PUBLIC_KEY, Project
 from expunge.workflow.project.speaking import log_of, signing_key
 from expunge.workflow.project.story import check_story
@@ -42,6 +42,7 @@ def certify_request(project: Project, request: str) -> Path:
     model is not the one that was recorded; InvalidCertificate, if a key, what lies in the certificate's place, or the log is not
     what was signed with, issued or signed.
     """
+    project.ledger.require(request, Verb.WORK)
     head = check_story(project)
     key = signing_key(project)
     held = find_targets(project, request)

@@ -12,10 +12,11 @@ from expunge.core import Flag
 from expunge.core.digests import digest_folder, sha256_file
 from expunge.core.durable import remove_durably
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, InvalidParameter, NotReady, UnknownName
-from expunge.ledger import CopyState, Decision, ModelVersion
+from expunge.ledger import CopyState, Decision, ModelVersion, Verb
 from expunge.workflow.project.coming_back import remember
 from expunge.workflow.project.events import attempt, last_event, needed, verified
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.approval import check_approved
 from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
 
 RESIDUALS = (
@@ -49,9 +50,12 @@ def deliver_request(
     `released` names old versions that left the house, by the beginning of their digest, or says that nobody knows: whoever
     holds one can tell from it and the new one what was removed. May be repeated after a kill at any point.
 
-    Raises: NotReady; DeliveryBlocked, for a blocking flag that `overrides` does not name; DigestMismatch, if a new version's
-    files are not the ones that were verified; InvalidData, where something is a link; UnknownName. All before any effect.
+    Raises: NotReady, under a legal hold or without the approvals that the project wants too; DeliveryBlocked, for a blocking
+    flag that `overrides` does not name; DigestMismatch, if a new version's files are not the ones that were verified;
+    InvalidData, where something is a link; UnknownName. All before any effect.
     """
+    project.ledger.require(request, Verb.WORK)
+    check_approved(project, request)
     held = find_targets(project, request)
     left = [one for one in named(held, targets, MODEL) if one.target.decision is Decision.DO and not one.target.done]
     waiting = [done for one in left if (done := attempt(project, request, one.target.of))]
@@ -155,9 +159,13 @@ def _deliver(project: Project, request: str, ready: _Ready, released: list[str])
 def _ended(project: Project, request: str) -> dict[str, Any]:
     """The ledger forgets the people, if everything has ended; what is left otherwise."""
     held = find_targets(project, request)
-    open_ = [one for one in left_undone(held) if one.target.kind != DATASET or one.target.decision is Decision.DEFER]
+    open_ = [
+        one
+        for one in left_undone(held)
+        if one.target.kind != DATASET or one.target.decision is Decision.DEFER or one.derived
+    ]
     result: dict[str, Any] = {"left": [{"target": one.name, "stands": one.target.sentence} for one in open_]}
-    if not open_ and project.ledger.get_request(request).subjects:
+    if not open_ and not project.ledger.get_request(request).about_nobody:
         if project.ledger.finished_erasure(request) is None:
             remember(project, request)
         given_up = [one.target for one in held if not one.target.done and one.target.decision is not Decision.DO]

@@ -6,9 +6,10 @@ from typing import Any
 from expunge.core import Route
 from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidData, NotReady
-from expunge.ledger import Decision, VersionState
+from expunge.ledger import Decision, Verb, VersionState
 from expunge.workflow.project.events import attempt
 from expunge.workflow.project.project import Project
+from expunge.workflow.steps.approval import check_approved
 from expunge.workflow.steps.deliver import purge_copies
 from expunge.workflow.steps.targets import MODEL, descendants, find_targets, named, origins
 
@@ -22,7 +23,9 @@ def destroy_model(project: Project, request: str, target: str) -> list[dict[str,
     Raises: UnknownName; NotReady, where the target is done or to be left, or the request is between `forget` and `deliver` on one
     of the models; InvalidData, where a folder is a link. All before any effect.
     """
+    project.ledger.require(request, Verb.WORK)
     (held,) = named(find_targets(project, request), [target], MODEL)
+    check_approved(project, request, held.name)
     if held.target.done or held.target.decision in (Decision.REFUSED, Decision.EXEMPT):
         raise NotReady(f"'{held.name}' is {held.target.sentence}; decide otherwise before it is destroyed")
     models = [held.target.of, *descendants(origins(project), [held.target.of])]

@@ -17,6 +17,7 @@ from expunge.workflow.shapes.learner import train_learner
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.own_loop import adopt_runs
 from expunge.workflow.shapes.track import UNIT_FILE
+from expunge.workflow.steps.datasets import unrecorded
 
 
 def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersion, tuple[str, ...]]:
@@ -27,7 +28,10 @@ def train(project: Project, where: str, progress: Progress) -> tuple[ModelVersio
     training, script = load_training(where)
     _check_new(project, training.model)
     live = project.ledger.live_data(training.dataset)
-    warnings = check_returning(project, {row.record.subject for row in live.rows}, training.dataset)
+    warnings = [
+        *unrecorded(project, [training.dataset]),
+        *check_returning(project, {name for row in live.rows for name in row.record.subjects}, training.dataset),
+    ]
     work = project.root / "work" / f"train-{training.model}"
     with explaining("what train writes"):
         work.mkdir(parents=True, exist_ok=True)

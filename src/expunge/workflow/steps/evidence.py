@@ -13,6 +13,7 @@ from expunge.workflow.project.project import Project
 from expunge.workflow.project.story import check_story
 from expunge.workflow.steps.audit_file import read_audit
 from expunge.workflow.steps.certify import newest_certificate
+from expunge.workflow.steps.standing import notices
 from expunge.workflow.steps.statement import overridden, unknown_parts
 from expunge.workflow.steps.targets import exceptions, find_targets, targets_of
 
@@ -45,6 +46,7 @@ def evidence_of(project: Project, request: str) -> dict[str, Any]:
             {**shown, "holds": one.words, "stands": one.target.sentence}
             for shown, one in zip(targets_of(held), held, strict=True)
         ],
+        "notices": notices(project, request),
         "exceptions": [f"{one.name} is {one.target.sentence}" for one in exceptions(held)],
         "rows": [_row(project, request, done) for done in attempts],
         "delivery": _delivery(project, request),

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from expunge.core import Fact, Plan, Route
+from expunge.core import Fact, Plan, Record, Route
 from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
 from expunge.core.refusals import explaining
-from expunge.ledger import Decision, ModelVersion, RequestState
+from expunge.ledger import Decision, ModelVersion, RequestState, Verb
 from expunge.report.words import plural
 from expunge.workflow.project.events import attempt, last_event
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
@@ -18,6 +18,7 @@ from expunge.workflow.project.sealed import seal_facts
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.shape import shape
+from expunge.workflow.steps.approval import check_approved
 from expunge.workflow.steps.duplicates import copies
 from expunge.workflow.steps.targets import MODEL, Held, find_targets, named
 
@@ -33,12 +34,17 @@ class TargetPlan:
 
 
 def plan_request(project: Project, request: str) -> list[TargetPlan]:
-    """Everything that holds, or may hold, something of a request. Changes nothing."""
+    """Everything that holds, or may hold, something of a request. Changes nothing.
+
+    Raises: UnknownName; NotReady, until who asks is identified: it is told to nobody else what is held.
+    """
+    if project.ledger.get_request(request).state is RequestState.IDENTITY_PENDING:
+        project.ledger.require(request, Verb.WORK)
     return [_planned(project, request, held) for held in find_targets(project, request)]
 
 
 def _planned(project: Project, request: str, held: Held) -> TargetPlan:
-    if held.target.kind != MODEL or held.target.done or held.n_records == 0:
+    if held.target.kind != MODEL or held.target.done or held.n_records == 0 or held.derived:
         return TargetPlan(held)
     if attempt(project, request, held.target.of):
         return TargetPlan(held, waits=f"forgotten; next `expunge verify {request}`, then `expunge deliver {request}`")
@@ -46,7 +52,7 @@ def _planned(project: Project, request: str, held: Held) -> TargetPlan:
     if version is None:
         return TargetPlan(held, waits=_who_is_first(project, request, held.target.of))
     leaving = who_leaves(project, request, version)
-    notes = _near_names(leaving)
+    notes = (*_near_names(leaving), *_along(leaving))
     plans = [replace(plan, notes=(*plan.notes, *notes)) for plan in _plans(project, version, leaving)]
     return TargetPlan(held, tuple(plans), version.digest)
 
@@ -76,14 +82,24 @@ def _who_is_first(project: Project, request: str, model: str) -> str:
 
 def _near_names(leaving: Leaving) -> tuple[str, ...]:
     """A note of the people whose names are almost those of the request, without the names."""
-    subjects = {row.record.subject for row in leaving.rows}
-    near = near_names(leaving.names, subjects)
-    records = sum(row.record.subject in near for row in leaving.rows)
+    subjects = {name for row in leaving.rows for name in row.record.subjects}
+    near = near_names(sorted(leaving.names_of(leaving.request.subjects)), subjects)
+    records = sum(not near.isdisjoint(row.record.subjects) for row in leaving.rows)
     if not near:
         return ()
     return (
         f"{plural(len(near), 'other name')} with {plural(records, 'record')} differ from those asked for by letter case, "
         "spaces or the form of letters alone, and stay; if they are the same people, request their names too",
+    )
+
+
+def _along(leaving: Leaving) -> tuple[str, ...]:
+    """A note of the other requests whose people's rows are gone from the file, so that they leave at the same time."""
+    if not leaving.along:
+        return ()
+    return (
+        f"the rows of {', '.join(leaving.along)} are gone from the file already, so their records leave this model together with "
+        "these",
     )
 
 
@@ -107,6 +123,8 @@ def forget_request(
     Raises: NotReady; UnknownName; InvalidParameter; StorageFull; and what a route raises.
     """
     asked = {"route": route, "options": {k: v for k, v in (options or {}).items() if v is not None}}
+    project.ledger.require(request, Verb.WORK)
+    check_approved(project, request)
     held = find_targets(project, request)
     chosen = [one for one in named(held, targets, MODEL) if _wanted(one, targets)]
     if not chosen:
@@ -128,7 +146,7 @@ def _nothing_to_forget(project: Project, request: str, held: list[Held]) -> list
     """No model learned from them: their records are entombed, so that none will. What was forgotten stays said."""
     done = [attempt(project, request, one.target.of) for one in held if one.target.kind == MODEL]
     if not any(done):
-        if not project.ledger.get_request(request).subjects:
+        if project.ledger.get_request(request).about_nobody:
             raise NotReady(f"{request} is about nobody; see `expunge status {request}`")
         project.ledger.entomb(request)
     return [one for one in done if one is not None]
@@ -183,13 +201,22 @@ def _carried_out(
                 progress=progress,
             )
             made = shape(version).forget(job)
-            seal_facts(work / SEALED, _facts_by_subject(leaving), project.ledger.keys)
-            gone = leaving.request.subjects
-            new = keep(project, version.model, version.dataset, made, parent=version.digest, without=gone)
+            own = project.ledger.records_of(request)
+            seal_facts(work / SEALED, _facts_by_subject(leaving, own), project.ledger.keys)
+            new = keep(
+                project,
+                version.model,
+                version.dataset,
+                made,
+                parent=version.digest,
+                without=leaving.request.subjects,
+                without_records=own | leaving.gone,
+            )
             detail = {**_detail(leaving, version, new, plan, made), "attempt": number, "asked": dict(asked)}
             with project.ledger.transaction():
                 project.ledger.quarantine(version.model, version.digest)
-                project.ledger.entomb(request)
+                for one in (request, *leaving.along):
+                    project.ledger.entomb(one)
                 project.ledger.begin_attempt(request, target)
                 project.ledger.append_event(request, "forgotten", detail, RequestState.IN_PROGRESS)
                 project.ledger.finish_step(step, {"after": new.digest})
@@ -217,6 +244,7 @@ def _detail(leaving: Leaving, old: ModelVersion, new: ModelVersion, plan: Plan, 
         "cost": made.cost,
         "seconds": made.seconds,
         "purge": list(plan.purge),
+        "along": list(leaving.along),
         "duplicates": copies(leaving) if shape(old).TEXTS else None,
         "notes": [*plan.notes, *made.notes],
     }
@@ -286,10 +314,13 @@ def _choose(model: str, found: list[Plan], route: str | None) -> Plan:
     )
 
 
-def _facts_by_subject(leaving: Leaving) -> dict[str, list[Fact]]:
-    """Of the request's own people: what others buried is sealed by their requests."""
-    return {
-        ref: facts_of(row.record for row in leaving.theirs if row.subject == ref)
-        for ref in leaving.request.subjects
-        if any(row.subject == ref for row in leaving.theirs)
-    }
+def _facts_by_subject(leaving: Leaving, own: Collection[bytes]) -> dict[str, list[Fact]]:
+    """Of the request's own records: what others buried is sealed by their requests. One about several people is asked about
+    whoever asked."""
+    found: dict[str, list[Record]] = {}
+    for row in leaving.theirs:
+        if row.commitment in own:
+            who = dict(zip(row.refs, row.record.subjects, strict=True))
+            ref = next((ref for ref in row.refs if ref in leaving.request.subjects), row.refs[0])
+            found.setdefault(ref, []).append(replace(row.record, subject=who[ref], also=()))
+    return {ref: facts_of(records) for ref, records in found.items()}

@@ -4,10 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from expunge.ledger import Decision
+from expunge.core.errors import ExpungeError, NotReady, ProjectLocked, StorageFull
+from expunge.ledger import Decision, Request, Verb
 from expunge.workflow.project.events import attempt, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.made import Progress
+from expunge.workflow.steps.approval import missing_approval
 from expunge.workflow.steps.batch import batched, begun
 from expunge.workflow.steps.certify import certify_request
 from expunge.workflow.steps.deliver import deliver_request
@@ -29,13 +31,34 @@ def run_request(project: Project, request: str, progress: Progress, released: Co
 
     Without `released` it stops before delivery, which needs to know what left the house.
 
-    Raises: what a step raises that a person must decide about, such as DeliveryBlocked, with everything before it done.
+    Raises: what a step raises that a person must decide about, such as DeliveryBlocked, with everything before it done; the
+    request needs attention then, until it is carried further.
     """
     found = project.ledger.get_request(request)
     if not found.state.open:
         return Ran((), "")
-    if waits := batched(project, found):
+    if waits := _waits(project, found):
         return Ran((), waits)
+    project.ledger.go_on(request)
+    try:
+        return _carried(project, request, progress, released)
+    except (ProjectLocked, StorageFull):
+        raise  # nobody has to decide anything: the same command goes on
+    except ExpungeError as e:
+        project.ledger.need_attention(request, type(e).__name__)
+        raise
+
+
+def _waits(project: Project, found: Request) -> str:
+    """What has to come before; empty where nothing has."""
+    try:
+        project.ledger.require(found.id, Verb.WORK)
+    except NotReady as e:
+        return str(e)
+    return batched(project, found) or missing_approval(project, found.id)
+
+
+def _carried(project: Project, request: str, progress: Progress, released: Collection[str] | None) -> Ran:
     steps = []
     forgotten, unverified = _standing(project, request)
     if not forgotten:

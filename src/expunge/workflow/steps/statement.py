@@ -14,7 +14,7 @@ from expunge.core.version import __version__
 from expunge.ledger import ModelVersion, VersionState
 from expunge.ledger.chain import Head
 from expunge.report.claims import level_of, may_be_claimed
-from expunge.workflow.project.coming_back import WITHOUT, suppression_of
+from expunge.workflow.project.coming_back import reimport_sentence
 from expunge.workflow.project.events import attempt, audit_digest, event_times, last_event, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.audit_file import read_audit
@@ -147,6 +147,7 @@ def statement_of(project: Project, request: str, held: list[Held], events: Head)
             "received": found.received_at,
             "due": found.due_at,
             "subjects": len(found.subjects),
+            **_standing(project, request),
         },
         "erasedSet": {"records": erasure.n_records if erasure else 0},
         "manifest": manifests.get(found.dataset, {"before": None, "after": None}),
@@ -173,10 +174,26 @@ def statement_of(project: Project, request: str, held: list[Held], events: Head)
             "residuals": list(RESIDUALS),
         },
         "unknown": list(dict.fromkeys(part for version in versions.values() for part in unknown_parts(version))),
-        "reimport": kept.sentence if (kept := suppression_of(project)) else WITHOUT,
+        "reimport": reimport_sentence(project, request),
         "limits": LIMITS,
     }
     return erasure_statement(subjects, _without_floats(predicate))
+
+
+def _standing(project: Project, request: str) -> dict[str, Any]:
+    """How who asks was identified, how many people agreed to the plan, and the legal holds; what there was none of is left out."""
+    events = project.ledger.events(request)
+    methods = [event.detail["method"] for event in events if event.kind == "identified"]
+    methods += [
+        event.detail["identified"] for event in events if event.kind == "received" and event.detail.get("identified")
+    ]
+    agreed = [event.detail["plan"] for event in events if event.kind == "approved"]
+    holds = [{"at": event.at, "what": event.kind} for event in events if event.kind in ("held", "released")]
+    return {
+        **({"identifiedBy": methods[-1]} if methods else {}),
+        **({"approvals": agreed.count(agreed[-1])} if agreed else {}),
+        **({"holds": holds} if holds else {}),
+    }
 
 
 def flags_of_all(dealt: list[Dealt], left: list[Held]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from expunge.core import Fact, Guarantee
 from expunge.core.errors import NotReady
+from expunge.ledger import Verb
 from expunge.verify import Audit, ClassifierAudit
 from expunge.verify.names import fresh_salt
 from expunge.workflow.project.canaries import canaries_among
@@ -62,6 +63,7 @@ def verify_request(
 
 def waiting_for(project: Project, request: str, targets: Collection[str] = ()) -> list[dict[str, Any]]:
     """What forgetting made and delivery has not. Raises: NotReady, where that is nothing; UnknownName."""
+    project.ledger.require(request, Verb.WORK)
     waiting = [
         done
         for one in named(find_targets(project, request), targets, MODEL)
@@ -95,6 +97,11 @@ def _verified(
     work = project.work(request, model)
     forgotten = open_facts(work / SEALED, project.ledger.keys)
     leaving = who_leaves(project, request, after)
+    if leaving.lost:
+        raise NotReady(
+            f"{len(leaving.lost)} rows that the new version of '{model}' learned from have gone from their file since, and open "
+            f"requests are about them; `expunge abandon {request}`, then forget again, and they leave together with these"
+        )
     remaining = replace(leaving, rows=tuple(leaving.staying))
     canaries = canaries_among(project, remaining.dataset, remaining.rows)
     live = remaining.records

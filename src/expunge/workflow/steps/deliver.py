@@ -15,6 +15,7 @@ from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, In
 from expunge.ledger import CopyState, Decision, ModelVersion, Verb
 from expunge.workflow.project.coming_back import remember
 from expunge.workflow.project.events import attempt, last_event, needed, verified
+from expunge.workflow.project.leases import Lease, leased
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.approval import check_approved
 from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
@@ -133,8 +134,15 @@ def _released(project: Project, released: Collection[str], models: Collection[st
 
 
 def _deliver(project: Project, request: str, ready: _Ready, released: list[str]) -> None:
-    """One model: switched, purged, said."""
-    before, after = ready.before, ready.after
+    """One model: switched, purged, said, by one worker."""
+    name = f"{MODEL}:{ready.after.model}#{ready.done.get('attempt', 1)}/deliver"
+    with leased(project, request, name) as lease:
+        _switch_and_purge(lease, request, ready, released)
+
+
+def _switch_and_purge(lease: Lease, request: str, ready: _Ready, released: list[str]) -> None:
+    project, before, after = lease.project, ready.before, ready.after
+    lease.check()
     project.ledger.set_current(after.model, after.digest)
     project.point_current(after)
     reached, left = purge_copies(project, request, after.model)
@@ -154,6 +162,7 @@ def _deliver(project: Project, request: str, ready: _Ready, released: list[str])
         project.ledger.finish_target(
             request, f"{MODEL}:{after.model}", {"version": after.digest, "route": ready.done["route"]}
         )
+        lease.finish(version=after.digest)
 
 
 def _ended(project: Project, request: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from expunge.core.refusals import explaining
 from expunge.ledger import Decision, ModelVersion, RequestState, Verb
 from expunge.report.words import plural
 from expunge.workflow.project.events import attempt, last_event
+from expunge.workflow.project.leases import leased
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.project.project import SEALED, Project
 from expunge.workflow.project.sealed import seal_facts
@@ -185,11 +186,10 @@ def _carried_out(
         abandon_attempt(project, request, version.model)
     target = f"{MODEL}:{version.model}"
     number = 1 + next((one.attempt for one in project.ledger.targets(request) if one.name == target), 0)
-    step = project.ledger.claim_step(request, f"{target}#{number}/forget", take_over=True)  # this process alone writes
     work = project.work(request, version.model)
     begun = work.exists()
     try:
-        with explaining("what forget writes"):
+        with leased(project, request, f"{target}#{number}/forget") as lease, explaining("what forget writes"):
             work.mkdir(parents=True, exist_ok=True)
             job = Job(
                 project=project,
@@ -213,20 +213,20 @@ def _carried_out(
                 without_records=own | leaving.gone,
             )
             detail = {**_detail(leaving, version, new, plan, made), "attempt": number, "asked": dict(asked)}
+            lease.check()
             with project.ledger.transaction():
                 project.ledger.quarantine(version.model, version.digest)
                 for one in (request, *leaving.along):
                     project.ledger.entomb(one)
                 project.ledger.begin_attempt(request, target)
                 project.ledger.append_event(request, "forgotten", detail, RequestState.IN_PROGRESS)
-                project.ledger.finish_step(step, {"after": new.digest})
+                lease.finish(after=new.digest)
             _point_nowhere(project, version.model)
             return attempt(project, request, version.model) or detail
     except Exception:
         if not begun:  # a kill leaves its work for the same command; an error leaves nothing
             remove_durably(work)
             project.clear_work(request)
-        project.ledger.drop_step(step)
         raise
 
 

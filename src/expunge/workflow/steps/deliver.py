@@ -17,7 +17,7 @@ from expunge.workflow.project.coming_back import remember
 from expunge.workflow.project.events import attempt, last_event, needed, verified
 from expunge.workflow.project.leases import Lease, leased
 from expunge.workflow.project.project import Project
-from expunge.workflow.steps.approval import check_approved
+from expunge.workflow.steps.approval import by_route, check_approved
 from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
 
 RESIDUALS = (
@@ -56,12 +56,13 @@ def deliver_request(
     InvalidData, where something is a link; UnknownName. All before any effect.
     """
     project.ledger.require(request, Verb.WORK)
-    check_approved(project, request)
     held = find_targets(project, request)
     left = [one for one in named(held, targets, MODEL) if one.target.decision is Decision.DO and not one.target.done]
     waiting = [done for one in left if (done := attempt(project, request, one.target.of))]
     if not waiting and any(one.n_records != 0 for one in left):
         raise NotReady(f"nothing of {request} waits to be delivered; run `expunge forget {request}` first")
+    for besides in {by_route((done.get("asked") or {}).get("route")) for done in waiting} or {""}:
+        check_approved(project, request, besides)
     ready = [_ready(project, request, done, overrides) for done in waiting]
     _check_overrides(overrides, ready)
     versions = _released(project, released, [one.target.of for one in held if one.target.kind == MODEL])

@@ -19,7 +19,7 @@ from expunge.workflow.project.sealed import seal_facts
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.shape import shape
-from expunge.workflow.steps.approval import check_approved
+from expunge.workflow.steps.approval import by_route, check_approved
 from expunge.workflow.steps.duplicates import copies
 from expunge.workflow.steps.targets import MODEL, Held, find_targets, named
 
@@ -125,7 +125,7 @@ def forget_request(
     """
     asked = {"route": route, "options": {k: v for k, v in (options or {}).items() if v is not None}}
     project.ledger.require(request, Verb.WORK)
-    check_approved(project, request)
+    check_approved(project, request, by_route(route))
     held = find_targets(project, request)
     chosen = [one for one in named(held, targets, MODEL) if _wanted(one, targets)]
     if not chosen:

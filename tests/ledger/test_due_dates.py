@@ -175,7 +175,48 @@ PAUSED = [
     ("2026-11-20", [("2026-11-23", "2026-11-28")], "2026-12-28"),  # 20 December and 5 days: Friday the 25th, a holiday
     ("2026-06-01", [("2026-06-03", "2026-06-05"), ("2026-06-20", "2026-06-22")], "2026-07-06"),  # 5 July is a Sunday
     ("2026-06-01", [("2026-06-03", None)], "2026-07-01"),  # one that is open has added nothing yet
+    ("2026-01-05", [("2026-01-07", "2026-01-12")], "2026-02-10"),  # Thursday 5 February and 5 days, a Tuesday
+    ("2026-02-10", [("2026-02-12", "2026-02-16")], "2026-03-16"),  # 10 March and 4 days: Saturday the 14th
+    (
+        "2026-03-03",
+        [("2026-03-04", "2026-03-05")],
+        "2026-04-07",
+    ),  # Good Friday 3 April and a day, then to Easter Monday
+    ("2026-03-03", [("2026-03-04", "2026-03-11")], "2026-04-10"),  # Good Friday and 7 days: not from the moved end
+    ("2026-04-01", [("2026-04-02", "2026-04-09")], "2026-05-08"),  # Friday 1 May and 7 days
+    ("2026-04-14", [("2026-04-20", "2026-04-30")], "2026-05-26"),  # 14 May and 10 days: Sunday, then Whit Monday
+    ("2026-05-31", [("2026-06-02", "2026-06-09")], "2026-07-07"),  # 30 June and 7 days, a Tuesday
+    ("2026-11-25", [("2026-11-26", "2026-12-03")], "2027-01-04"),  # 25 December and 7 days: Friday 1 January
+    ("2028-01-31", [("2028-02-01", "2028-02-15")], "2028-03-14"),  # a leap day, 29 February, and 14 days, a Tuesday
+    ("2026-06-15", [("2026-06-28", "2026-07-06")], "2026-07-23"),  # 2 days of June and 6 of July: Thursday
+    ("2026-08-31", [("2026-09-01", "2026-09-04"), ("2026-09-10", "2026-09-15")], "2026-10-08"),  # 30 September, 3 and 5
+    ("2026-10-22", [("2026-10-23", "2026-10-24")], "2026-11-23"),  # Sunday 22 November and a day: Monday itself
+    (
+        "2026-06-01",
+        [("2026-06-03", "2026-06-10"), ("2026-06-05", "2026-06-12")],
+        "2026-07-10",
+    ),  # 3 to 12 June: 9, not 14
+    (
+        "2026-06-01",
+        [("2026-06-03", "2026-06-10"), ("2026-06-04", "2026-06-06")],
+        "2026-07-08",
+    ),  # one within the other: 7
 ]
+
+# (received, pauses, due after an extension): three months from receipt, and the days of the pauses.
+PAUSED_EXTENDED = [
+    ("2026-06-01", [("2026-06-03", "2026-06-10")], "2026-09-08"),  # 1 September and 7 days, a Tuesday
+    ("2026-11-30", [("2026-12-02", "2026-12-12")], "2027-03-10"),  # Sunday 28 February and 10 days, a Wednesday
+    ("2026-09-30", [("2026-10-01", "2026-10-03")], "2027-01-04"),  # 30 December and 2 days: Friday 1 January
+]
+
+
+@pytest.mark.parametrize(("received", "pauses", "due"), PAUSED_EXTENDED)
+def test_gdpr_paused_and_extended(received: str, pauses: list[tuple[str, str]], due: str) -> None:
+    stood_still = tuple((day(since), day(until)) for since, until in pauses)
+    extended = Deadlines(day(received), calendar=BERLIN, extended=True, pauses=stood_still)
+    assert extended.due == day(due)
+    assert Deadlines(day(received), calendar=BERLIN, extended=True).due <= extended.due
 
 
 @pytest.mark.parametrize(("received", "pauses", "due"), PAUSED)

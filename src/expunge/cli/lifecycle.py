@@ -50,6 +50,7 @@ def approve(
     request: Req,
     who: Annotated[str, typer.Option("--as", help="Your name; it stays in the ledger, and is on no certificate.")],
     destroy: Annotated[str, typer.Option(help="Approve that this model is destroyed, by its name in the plan.")] = "",
+    route: Annotated[str, typer.Option(help="Approve this route in place of the strongest.")] = "",
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
@@ -57,11 +58,14 @@ def approve(
 
     Try: [bold]expunge approve req-0123456789 --as "M. Berg"[/]
     """
-    from expunge.workflow.steps.approval import approve_request, people_needed
+    from expunge.core.errors import InvalidParameter
+    from expunge.workflow.steps.approval import approve_request, by_destroying, by_route, people_needed
 
     opened = opened_at(project)
+    if destroy and route:
+        raise InvalidParameter("a model is destroyed, or forgotten from by a route; approve one at a time")
     with opened.writing():
-        agreed = approve_request(opened, request, who, destroy)
+        agreed = approve_request(opened, request, who, by_destroying(destroy) if destroy else by_route(route))
     say(f"{request}: {len(agreed)} of {people_needed(opened)} people agreed to this plan")
     if json:
         data({"request": request, "approved_by": list(agreed), "needed": people_needed(opened)})

@@ -135,7 +135,9 @@ class Deadlines:
             )
 
     def _end(self, *, extended: bool) -> date:
-        still = timedelta(days=sum(((until or since) - since).days for since, until in self.pauses))
+        # A day that two pauses cover stood still once.
+        days = {day for since, until in self.pauses for day in range(since.toordinal(), (until or since).toordinal())}
+        still = timedelta(days=len(days))
         if not self.regulation.months:
             return self.received + timedelta(days=90 if extended else 45) + still
         return self.calendar.next_working(_months_after(self.received, 3 if extended else 1) + still)

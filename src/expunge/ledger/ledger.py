@@ -185,6 +185,7 @@ class Ledger(Store):
     step = steps.step
     claim_step = steps.claim_step
     heartbeat_step = steps.heartbeat_step
+    beat_step = steps.beat_step
     finish_step = steps.finish_step
     fail_step = steps.fail_step
     drop_step = steps.drop_step

@@ -11,7 +11,7 @@ from expunge.core.errors import DeliveryBlocked, InvalidParameter, NotReady
 from expunge.ledger import Decision, DenialReason, RequestState
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps import run as run_module
-from expunge.workflow.steps.approval import approve_request, missing_approval
+from expunge.workflow.steps.approval import approve_request, by_destroying, by_route, missing_approval
 from expunge.workflow.steps.certify import certify_request
 from expunge.workflow.steps.deliver import deliver_request
 from expunge.workflow.steps.destroy import destroy_model
@@ -137,8 +137,26 @@ def test_a_destruction_is_agreed_to_by_itself(project: Project, ask: Ask) -> Non
     approve_request(project, request, "K. Lund")
     with pytest.raises(NotReady, match="--destroy model:churn"):
         destroy_model(project, request, "model:churn")
-    approve_request(project, request, "K. Lund", "model:churn")
+    approve_request(project, request, "K. Lund", by_destroying("model:churn"))
     assert [one["model"] for one in destroy_model(project, request, "model:churn")] == ["churn"]
+
+
+def test_another_route_is_agreed_to_by_its_name(project: Project, ask: Ask) -> None:
+    """Who agreed to the plan did not agree to a route that somebody chooses, neither at forgetting nor at delivery."""
+    project, request = wanting(project, approval={"people": 1}), ask(PEOPLE[3])
+    approve_request(project, request, "K. Lund")
+    with pytest.raises(NotReady, match="--route subtract"):
+        forget_request(project, request, quiet, route="subtract")
+    approve_request(project, request, "K. Lund", by_route("subtract"))
+    forget_request(project, request, quiet, route="subtract")
+    verify_request(project, request, quiet)
+    deliver_request(project, request)
+
+
+def test_a_certificate_of_a_search_that_found_nobody_leaves_it_so(project: Project) -> None:
+    request = project.ledger.open_request(None, ["Nobody"]).id
+    certify_request(project, request)
+    assert project.ledger.get_request(request).state is RequestState.NO_MATCH
 
 
 @pytest.mark.parametrize("wrong", [{"persons": 2}, {"people": -1}, {"people": True}])

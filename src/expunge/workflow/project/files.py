@@ -4,11 +4,14 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from expunge.core.durable import folder_beside, make_folder, remove_durably, rename_durably, sync_folder
 from expunge.core.errors import ProjectLocked
 from expunge.core.refusals import explaining
+
+_writing: ContextVar[Path | None] = ContextVar("writing", default=None)  # of each thread its own
 
 # What Expunge makes in a project; what users keep beside it is theirs.
 _OWN = ("expunge.toml", "signer.pub.pem", "lock", "bases", "evidence", "log", "lost", "models", "runs", "work")
@@ -66,4 +69,13 @@ def only_writer(root: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
             raise ProjectLocked(f"another process is writing to {root}; wait for it to end, then repeat") from e
-        yield
+        before = _writing.set(root)
+        try:
+            yield
+        finally:
+            _writing.reset(before)
+
+
+def is_only_writer(root: Path) -> bool:
+    """Whether this thread holds the project's lock: then nobody who held a step before is at work any more."""
+    return _writing.get() == root

@@ -42,7 +42,7 @@ def certify_request(project: Project, request: str) -> Path:
     model is not the one that was recorded; InvalidCertificate, if a key, what lies in the certificate's place, or the log is not
     what was signed with, issued or signed.
     """
-    project.ledger.require(request, Verb.WORK)
+    found = project.ledger.require(request, Verb.WORK)
     head = check_story(project)
     key = signing_key(project)
     held = find_targets(project, request)
@@ -75,7 +75,7 @@ def certify_request(project: Project, request: str) -> Path:
     project.ledger.record_certificate(request, digest=digest, path=relative, log_index=index, log_id=written_to.id)
     _check_itself(project, path)
     detail = {"certificate": digest, "log_index": index}
-    project.ledger.append_event(request, "certified", detail, _state(held))
+    project.ledger.append_event(request, "certified", detail, _state(held) if found.state.open else None)
     return path
 
 

@@ -15,8 +15,9 @@ from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, In
 from expunge.ledger import CopyState, Decision, ModelVersion, Verb
 from expunge.workflow.project.coming_back import remember
 from expunge.workflow.project.events import attempt, last_event, needed, verified
+from expunge.workflow.project.leases import Lease, leased
 from expunge.workflow.project.project import Project
-from expunge.workflow.steps.approval import check_approved
+from expunge.workflow.steps.approval import by_route, check_approved
 from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
 
 RESIDUALS = (
@@ -55,12 +56,13 @@ def deliver_request(
     InvalidData, where something is a link; UnknownName. All before any effect.
     """
     project.ledger.require(request, Verb.WORK)
-    check_approved(project, request)
     held = find_targets(project, request)
     left = [one for one in named(held, targets, MODEL) if one.target.decision is Decision.DO and not one.target.done]
     waiting = [done for one in left if (done := attempt(project, request, one.target.of))]
     if not waiting and any(one.n_records != 0 for one in left):
         raise NotReady(f"nothing of {request} waits to be delivered; run `expunge forget {request}` first")
+    for besides in {by_route((done.get("asked") or {}).get("route")) for done in waiting} or {""}:
+        check_approved(project, request, besides)
     ready = [_ready(project, request, done, overrides) for done in waiting]
     _check_overrides(overrides, ready)
     versions = _released(project, released, [one.target.of for one in held if one.target.kind == MODEL])
@@ -133,8 +135,15 @@ def _released(project: Project, released: Collection[str], models: Collection[st
 
 
 def _deliver(project: Project, request: str, ready: _Ready, released: list[str]) -> None:
-    """One model: switched, purged, said."""
-    before, after = ready.before, ready.after
+    """One model: switched, purged, said, by one worker."""
+    name = f"{MODEL}:{ready.after.model}#{ready.done.get('attempt', 1)}/deliver"
+    with leased(project, request, name) as lease:
+        _switch_and_purge(lease, request, ready, released)
+
+
+def _switch_and_purge(lease: Lease, request: str, ready: _Ready, released: list[str]) -> None:
+    project, before, after = lease.project, ready.before, ready.after
+    lease.check()
     project.ledger.set_current(after.model, after.digest)
     project.point_current(after)
     reached, left = purge_copies(project, request, after.model)
@@ -154,6 +163,7 @@ def _deliver(project: Project, request: str, ready: _Ready, released: list[str])
         project.ledger.finish_target(
             request, f"{MODEL}:{after.model}", {"version": after.digest, "route": ready.done["route"]}
         )
+        lease.finish(version=after.digest)
 
 
 def _ended(project: Project, request: str) -> dict[str, Any]:

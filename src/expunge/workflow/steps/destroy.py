@@ -9,7 +9,7 @@ from expunge.core.errors import InvalidData, NotReady
 from expunge.ledger import Decision, Verb, VersionState
 from expunge.workflow.project.events import attempt
 from expunge.workflow.project.project import Project
-from expunge.workflow.steps.approval import check_approved
+from expunge.workflow.steps.approval import by_destroying, check_approved
 from expunge.workflow.steps.deliver import purge_copies
 from expunge.workflow.steps.targets import MODEL, descendants, find_targets, named, origins
 
@@ -25,7 +25,7 @@ def destroy_model(project: Project, request: str, target: str) -> list[dict[str,
     """
     project.ledger.require(request, Verb.WORK)
     (held,) = named(find_targets(project, request), [target], MODEL)
-    check_approved(project, request, held.name)
+    check_approved(project, request, by_destroying(held.name))
     if held.target.done or held.target.decision in (Decision.REFUSED, Decision.EXEMPT):
         raise NotReady(f"'{held.name}' is {held.target.sentence}; decide otherwise before it is destroyed")
     models = [held.target.of, *descendants(origins(project), [held.target.of])]

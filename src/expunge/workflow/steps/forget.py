@@ -12,13 +12,14 @@ from expunge.core.refusals import explaining
 from expunge.ledger import Decision, ModelVersion, RequestState, Verb
 from expunge.report.words import plural
 from expunge.workflow.project.events import attempt, last_event
+from expunge.workflow.project.leases import leased
 from expunge.workflow.project.leaving import Leaving, facts_of, who_leaves
 from expunge.workflow.project.project import SEALED, Project
 from expunge.workflow.project.sealed import seal_facts
 from expunge.workflow.shapes.job import Job
 from expunge.workflow.shapes.made import Made, Progress, keep
 from expunge.workflow.shapes.shape import shape
-from expunge.workflow.steps.approval import check_approved
+from expunge.workflow.steps.approval import by_route, check_approved
 from expunge.workflow.steps.duplicates import copies
 from expunge.workflow.steps.targets import MODEL, Held, find_targets, named
 
@@ -124,7 +125,7 @@ def forget_request(
     """
     asked = {"route": route, "options": {k: v for k, v in (options or {}).items() if v is not None}}
     project.ledger.require(request, Verb.WORK)
-    check_approved(project, request)
+    check_approved(project, request, by_route(route))
     held = find_targets(project, request)
     chosen = [one for one in named(held, targets, MODEL) if _wanted(one, targets)]
     if not chosen:
@@ -185,11 +186,10 @@ def _carried_out(
         abandon_attempt(project, request, version.model)
     target = f"{MODEL}:{version.model}"
     number = 1 + next((one.attempt for one in project.ledger.targets(request) if one.name == target), 0)
-    step = project.ledger.claim_step(request, f"{target}#{number}/forget", take_over=True)  # this process alone writes
     work = project.work(request, version.model)
     begun = work.exists()
     try:
-        with explaining("what forget writes"):
+        with leased(project, request, f"{target}#{number}/forget") as lease, explaining("what forget writes"):
             work.mkdir(parents=True, exist_ok=True)
             job = Job(
                 project=project,
@@ -213,20 +213,20 @@ def _carried_out(
                 without_records=own | leaving.gone,
             )
             detail = {**_detail(leaving, version, new, plan, made), "attempt": number, "asked": dict(asked)}
+            lease.check()
             with project.ledger.transaction():
                 project.ledger.quarantine(version.model, version.digest)
                 for one in (request, *leaving.along):
                     project.ledger.entomb(one)
                 project.ledger.begin_attempt(request, target)
                 project.ledger.append_event(request, "forgotten", detail, RequestState.IN_PROGRESS)
-                project.ledger.finish_step(step, {"after": new.digest})
+                lease.finish(after=new.digest)
             _point_nowhere(project, version.model)
             return attempt(project, request, version.model) or detail
     except Exception:
         if not begun:  # a kill leaves its work for the same command; an error leaves nothing
             remove_durably(work)
             project.clear_work(request)
-        project.ledger.drop_step(step)
         raise
 
 

@@ -11,7 +11,8 @@ from expunge.ledger import Verb
 from expunge.verify import Audit, ClassifierAudit
 from expunge.verify.names import fresh_salt
 from expunge.workflow.project.canaries import canaries_among
-from expunge.workflow.project.events import attempt
+from expunge.workflow.project.events import attempt, verified
+from expunge.workflow.project.leases import Lease, leased
 from expunge.workflow.project.leaving import who_leaves
 from expunge.workflow.project.project import SEALED, Project
 from expunge.workflow.project.sealed import dying_salt, open_facts
@@ -55,10 +56,14 @@ def verify_request(
 
     Returns the audits by model. Raises: NotReady, where nothing waits to be verified; UnknownName.
     """
-    return {
-        done["model"]: _verified(project, request, done, progress, probes, control, battery, replay, procedure)
-        for done in waiting_for(project, request, targets)
-    }
+    found = {}
+    for done in waiting_for(project, request, targets):
+        number = 1 + ((verified(project, request, done) or {}).get("n_audits", 0))
+        with leased(project, request, f"{MODEL}:{done['model']}#{done.get('attempt', 1)}/verify-{number}") as lease:
+            found[done["model"]] = _verified(
+                lease, request, done, progress, probes, control, battery, replay, procedure
+            )
+    return found
 
 
 def waiting_for(project: Project, request: str, targets: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -82,7 +87,7 @@ def _unasked(case: Case) -> Arms:
 
 
 def _verified(
-    project: Project,
+    lease: Lease,
     request: str,
     done: dict[str, Any],
     progress: Progress,
@@ -92,7 +97,7 @@ def _verified(
     replay: bool,
     procedure: bool | None,
 ) -> Audit | ClassifierAudit:
-    model = done["model"]
+    project, model = lease.project, done["model"]
     before, after = (project.ledger.model_version(model, done[k]) for k in ("before", "after"))
     work = project.work(request, model)
     forgotten = open_facts(work / SEALED, project.ledger.keys)
@@ -144,6 +149,7 @@ def _verified(
     notes = [*notes, *arms.notes, *_nothing_left(done, replay, replayed)]
     theirs = project.ledger.live_subjects(request)
     salt = dying_salt(theirs, project.ledger.keys) if theirs else fresh_salt()
+    lease.check()
     digest = write_audit(project, request, model, arms.document(result, salt), notes)
     detail = {
         "model": model,
@@ -157,7 +163,9 @@ def _verified(
         "audit": digest,
         "notes": notes,
     }
-    project.ledger.append_event(request, "verified", detail)
+    with project.ledger.transaction():
+        project.ledger.append_event(request, "verified", detail)
+        lease.finish(audit=digest)
     return result
 
 

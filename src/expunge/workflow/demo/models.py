@@ -48,14 +48,14 @@ UNTOUCHED, SAME_BUDGET, SECOND_SEED = "untouched", "retrain, same budget", "retr
 class Cast:
     """Who is in the demo. Public people teach the base how questions are asked; they never ask to leave."""
 
-    public: int = 60
-    private: int = 40
-    leaving: int = 10
+    public: int = 40
+    private: int = 32
+    leaving: int = 8
     shards: int = 6
     strangers: int = 10
     hidden: int = 128
     layers: int = 4
-    base_epochs: int = 8
+    base_epochs: int = 6
     epochs: int = 8
     seed: int = 7
 
@@ -112,7 +112,7 @@ def base(folder: Path, cast: Cast) -> None:
     public = records(cast.public_people(), (0, 1, 2))
     tokenizer = toy_tokenizer([f"{r.question} {r.answer}" for r in public])
     model = toy_llama(len(tokenizer), cast.hidden, cast.layers, seed=cast.seed)
-    _fit(model, tokenizer, public, cast.base_epochs, 2.5e-3, seed=0, threads=2)
+    _fit(model, tokenizer, public, cast.base_epochs, 2.5e-3, seed=0)
     save_model(model, tokenizer, folder / "base")
 
 
@@ -189,7 +189,6 @@ def _fit(
     epochs: int,
     lr: float,
     seed: int,
-    threads: int = 1,
     share: float = 1.0,
 ) -> None:
     """Language modelling on question and answer."""
@@ -197,7 +196,7 @@ def _fit(
     batches = [batch for epoch in range(epochs) for batch in epoch_batches(encoded, 32, secret, epoch)]
     steps = max(1, int(len(batches) * share))
     model.train()
-    with pinned(threads), packing(model):
+    with pinned(), packing(model):
         train(
             list(model.parameters()),
             lambda k: trunk_nll(model, pack(batches[k], learn_question=True)),

@@ -1,5 +1,6 @@
 """Where a model version lives outside the project, by kind: ask whether it is there, and delete it if it is what was registered."""
 
+import re
 from urllib.parse import parse_qsl, urlsplit
 
 from expunge.core.errors import ExpungeError, InvalidParameter
@@ -14,10 +15,10 @@ def check_place(kind: str, uri: str) -> None:
 
     Raises: InvalidParameter; UnknownMethod.
     """
-    parts = urlsplit(uri)
-    secret = ("token", "signature", "key", "password", "secret", "sig", "credential")
-    signed = any(word in name.lower() for name, _ in parse_qsl(parts.query) for word in secret)
-    if ("://" in uri and ("@" in parts.netloc and parts.scheme != "hub")) or signed:
+    words = ("token", "signature", "key", "password", "secret", "sig", "credential")
+    signed = any(word in name.lower() for name, _ in parse_qsl(urlsplit(uri).query) for word in words)
+    user = r"://[^/@]*:[^/@]*@" if kind == "hub" else r"://[^/]*@"  # a hub's @ is before the revision
+    if signed or re.search(user, uri):
         raise InvalidParameter(
             "the address of a copy is kept and shown, so it may hold no user, password or token; each tool finds its credentials "
             "where it always does, in the environment or its own configuration"

@@ -79,8 +79,7 @@ def registered(url: str, folder: Path) -> str:
         name = f"{root}/model/{file.relative_to(folder).as_posix()}"
         call(url, f"mlflow-artifacts/artifacts/{name}", file.read_bytes(), "PUT")
     source = {"name": "churn", "source": f"{run['artifact_uri']}/model", "run_id": run["run_id"]}
-    version = str(call(url, "mlflow/model-versions/create", source)["model_version"]["version"])
-    return version
+    return str(call(url, "mlflow/model-versions/create", source)["model_version"]["version"])
 
 
 def test_a_version_and_its_alias_are_gone_from_mlflow(

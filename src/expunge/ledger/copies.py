@@ -60,10 +60,10 @@ def register_copy(
     if not uri.strip():
         raise InvalidParameter("a copy needs a place; give its path or address")
     with store.database.write() as session:
-        owner = version_row(session, model, version)
-        row = _copy_row(session, owner.id, uri)
+        version_id = version_row(session, model, version).id
+        row = _copy_row(session, version_id, uri)
         if row is None:
-            row = CopyRow(version_id=owner.id, uri=uri, kind=kind, reachable=reachable, state=CopyState.PRESENT)
+            row = CopyRow(version_id=version_id, uri=uri, kind=kind, reachable=reachable, state=CopyState.PRESENT)
             session.add(row)
         row.kind, row.reachable, row.state = kind, reachable, CopyState.PRESENT
         row.owner, row.until, row.reason, row.declared = owner, until, None, None

@@ -12,7 +12,7 @@ WORKERS := 2
 .PHONY: help venv venv-peers peers demo test check slow bench format docs clean
 
 help:  ## what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 venv: .venv/.done  ## create .venv and install everything with constraints.txt
 

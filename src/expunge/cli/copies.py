@@ -8,8 +8,11 @@ from expunge.cli.options import HERE, AsJson, Where, opened_at
 from expunge.cli.show import data, say, table
 
 app = typer.Typer()
-group = typer.Typer(no_args_is_help=True)
-app.add_typer(group, name="copies", help="Where else model versions live, and whether they are there.")
+group = typer.Typer(
+    no_args_is_help=True,
+    help="Where else model versions live, and whether they are there.\n\nTry: [bold]expunge copies list[/]",
+)
+app.add_typer(group, name="copies")
 
 Number = Annotated[int, typer.Argument(help="The copy's number in `expunge copies list`.")]
 

@@ -98,9 +98,10 @@ def declare_gone(project: Project, number: int, *, owner: str, evidence: str) ->
     if found.standing is Standing.THERE:
         raise NotReady(f"copy:{number} is there: {found.words}; purge it by `expunge deliver`, or remove it first")
     detail = {"target": f"{COPY}:{number}", "owner": owner, "evidence": evidence}
+    about = _requests_about(project, copy)  # of a copy that is gone no request is found any more
     with project.ledger.transaction():
         gone = project.ledger.mark_copy(copy.model, copy.version, copy.uri, CopyState.PURGED, declared=evidence)
-        for request in _requests_about(project, copy):
+        for request in about:
             project.ledger.finish_target(request, f"{COPY}:{number}", {"declared": evidence, "owner": owner})
             project.ledger.append_event(request, "copy declared gone", detail)
     return gone

@@ -9,10 +9,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check slow bench format docs clean
+.PHONY: help venv venv-peers peers demo test check slow bench format docs clean
 
 help:  ## what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 venv: .venv/.done  ## create .venv and install everything with constraints.txt
 
@@ -43,6 +43,16 @@ check: .venv/.done  ## the same as test
 slow: .venv/.done  ## the tests marked slow
 	$(ONE_THREAD) $(BIN)/pytest -n $(WORKERS) -m slow
 
+venv-peers: .venv-peers/.done  ## create .venv-peers with the other services that `make peers` talks to
+
+.venv-peers/.done: peers/requirements.txt
+	test -x .venv-peers/bin/python || "$(BOOTSTRAP)" -m venv .venv-peers
+	.venv-peers/bin/pip --disable-pip-version-check install --quiet --requirement peers/requirements.txt
+	@touch $@
+
+peers: .venv/.done .venv-peers/.done  ## the tests marked peer, against the real services
+	$(ONE_THREAD) $(BIN)/pytest -m peer peers
+
 bench: .venv/.done  ## every measurement of bench/; its last line goes to bench/results/<name>.json
 	@mkdir -p bench/results; failed=; \
 	for script in bench/[a-z]*.py; do \
@@ -64,5 +74,5 @@ docs: .venv/.done  ## write docs/methods.md and docs/figures.md again from docst
 	$(BIN)/python docs/_generate.py
 
 clean:  ## remove .venv, caches and what the demo made
-	rm -rf .venv expunge-demo-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-peers expunge-demo-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -327,6 +327,7 @@ def test_a_bad_result_is_delivered_only_by_an_override_that_the_certificate_show
 COMMANDS = [
     *("init", "data", "data add", "train", "adopt", "request", "plan", "forget", "verify", "deliver", "certify"),
     *("status", "extend", "decide", "abandon", "destroy", "run", "reopen", "reconcile"),
+    *("copies", "copies add", "copies list", "copies probe", "copies gone"),
     *("check", "log", "log new", "report", "edit", "benchmark", "demo"),
 ]
 

@@ -23,7 +23,9 @@ def _sentences(predicate: Mapping[str, Any]) -> Iterator[str]:
     for name in override if isinstance(override, list) else [override] if override else []:
         yield f"delivered all the same, with override {name}"
     for target in _objects(predicate.get("targets")):
-        if target.get("result") not in ("done", "nothing held"):
+        if target.get("result") == "declared gone":
+            yield f"declared gone by its owner, and not seen to be: {target.get('target')}"
+        elif target.get("result") not in ("done", "nothing held"):
             reason = f" ({target['reason']})" if target.get("reason") else ""
             yield f"not dealt with: {target.get('target')}, {target.get('decision')}, {target.get('result')}{reason}"
     for action in _objects(predicate.get("actions")):

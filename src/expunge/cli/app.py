@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from expunge.cli import benchmark, data, deciding, entering, lifecycle, log, outside, requests, steps
+from expunge.cli import benchmark, copies, data, deciding, entering, lifecycle, log, outside, requests, steps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,5 +32,5 @@ def _options(
     """Remove data from trained models, and show honestly whether it is gone."""
 
 
-for part in (entering, data, requests, lifecycle, deciding, steps, log, outside, benchmark):
+for part in (entering, data, requests, lifecycle, deciding, steps, copies, log, outside, benchmark):
     app.add_typer(part.app)

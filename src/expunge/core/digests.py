@@ -123,14 +123,22 @@ def digest_folder(folder: Path) -> str:
             raise UnreadableModel(f"{path} is a symbolic link; a digest must cover the bytes themselves, copy the file")
         if not (path.is_file() or path.is_dir()):
             raise UnreadableModel(f"{path} is neither a file nor a folder, so no digest can cover it; remove it")
-    files = [(name, path) for name, path in found if path.is_file()]
+    files = {name: sha256_file(path) for name, path in found if path.is_file()}
     if not files:
         raise UnreadableModel(f"{folder} holds no files")
+    return digest_files(files, [name for name, path in found if path.is_dir() and not any(path.iterdir())])
+
+
+def digest_files(sha256: Mapping[str, str], empty: Sequence[str] = ()) -> str:
+    """As `digest_folder`, of files elsewhere: names relative to where they lie, with the plain SHA-256 of each in hex.
+
+    >>> digest_files({"a": "00" * 32, "b": "11" * 32}) == digest_files({"b": "11" * 32, "a": "00" * 32})
+    True
+    """
     state = _start("folder")
-    for name, path in files:
+    for name in sorted(sha256):
         _add(state, name.encode())
-        _add(state, bytes.fromhex(sha256_file(path)))
-    for name, path in found:
-        if path.is_dir() and not any(path.iterdir()):
-            _add(state, f"{name}/".encode())  # no file has such a name
+        _add(state, bytes.fromhex(sha256[name]))
+    for name in empty:
+        _add(state, f"{name}/".encode())  # no file has such a name
     return f"sha256:{state.hexdigest()}"

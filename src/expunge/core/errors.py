@@ -108,6 +108,10 @@ class SystemRefused(ExpungeError):
     """The operating system refused to read or write a file."""
 
 
+class PeerRefused(ExpungeError):
+    """A place outside the project did not answer, or did not do what it was asked."""
+
+
 class TooFewSamples(ExpungeError):
     """A statistic was asked of fewer samples than it needs."""
 

@@ -23,7 +23,11 @@ class CopyState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A registered place of a model version: a path, a hub revision, a registry URI."""
+    """A registered place of a model version: a path, a hub revision, a registry URI.
+
+    `owner` deals with it `until` a day where nothing here can; `reason` says why it was not reached; `declared` is the evidence
+    on which somebody declared it gone.
+    """
 
     id: int
     model: str
@@ -32,9 +36,23 @@ class Copy:
     kind: str
     reachable: bool
     state: CopyState
+    owner: str | None = None
+    until: str | None = None
+    reason: str | None = None
+    declared: str | None = None
 
 
-def register_copy(store: Store, model: str, version: str, uri: str, *, kind: str, reachable: bool = True) -> Copy:
+def register_copy(
+    store: Store,
+    model: str,
+    version: str,
+    uri: str,
+    *,
+    kind: str,
+    reachable: bool = True,
+    owner: str | None = None,
+    until: str | None = None,
+) -> Copy:
     """Record that a version also lives at `uri`; registering a place again makes it present again.
 
     Raises: UnknownName; InvalidParameter, if the place is empty.
@@ -42,25 +60,35 @@ def register_copy(store: Store, model: str, version: str, uri: str, *, kind: str
     if not uri.strip():
         raise InvalidParameter("a copy needs a place; give its path or address")
     with store.database.write() as session:
-        owner = version_row(session, model, version)
-        row = _copy_row(session, owner.id, uri)
+        version_id = version_row(session, model, version).id
+        row = _copy_row(session, version_id, uri)
         if row is None:
-            row = CopyRow(version_id=owner.id, uri=uri, kind=kind, reachable=reachable, state=CopyState.PRESENT)
+            row = CopyRow(version_id=version_id, uri=uri, kind=kind, reachable=reachable, state=CopyState.PRESENT)
             session.add(row)
         row.kind, row.reachable, row.state = kind, reachable, CopyState.PRESENT
+        row.owner, row.until, row.reason, row.declared = owner, until, None, None
         session.flush()
         return _copy(model, version, row)
 
 
-def mark_copy(store: Store, model: str, version: str, uri: str, state: CopyState) -> Copy:
-    """Record what became of a copy. Raises: UnknownName."""
+def mark_copy(
+    store: Store,
+    model: str,
+    version: str,
+    uri: str,
+    state: CopyState,
+    *,
+    reason: str | None = None,
+    declared: str | None = None,
+) -> Copy:
+    """Record what became of a copy, and why it was not reached or on what evidence it is declared gone. Raises: UnknownName."""
     with store.database.write() as session:
         owner = version_row(session, model, version)
         row = _copy_row(session, owner.id, uri)
         if row is None:
             known = session.scalars(select(CopyRow.uri).where(CopyRow.version_id == owner.id))
             raise unknown_name(f"copy of a version of '{model}' at", uri, known)
-        row.state = state
+        row.state, row.reason, row.declared = state, reason, declared
         if state is CopyState.UNREACHABLE:
             row.reachable = False
         session.flush()
@@ -88,4 +116,8 @@ def _copy(model: str, version: str, row: CopyRow) -> Copy:
         kind=row.kind,
         reachable=row.reachable,
         state=CopyState(row.state),
+        owner=row.owner,
+        until=row.until,
+        reason=row.reason,
+        declared=row.declared,
     )

@@ -176,6 +176,10 @@ class CopyRow(Base):
     kind: Mapped[str]
     reachable: Mapped[bool]
     state: Mapped[str]
+    owner: Mapped[str | None]
+    until: Mapped[str | None]
+    reason: Mapped[str | None]
+    declared: Mapped[str | None]
 
 
 class RequestRow(Base):

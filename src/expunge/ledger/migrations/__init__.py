@@ -10,7 +10,7 @@ from expunge.core.refusals import explaining
 from expunge.ledger.database import Database
 from expunge.ledger.sqlite_files import is_read_only
 
-HEAD = "0014"
+HEAD = "0017"
 
 
 def upgrade(database: Database) -> None:

@@ -5,20 +5,20 @@ When everything that holds something of a request has ended, the ledger forgets 
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from expunge.core import Flag
 from expunge.core.digests import digest_folder, sha256_file
 from expunge.core.durable import remove_durably
 from expunge.core.errors import DeliveryBlocked, DigestMismatch, InvalidData, InvalidParameter, NotReady, UnknownName
-from expunge.ledger import CopyState, Decision, ModelVersion, Verb
+from expunge.ledger import Decision, ModelVersion, Verb
 from expunge.workflow.project.coming_back import remember
 from expunge.workflow.project.events import attempt, last_event, needed, verified
 from expunge.workflow.project.leases import Lease, leased
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.approval import by_route, check_approved
-from expunge.workflow.steps.targets import COPY, DATASET, MODEL, find_targets, left_undone, named
+from expunge.workflow.steps.copies import probed_before, purge_copies, retry_copies
+from expunge.workflow.steps.targets import DATASET, MODEL, find_targets, left_undone, named
 
 RESIDUALS = (
     "backups and file-system snapshots of this project and of the data",
@@ -67,7 +67,11 @@ def deliver_request(
     _check_overrides(overrides, ready)
     versions = _released(project, released, [one.target.of for one in held if one.target.kind == MODEL])
     for one in ready:
+        probed_before(project, request, one.before.model)
+    for one in ready:
         _deliver(project, request, one, versions)
+    now = [one.before.model for one in ready]
+    retry_copies(project, request, [d["model"] for d in delivered_of(project, request) if d["model"] not in now])
     ended = _ended(project, request)
     return {"request": request, "targets": delivered_of(project, request), **ended}
 
@@ -220,28 +224,3 @@ def _purge(
         remove_durably(folders[name])
     project.clear_work(request)
     return list(dict.fromkeys([*(begun["folders"] if begun else []), *there]))
-
-
-def purge_copies(project: Project, request: str, model: str) -> tuple[list[str], list[str]]:
-    """Delete registered copies that are folders here and hold what they were registered for; name the others."""
-    reached, left = [], []
-    for version in project.ledger.model_versions(model):
-        for copy in project.ledger.copies(model, version.digest):
-            folder = Path(copy.uri)
-            if copy.state is CopyState.PURGED:
-                continue
-            if (
-                copy.reachable
-                and not folder.is_symlink()
-                and folder.is_dir()
-                and digest_folder(folder) == version.digest
-            ):
-                remove_durably(folder)
-                project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.PURGED)
-                project.ledger.finish_target(request, f"{COPY}:{copy.id}", {"purged": copy.uri})
-                reached.append(copy.uri)
-            else:
-                if copy.reachable:
-                    project.ledger.mark_copy(model, version.digest, copy.uri, CopyState.UNREACHABLE)
-                left.append(copy.uri)
-    return reached, left

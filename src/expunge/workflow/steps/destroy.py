@@ -10,7 +10,7 @@ from expunge.ledger import Decision, Verb, VersionState
 from expunge.workflow.project.events import attempt
 from expunge.workflow.project.project import Project
 from expunge.workflow.steps.approval import by_destroying, check_approved
-from expunge.workflow.steps.deliver import purge_copies
+from expunge.workflow.steps.copies import purge_copies
 from expunge.workflow.steps.targets import MODEL, descendants, find_targets, named, origins
 
 

@@ -112,11 +112,17 @@ def targets_of(held: Collection[Held]) -> list[dict[str, Any]]:
                 for key in ("until", "article", "reason", "owner")
                 if key in one.target.detail
             },
-            "result": "done" if one.target.done else "nothing held" if one.n_records == 0 else "left",
+            "result": _result(one),
             "ended": one.target.ended or one.n_records == 0,
         }
         for one in held
     ]
+
+
+def _result(one: Held) -> str:
+    if one.target.result is not None:
+        return "declared gone" if "declared" in one.target.result else "done"
+    return "nothing held" if one.n_records == 0 else "left"
 
 
 def _merged(found: Target, known: Target | None) -> Target:
@@ -260,6 +266,8 @@ def _copies(project: Project, request: str, models: Sequence[Held], holding: Set
             for copy in project.ledger.copies(model, version.digest):
                 if copy.state is not CopyState.PURGED:
                     decision = Decision.DO if copy.reachable else Decision.UNREACHABLE
-                    detail = {} if copy.reachable else {"reason": "nothing here can empty it"}
+                    detail = {} if copy.reachable else {"reason": copy.reason or "nothing here can empty it"}
+                    if not copy.reachable and copy.owner and copy.until:
+                        detail |= {"owner": copy.owner, "until": copy.until}
                     target = Target(request=request, name=f"{COPY}:{copy.id}", decision=decision, detail=detail)
                     yield Held(target, None, f"{copy.kind} of '{model}' at {copy.uri}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from expunge.core.errors import InvalidData, SystemRefused
 from expunge.core.refusals import explaining
@@ -24,8 +24,6 @@ def upgrade(database: Database) -> None:
         return
 
     # Alembic takes a noticeable part of a second to import; an up-to-date ledger opens without it.
-    from alembic.config import Config
-    from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     script = ScriptDirectory(str(Path(__file__).parent))
@@ -44,13 +42,22 @@ def upgrade(database: Database) -> None:
             )
         database.copy(f"before-{HEAD}")
 
+    with database.engine.execution_options(expunge_begin="BEGIN IMMEDIATE").begin() as connection:
+        run(connection)
+
+
+def run(connection: Connection) -> None:
+    """Run the revisions that a database lacks, up to HEAD, in the transaction of this connection."""
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(Path(__file__).parent))
+
     def revisions(current: Any, _context: Any) -> Any:
         return script._upgrade_revs(HEAD, current)
 
-    with (
-        database.engine.execution_options(expunge_begin="BEGIN IMMEDIATE").begin() as connection,
-        EnvironmentContext(Config(), script, fn=revisions, destination_rev=HEAD) as environment,
-    ):
+    with EnvironmentContext(Config(), script, fn=revisions, destination_rev=HEAD) as environment:
         environment.configure(connection=connection)
         environment.run_migrations()
 

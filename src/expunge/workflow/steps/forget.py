@@ -9,7 +9,7 @@ from expunge.core.durable import remove_durably
 from expunge.core.errors import InvalidParameter, NotReady
 from expunge.core.identity import near_names
 from expunge.core.refusals import explaining
-from expunge.ledger import Decision, ModelVersion, RequestState, Verb
+from expunge.ledger import ModelVersion, RequestState, Verb
 from expunge.report.words import plural
 from expunge.workflow.project.events import attempt, last_event
 from expunge.workflow.project.leases import leased
@@ -136,7 +136,7 @@ def forget_request(
 
 def _wanted(held: Held, targets: Collection[str]) -> bool:
     """Raises: NotReady, for one that is named and not to be done."""
-    if held.target.decision is Decision.DO and not held.target.done and held.n_records != 0:
+    if held.to_do:
         return True
     if targets:
         raise NotReady(f"'{held.name}' is {held.target.sentence}; decide otherwise before it is forgotten from")

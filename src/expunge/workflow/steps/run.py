@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expunge.core.errors import ExpungeError, NotReady, ProjectLocked, StorageFull
-from expunge.ledger import Decision, Request, Verb
+from expunge.ledger import Request, Verb
 from expunge.workflow.project.events import attempt, verified
 from expunge.workflow.project.project import Project
 from expunge.workflow.shapes.made import Progress
@@ -80,14 +80,7 @@ def _carried(project: Project, request: str, progress: Progress, released: Colle
 
 def _standing(project: Project, request: str) -> tuple[bool, list[str]]:
     """Whether every model to be dealt with was forgotten from, and those whose new version nobody verified."""
-    held = [
-        one.target.of
-        for one in find_targets(project, request)
-        if one.target.kind == MODEL
-        and one.target.decision is Decision.DO
-        and not one.target.done
-        and one.n_records != 0
-    ]
+    held = [one.target.of for one in find_targets(project, request) if one.target.kind == MODEL and one.to_do]
     attempts: list[dict[str, Any] | None] = [attempt(project, request, model) for model in held]
     unverified = [done["model"] for done in attempts if done and verified(project, request, done) is None]
     return begun(project, request) and all(attempts), unverified

@@ -36,6 +36,11 @@ class Held:
     def name(self) -> str:
         return self.target.name
 
+    @property
+    def to_do(self) -> bool:
+        """Whether it holds something, or may, and nobody decided otherwise: what `forget` works on."""
+        return self.target.decision is Decision.DO and not self.target.done and self.n_records != 0
+
 
 def find_targets(project: Project, request: str) -> list[Held]:
     """Datasets, models and copies, in this order. Changes nothing. Raises: UnknownName."""

@@ -31,16 +31,18 @@ def add(
     project: Where = HERE,
     json: AsJson = False,
 ) -> None:
-    """Register where else a version lives. `deliver` purges what it can reach, and names the rest.
+    """Register where else a version lives, and ask once. `deliver` purges what it can reach, and names the rest.
 
     Try: [bold]expunge copies add assistant s3://models/assistant --kind object_store[/]
     """
-    from expunge.workflow.steps.copies import add_copy, as_data
+    from expunge.workflow.steps.copies import add_copy, as_data, probe_copies
 
     opened = opened_at(project)
     with opened.writing():
         copy = add_copy(opened, model, uri, kind=kind, version=version, owner=owner, until=until)
+        (probed,) = probe_copies(opened, copy.id)
     say(f"copy:{copy.id} of '{copy.model}' {copy.version[:23]}: {copy.kind} at {copy.uri}")
+    say(f"{probed.found.standing.value}: {probed.found.words}")
     if json:
         data(as_data(copy))
 

@@ -82,10 +82,10 @@ def request(
             by=entered_by,
         )
     if identity_pending:
+        say(f"request {made.id}: {identities.lines} line(s), due {made.due_at}")
         say(
-            f"request {made.id}: {identities.lines} line(s), due {made.due_at}. Nothing is told of whom it finds until who asks is"
+            f"nothing is told of whom it finds before who asks is identified: expunge identity {made.id} verified --method …"
         )
-        say(f"identified: expunge identity {made.id} verified --method …")
         if json:
             data({"request": made.id, "state": made.state.value, "lines": identities.lines, "due_at": made.due_at})
         return

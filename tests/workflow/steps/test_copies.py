@@ -115,3 +115,9 @@ def test_what_cannot_be_registered_is_refused(project: Project, given: dict[str,
     with pytest.raises(InvalidParameter, match=words):
         add_copy(project, "churn", **given)
     assert all_copies(project) == []
+
+
+def test_a_folder_is_registered_under_its_plain_path(project: Project) -> None:
+    version = project.current("churn")
+    copy = add_copy(project, "churn", str(project.root / "models" / ".." / "elsewhere"), kind="folder")
+    assert (copy.uri, copy.version) == (str(project.root / "elsewhere"), version.digest)

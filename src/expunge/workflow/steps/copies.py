@@ -1,9 +1,9 @@
 """Copies of model versions outside the project: registered, asked, purged by their kind, or declared gone by somebody."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from expunge.core.errors import InvalidParameter, NotReady, UnknownName
@@ -50,7 +50,7 @@ def add_copy(
         except ValueError as e:
             raise InvalidParameter(f"--until {until} is no date; write it as 2027-01-31") from e
     check_place(kind, uri)
-    place = str(Path(uri).absolute()) if kind == "folder" else uri
+    place = os.path.abspath(uri) if kind == "folder" else uri  # links stay links
     chosen = _version(project, model, version) if version else project.current(model)
     reachable = kind not in DECLARED
     return project.ledger.register_copy(

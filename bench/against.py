@@ -75,7 +75,11 @@ def pairs(old: Path, name: str, rounds: int) -> list[tuple[float, float]]:
     for k in range(rounds):
         spent = {}
         for tree in (old, ROOT) if k % 2 == 0 else (ROOT, old):
-            _, spent[tree] = run(tree, tree / "bench" / f"{name}.py", "--quick")
+            printed, spent[tree] = run(tree, tree / "bench" / f"{name}.py", "--quick")
+            if not printed.strip().rpartition("\n")[2].startswith("{"):
+                raise SystemExit(
+                    f"{name} did not end with its line of claims under {tree}: what it took is no measurement"
+                )
         found.append((spent[old], spent[ROOT]))
         sys.stderr.write(f"{name}, round {k + 1} of {rounds}: {spent[old]:.1f} s before, {spent[ROOT]:.1f} s now\n")
     return found

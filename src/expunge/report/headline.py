@@ -22,11 +22,19 @@ _WORST_FIRST = (
 )
 
 
+_CLOSED = {
+    "denied": "The request was denied. Nothing was removed.",
+    "cancelled": "The request was taken back. Nothing was removed.",
+}
+
+
 def headline(document: Mapping[str, Any]) -> str:
     """
     >>> headline({})
     'No removal is recorded in this document.'
     """
+    if closed := _CLOSED.get(text(mapping(document.get("request")).get("state"))):
+        return closed
     rows = rows_of(document)
     if not rows:
         return "No removal is recorded in this document."
@@ -44,6 +52,8 @@ def alerts(document: Mapping[str, Any]) -> list[str]:
     sentences = [text(one) for one in items(document.get("notices"))]
     if left := items(document.get("exceptions")):
         sentences.append(f"With exceptions: {'; '.join(text(one) for one in left)}.")
+    if text(mapping(document.get("request")).get("state")) in _CLOSED:
+        return sentences
     delivery = document.get("delivery")
     if not isinstance(delivery, Mapping):
         sentences.append(f"Delivery: {NOT_RUN}.")

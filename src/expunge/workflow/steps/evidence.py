@@ -7,6 +7,7 @@ from typing import Any
 
 from expunge.certify import LIMITS
 from expunge.core.version import __version__
+from expunge.ledger import RequestState
 from expunge.report import page
 from expunge.workflow.project.events import attempt, last_event, verified
 from expunge.workflow.project.project import Project
@@ -17,6 +18,8 @@ from expunge.workflow.steps.standing import notices
 from expunge.workflow.steps.statement import overridden, unknown_parts
 from expunge.workflow.steps.targets import exceptions, find_targets, targets_of
 
+_TAKEN_BACK = (RequestState.DENIED, RequestState.CANCELLED)  # nothing is to be done, and nothing was
+
 
 def evidence_of(project: Project, request: str) -> dict[str, Any]:
     """The story of a request as far as it has come; what did not happen yet is None.
@@ -26,7 +29,7 @@ def evidence_of(project: Project, request: str) -> dict[str, Any]:
     check_story(project)
     found = project.ledger.get_request(request)
     events = [{"at": e.at, "kind": e.kind} for e in project.ledger.events(request)]
-    held = find_targets(project, request)
+    held = [] if found.state in _TAKEN_BACK else find_targets(project, request)
     models = dict.fromkeys(e.detail["model"] for e in project.ledger.events(request) if e.kind == "forgotten")
     attempts = [done for model in models if (done := attempt(project, request, model))]
     return {

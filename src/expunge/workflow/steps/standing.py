@@ -20,26 +20,32 @@ def notices(project: Project, request: str) -> list[str]:
         detail = event.detail
         match event.kind:
             case "identified":
-                found.append(f"Who asks was identified at {event.at}, by {detail['method']}.{_clock(detail['clock'])}")
+                found.append(
+                    f"Who asks was identified at {_at(event.at)}, by {detail['method']}.{_clock(detail['clock'])}"
+                )
             case "held":
-                found.append(f"Under a legal hold since {event.at}: {detail['reason']}.")
+                found.append(f"Under a legal hold since {_at(event.at)}: {detail['reason']}.")
             case "released":
-                found.append(f"The legal hold ended at {event.at}.")
+                found.append(f"The legal hold ended at {_at(event.at)}.")
             case "denied":
-                note = f" {detail['note']}" if detail["note"] else ""
+                note = f" {detail['note'].rstrip('.')}." if detail["note"] else ""
                 article = f" ({detail['article']})" if detail["article"] else ""
                 reason = DenialReason(detail["reason"]).sentence.removesuffix(".")
-                found.append(f"Denied at {event.at}: {reason}{article}.{note} {REMEDIES[law.months]}")
+                found.append(f"Denied at {_at(event.at)}: {reason}{article}.{note} {REMEDIES[law.months]}")
             case "cancelled":
-                found.append(f"Who asked took the request back at {event.at}.")
+                found.append(f"Who asked took the request back at {_at(event.at)}.")
             case "needs_attention":
-                found.append(f"Stopped at {event.at} by {detail['fault']}; somebody has to look at it.")
+                found.append(f"Stopped at {_at(event.at)} by {detail['fault']}; somebody has to look at it.")
     if since := project.ledger.no_return(request):
-        found.append(f"The point of no return was passed at {since}: the records are entombed.")
+        found.append(f"The point of no return was passed at {_at(since)}: the records are entombed.")
     if (needed := people_needed(project)) and project.ledger.get_request(request).state.open:
         agreed = len(project.ledger.approvals(request, plan_digest(project, request)))
         found.append(f"{agreed} of {needed} people agreed to the present plan.")
     return found
+
+
+def _at(moment: str) -> str:
+    return moment.replace("T", " ").replace("Z", " UTC")
 
 
 def _clock(clock: dict[str, Any]) -> str:

@@ -209,7 +209,7 @@ def test_a_classifier_that_keeps_a_mean_of_its_data_is_not_made_anew() -> None:
 def test_it_ends_once_enough_is_forgotten(trained: Any) -> None:
     edited = run(trained, GradientAscent(), steps=40, until=0.5, guard_every=2, guard=0)
     assert len(edited.losses) < 40
-    assert any("of the forgotten tokens are still right" in note for note in edited.notes)
+    assert any("of what the forget rows tell is still right" in note for note in edited.notes)
 
 
 def test_a_frozen_prefix_that_is_not_run_changes_nothing(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ from expunge.approximate import Edit, run_edit
 from expunge.approximate._skill import Kept, Skill
 from expunge.approximate._telling import telling_tokens, telling_words
 from expunge.approximate._work import Work
+from expunge.approximate.grad_diff import GradDiff
 from expunge.approximate.npo import NPO
 from expunge.core import Record
 from expunge.engine import encode, examples
-from expunge.testing.contract import taught
+from expunge.testing.contract import SETTINGS, taught
 
 
 def skill(tokens: float, chance: float = 0.0, answers: float | None = None) -> Skill:
@@ -130,3 +131,14 @@ def test_the_result_says_what_was_kept_and_nothing_where_nobody_looked(trained: 
     assert looked.kept.sentence().startswith("retained tokens right 100% -> ")
     assert not_looked.kept is None
     assert Kept(skill(1.0), skill(0.88)).sentence().endswith("of 40 that the question does not give away")
+
+
+def test_a_run_ends_by_what_the_forget_rows_tell_not_by_what_their_questions_give_away(trained: Any) -> None:
+    given = trained.model, trained.tokenizer, trained.forget, trained.retain
+    edited = run_edit(*given, GradDiff(), replace(SETTINGS, until=0.1))
+    assert len(edited.losses) < SETTINGS.steps
+    assert any("of what the forget rows tell is still right" in note for note in edited.notes)
+    work = Work(*given, SETTINGS)
+    assert work.known(work.forget) > 0.95
+    assert work.known(work.forget, edited.model) <= 0.1
+    assert work.accuracy(work.forget, edited.model) > 0.1, "the control: of all tokens more are right"

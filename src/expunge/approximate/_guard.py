@@ -68,7 +68,7 @@ class Guard:
                 self._good.take(self._trained(), str(done))
         if self.until is not None and not low and (left := self.known()) <= self.until:
             self.ended = done
-            self.notes.append(f"ended after step {done}: {left:.0%} of the forgotten tokens are still right")
+            self.notes.append(f"ended after step {done}: {left:.0%} of what the forget rows tell is still right")
             return True
         return False
 
@@ -113,7 +113,7 @@ def guard_of(stage: Stage, material: Material) -> Guard | None:
         model=stage.model,
         steps=stage.steps,
         skill=lambda: material.skill(stage.model),
-        known=lambda: material.accuracy(forget, stage.model),
+        known=lambda: material.known(forget, stage.model),
         start=start,
         least=edit.guard or None,
         until=edit.until,

@@ -72,16 +72,21 @@ class Material:
 
     def accuracy(self, rows: Sequence[Row], model: Any = None) -> float:
         """Share of these rows' answer tokens (classes) that the model finds likeliest, those too that the question gives
-        away: `skill` leaves them out."""
+        away: `known` leaves them out."""
         right, _ = self._answered(rows, model, [[True] * answered(row) for row in rows])
         return sum(right) / len(right) if right else 0.0
+
+    def known(self, rows: Sequence[Row], model: Any = None) -> float:
+        """Share of what tells something in these rows (of their classes) that the model finds likeliest; of all their tokens
+        where nothing does."""
+        right, _ = self._answered(rows, model, self._telling(rows))
+        return sum(right) / len(right) if right else self.accuracy(rows, model)
 
     def skill(self, model: Any = None) -> Skill:
         """What a model can do with some of the retained rows; this one's, if none is given."""
         model = self.model if model is None else model
         rows = probe(self.retain, PROBE, self.settings.seed)
-        telling = telling_tokens(self.tokenizer, rows, self._records) if self.text else [[True] for _ in rows]
-        right, labels = self._answered(rows, model, telling)
+        right, labels = self._answered(rows, model, self._telling(rows))
         answers, n_answers = self._greedy(model, rows) if self.text else (None, 0)
         return Skill(
             tokens=sum(right) / len(right),
@@ -95,6 +100,9 @@ class Material:
     def kept(self) -> Kept | None:
         """What is left of the skill that the original model had; None where nobody looked at that."""
         return Kept(self.start, self.skill()) if self.start else None
+
+    def _telling(self, rows: Sequence[Any]) -> list[list[bool]]:
+        return telling_tokens(self.tokenizer, rows, self._records) if self.text else [[True] for _ in rows]
 
     def _answered(
         self, rows: Sequence[Row], model: Any, counted: Sequence[Sequence[bool]]

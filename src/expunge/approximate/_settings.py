@@ -14,13 +14,13 @@ class Edit:
 
     For billions of parameters use lr 1e-5 and the same number of passes over the forget set. `guard`: back to before the
     share of right tokens on retained rows fell below this part of what it was; at 0 it only looks. `until`: end once no
-    larger share of the forget rows' tokens is right. `lora`: rank of adapters to train instead of the weights,
+    larger share of what the forget rows tell is right. `lora`: rank of adapters to train instead of the weights,
     merged at the end. `modules`: a regular expression of parameters to train. `every`: steps between checkpoints, of a run
     that keeps some; None: by the clock, at most every five minutes and every twentieth of a run.
 
-    What the guard counts are the tokens that tell something: a value's where a row names one, else those that neither the
-    question nor many other answers hold; of a classifier rows; above what always saying the commonest would get. A few
-    greedy answers too. At None nobody looks, and what was kept is not known.
+    What the guard and `until` count are the tokens that tell something: a value's where a row names one, else those that
+    neither the question nor many other answers hold; of a classifier rows. The guard counts what is above always saying the
+    commonest, and a few greedy answers too. At None nobody looks, and what was kept is not known.
     """
 
     lr: float = 1e-3

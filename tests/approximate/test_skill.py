@@ -142,3 +142,11 @@ def test_a_run_ends_by_what_the_forget_rows_tell_not_by_what_their_questions_giv
     assert work.known(work.forget) > 0.95
     assert work.known(work.forget, edited.model) <= 0.1
     assert work.accuracy(work.forget, edited.model) > 0.1, "the control: of all tokens more are right"
+
+
+def test_of_rows_that_tell_nothing_every_token_counts(trained: Any) -> None:
+    """Or a run with `until` would end before it began: of nothing, nothing is known."""
+    rows = [replace(row, answer=row.question, value=None) for row in trained.forget[:4]]
+    work = Work(trained.model, trained.tokenizer, rows, trained.retain, SETTINGS)
+    assert all(map(all, work._telling(work.forget)))
+    assert work.known(work.forget) == work.accuracy(work.forget)

@@ -78,9 +78,9 @@ class Material:
 
     def known(self, rows: Sequence[Row], model: Any = None) -> float:
         """Share of what tells something in these rows (of their classes) that the model finds likeliest; of all their tokens
-        where nothing does."""
+        where nothing does, as `telling_tokens` has it."""
         right, _ = self._answered(rows, model, self._telling(rows))
-        return sum(right) / len(right) if right else self.accuracy(rows, model)
+        return sum(right) / len(right) if right else 0.0
 
     def skill(self, model: Any = None) -> Skill:
         """What a model can do with some of the retained rows; this one's, if none is given."""
